@@ -1,0 +1,35 @@
+# gate: build, try and test. `make demo` and `make test` need nothing done before them.
+
+GO   ?= go
+DIRS := cmd gitserver gatekeeper review web migrations docs
+# The packages whose tests touch a database: they run again on PostgreSQL.
+DB   := ./migrations/... ./gitserver/account/... ./gitserver/repo/... ./gitserver/mirror/... ./review/... ./gatekeeper/... ./web/... ./cmd/...
+
+.PHONY: build demo test test-quick lint bench setup screenshots clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o gate ./cmd/gate
+
+# Runs the main job end to end on a sample service, then keeps serving it.
+demo:
+	$(GO) run ./cmd/gate demo
+
+# Everything, on SQLite and on PostgreSQL; installs what is missing where it may.
+test: setup lint
+	$(GO) test -timeout 20m ./...
+	.ci/postgres $(GO) test -timeout 20m $(DB)
+
+# On SQLite alone, without the slow tests.
+test-quick:
+	$(GO) test -short ./...
+
+setup:
+	.ci/setup
+
+lint:
+	@unformatted=$$(gofmt -l $(DIRS)); test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+clean:
+	rm -f gate
