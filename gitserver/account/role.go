@@ -108,17 +108,13 @@ func (v Verb) onBranch() bool {
 // ruled reports whether a branch rule may narrow v. A tag's rule matches the tag's short name.
 func (v Verb) ruled() bool { return v.onBranch() || v == Tag }
 
-const (
-	// maxPattern bounds a pattern like the name that it matches.
-	maxPattern = 200
-	// maxStars bounds the work of one comparison, which is a product of lengths at worst.
-	maxStars = 8
-)
+// maxPattern bounds a pattern like the names that it means.
+const maxPattern = 200
 
 // CheckPattern says whether a branch pattern can be used: see [Matches].
 func CheckPattern(pattern string) error {
 	const op = "account.CheckPattern"
-	bad := pattern == "" || len(pattern) > maxPattern || strings.Count(pattern, "*") > maxStars ||
+	bad := pattern == "" || len(pattern) > maxPattern ||
 		strings.HasPrefix(pattern, "/") || strings.HasSuffix(pattern, "/") || strings.HasPrefix(pattern, "refs/") ||
 		strings.Contains(pattern, "***") || strings.Contains(pattern, "..") || strings.Contains(pattern, "//")
 	for _, c := range pattern {
@@ -133,34 +129,28 @@ func CheckPattern(pattern string) error {
 
 // Matches reports whether a branch (short name) is one that pattern means: * stands for any
 // run of characters without a slash, ** for any run at all, and everything else for itself.
+// The work is at most the product of the two lengths, whatever the stars.
 func Matches(pattern, branch string) bool {
-	for {
-		star := strings.IndexByte(pattern, '*')
-		if star < 0 {
-			return pattern == branch
-		}
-		if !strings.HasPrefix(branch, pattern[:star]) {
-			return false
-		}
-		branch, pattern = branch[star:], pattern[star+1:]
-		deep := strings.HasPrefix(pattern, "*")
-		pattern = strings.TrimPrefix(pattern, "*")
-		for skip := 0; ; skip++ {
-			if rest := branch[skip:]; plausible(pattern, rest) && Matches(pattern, rest) {
-				return true
-			}
-			if skip == len(branch) || (branch[skip] == '/' && !deep) {
-				return false
-			}
-		}
-	}
-}
-
-// plausible saves [Matches] most of its recursion: the literal up to the next star must fit.
-func plausible(pattern, branch string) bool {
-	star := strings.IndexByte(pattern, '*')
-	if star < 0 {
+	if !strings.Contains(pattern, "*") {
 		return pattern == branch
 	}
-	return strings.HasPrefix(branch, pattern[:star])
+	at := make([]bool, len(branch)+1) // at[i]: the pattern so far can stand for branch[:i]
+	at[0] = true
+	for i := 0; i < len(pattern); i++ {
+		if c := pattern[i]; c != '*' {
+			for j := len(branch); j > 0; j-- {
+				at[j] = at[j-1] && branch[j-1] == c
+			}
+			at[0] = false
+			continue
+		}
+		deep := strings.HasPrefix(pattern[i:], "**")
+		if deep {
+			i++
+		}
+		for j := range len(branch) {
+			at[j+1] = at[j+1] || at[j] && (deep || branch[j] != '/')
+		}
+	}
+	return at[len(branch)]
 }
