@@ -1,0 +1,124 @@
+package job
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"gatehouse/migrations/db"
+)
+
+const (
+	// migrateTries is for two processes that create the tables of a new database at once: the
+	// one that comes second fails, and then finds them there.
+	migrateTries = 3
+	// aloneKey names the advisory lock of the server that works on a PostgreSQL database ("gate").
+	aloneKey = 0x67617465
+	// alonePatience is how long a starting server waits for the lock: after a kill -9 PostgreSQL
+	// needs a moment to notice that its client is gone.
+	alonePatience = 10 * time.Second
+	// alonePoll is the pause between two tries to get the lock.
+	alonePoll = 100 * time.Millisecond
+)
+
+// on is River with the transactions of one database.
+type on[TTx any] struct {
+	driver   riverdriver.Driver[TTx]
+	log      *slog.Logger
+	inserter *river.Client[TTx]
+	txOf     func(*db.Tx) TTx
+}
+
+func newOn[TTx any](driver riverdriver.Driver[TTx], log *slog.Logger, txOf func(*db.Tx) TTx) (on[TTx], error) {
+	inserter, err := river.NewClient(driver, &river.Config{Logger: log, FetchCooldown: fetchCooldown})
+	return on[TTx]{driver, log, inserter, txOf}, err
+}
+
+func (o on[TTx]) migrate(ctx context.Context) error {
+	migrator, err := rivermigrate.New(o.driver, &rivermigrate.Config{Logger: o.log})
+	if err != nil {
+		return err
+	}
+	for range migrateTries {
+		if _, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (o on[TTx]) insert(ctx context.Context, tx *db.Tx, a args, opts *river.InsertOpts) error {
+	_, err := o.inserter.InsertTx(ctx, o.txOf(tx), a, opts)
+	return err
+}
+
+func (o on[TTx]) worker(config *river.Config) (worker, error) {
+	return river.NewClient(o.driver, config)
+}
+
+// onSQLite is River on SQLite.
+type onSQLite struct{ on[*sql.Tx] }
+
+func newSQLite(d *db.DB, log *slog.Logger, wake <-chan string) (backend, error) {
+	driver := &wakingDriver{Driver: riversqlite.New(d.SQL()), wake: wake}
+	o, err := newOn[*sql.Tx](driver, log, (*db.Tx).SQLTx)
+	return onSQLite{o}, err
+}
+
+// claim has nothing to do: one process at a time serves a data folder, and its lock is the caller's.
+func (onSQLite) claim(context.Context) (func(context.Context), error) {
+	return func(context.Context) {}, nil
+}
+
+// onPostgres is River on PostgreSQL.
+type onPostgres struct {
+	on[pgx.Tx]
+	pool     *pgxpool.Pool
+	patience time.Duration
+}
+
+func newPostgres(d *db.DB, log *slog.Logger) (backend, error) {
+	o, err := newOn[pgx.Tx](riverpgxv5.New(d.Pool()), log, (*db.Tx).PgxTx)
+	return onPostgres{o, d.Pool(), alonePatience}, err
+}
+
+// claim takes the advisory lock on a connection that is kept for nothing else: PostgreSQL gives
+// the lock up when the connection ends, in whatever way this process ends.
+func (o onPostgres) claim(ctx context.Context) (func(context.Context), error) {
+	conn, err := o.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("job: claim: %w", err)
+	}
+	giveUp := time.NewTimer(o.patience)
+	defer giveUp.Stop()
+	for {
+		var got bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(aloneKey)).Scan(&got); err != nil {
+			conn.Release()
+			return nil, fmt.Errorf("job: claim: %w", err)
+		}
+		if got {
+			return func(ctx context.Context) { _ = conn.Hijack().Close(ctx) }, nil
+		}
+		select {
+		case <-time.After(alonePoll):
+		case <-giveUp.C:
+			conn.Release()
+			return nil, errors.New("job: another server works on this database; stop it first")
+		case <-ctx.Done():
+			conn.Release()
+			return nil, fmt.Errorf("job: claim: %w", ctx.Err())
+		}
+	}
+}
