@@ -20,9 +20,11 @@ import (
 )
 
 const (
-	// migrateTries is for two processes that create the tables of a new database at once: the
+	// migrateTries is for two processes that create the tables of a new SQLite file at once: the
 	// one that comes second fails, and then finds them there.
 	migrateTries = 3
+	// tablesKey names the advisory lock under which the tables are created on PostgreSQL ("gat0").
+	tablesKey = 0x67617430
 	// aloneKey names the advisory lock of the server that works on a PostgreSQL database ("gate").
 	aloneKey = 0x67617465
 	// alonePatience is how long a starting server waits for the lock: after a kill -9 PostgreSQL
@@ -91,6 +93,19 @@ type onPostgres struct {
 func newPostgres(d *db.DB, log *slog.Logger) (backend, error) {
 	o, err := newOn[pgx.Tx](riverpgxv5.New(d.Pool()), log, (*db.Tx).PgxTx)
 	return onPostgres{o, d.Pool(), alonePatience}, err
+}
+
+// migrate lets one process at a time create tables.
+func (o onPostgres) migrate(ctx context.Context) error {
+	conn, err := o.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Hijack().Close(context.WithoutCancel(ctx)) }() // gives the lock up
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(tablesKey)); err != nil {
+		return err
+	}
+	return o.on.migrate(ctx)
 }
 
 // claim takes the advisory lock on a connection that is kept for nothing else: PostgreSQL gives

@@ -367,7 +367,7 @@ func TestAKilledServersJobRunsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = d.Close() }()
+	t.Cleanup(func() { _ = d.Close() })
 	e, ran := open(t, d), make(chan string, 1)
 	e.Handle("work", 1, func(_ context.Context, key string) (time.Duration, error) {
 		ran <- key
