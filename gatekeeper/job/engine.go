@@ -22,7 +22,7 @@ const (
 	fetchCooldown = 2 * time.Millisecond
 	// fetchPoll is how often each kind looks without having been told: for jobs that another
 	// process stored, and for those whose time has come.
-	fetchPoll = 100 * time.Millisecond
+	fetchPoll = 250 * time.Millisecond
 	// nearFuture is how far ahead a job is given to its kind at once, to wait there; River's own
 	// scheduler looks only every five seconds.
 	nearFuture = 15 * time.Second
