@@ -36,12 +36,12 @@ type GateState string
 // The states of a gate. Of several unknowns the one that needs most attention wins: ERRORED,
 // then INCONCLUSIVE, then CLOSED, then WAITING.
 const (
-	GateOpen         GateState = "OPEN"         // every criterion is met
-	GateRefused      GateState = "REFUSED"      // cannot be met by this patch set as it was tested
-	GateErrored      GateState = "ERRORED"      // the machinery failed: no verdict
-	GateInconclusive GateState = "INCONCLUSIVE" // the evidence contradicts itself or the policy
-	GateClosed       GateState = "CLOSED"       // waits for somebody to act
-	GateWaiting      GateState = "WAITING"      // waits for work that is on its way
+	Open         GateState = "OPEN"         // every criterion is met
+	Refused      GateState = "REFUSED"      // cannot be met by this patch set as it was tested
+	GateErrored  GateState = "ERRORED"      // the machinery failed: no verdict
+	Inconclusive GateState = "INCONCLUSIVE" // the evidence contradicts itself or the policy
+	Closed       GateState = "CLOSED"       // waits for somebody to act
+	Waiting      GateState = "WAITING"      // waits for work that is on its way
 )
 
 // Evidence is all that a gate may look at, for one candidate.

@@ -1,0 +1,326 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// checkAll runs the checks that need the whole file, and fills in what it left open. The
+// checks of the graph run only on a file without other problems: they trust its names.
+func (r *reader) checkAll() {
+	for _, check := range r.checks {
+		check()
+	}
+	if r.noGates {
+		r.addDefaultGates()
+	}
+	if len(r.problems) > 0 {
+		return
+	}
+	if cycle := r.plan.cycle(); cycle != nil {
+		r.bad(r.nodes[cycle[0]], "remove one of these from an `after`", "nothing here can ever start: %s", strings.Join(cycle, " waits for "))
+		return
+	}
+	order := r.plan.StageOrder()
+	for i := range r.plan.Gates {
+		r.impliedAfter(&r.plan.Gates[i], order)
+	}
+	if cycle := r.plan.cycle(); cycle != nil {
+		r.bad(r.nodes[cycle[0]], "say with `after` which stages each gate judges", "nothing here can ever start: %s", strings.Join(cycle, " waits for "))
+		return
+	}
+	r.checkStages()
+	r.checkGates()
+	r.checkLanding()
+}
+
+// nodeNames lists all stages and gates.
+func (r *reader) nodeNames() []string {
+	var names []string
+	for name := range r.nodes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *reader) checkReference(n *yaml.Node, what string) {
+	switch {
+	case n.Value == LandNode:
+		r.bad(n, "remove it", "this version of Gatehouse runs nothing after the landing yet")
+	case r.nodes[n.Value] == nil:
+		r.bad(n, didYouMean(n.Value, r.nodeNames()), "%s comes after `%s`, which is no stage and no gate", what, clip(n.Value))
+	}
+}
+
+func (r *reader) checkLandReference(n *yaml.Node) {
+	var gates []string
+	for _, g := range r.plan.Gates {
+		gates = append(gates, g.Name)
+	}
+	if slices.Contains(gates, n.Value) {
+		return
+	}
+	if _, isStage := r.plan.Stage(n.Value); isStage {
+		r.bad(n, "name a gate that comes after `"+n.Value+"` and requires `{stages: passed}`", "landing waits for gates, and `%s` is a stage", n.Value)
+		return
+	}
+	r.bad(n, didYouMean(n.Value, gates), "landing waits for `%s`, which is no gate", clip(n.Value))
+}
+
+func (r *reader) checkRoles(items []*yaml.Node, what string) {
+	var roles []string
+	for name := range r.plan.Roles {
+		roles = append(roles, name)
+	}
+	slices.Sort(roles)
+	for _, item := range items {
+		if _, ok := r.plan.Roles[item.Value]; !ok {
+			fix := didYouMean(item.Value, roles)
+			if fix == "" {
+				fix = "write `roles: {" + clip(item.Value) + ": [NAME]}`"
+			}
+			r.bad(item, fix, "%s counts votes of the role `%s`, which the plan does not have", what, clip(item.Value))
+		}
+	}
+}
+
+// checkReview checks a review against its label and its roles.
+func (r *reader) checkReview(c Review, label, value, least *yaml.Node, what string) {
+	l, ok := r.plan.Label(c.Label)
+	if !ok {
+		var names []string
+		for _, l := range r.plan.Labels {
+			names = append(names, l.Name)
+		}
+		fix := didYouMean(c.Label, names)
+		if fix == "" {
+			fix = "define it under `labels`"
+		}
+		r.bad(label, fix, "%s asks for votes on `%s`, which is no label of the plan", what, clip(c.Label))
+		return
+	}
+	if value != nil && c.Value > l.Max {
+		r.bad(value, "", "%s asks for a vote of %+d, and %s ends at %+d", what, c.Value, l.Name, l.Max)
+	}
+	if len(c.By) == 0 {
+		return
+	}
+	people := map[string]bool{}
+	for _, role := range c.By {
+		for _, m := range r.plan.Roles[role] {
+			if strings.HasPrefix(m, groupPrefix) {
+				return // the plan does not know how many people a group has
+			}
+			people[m] = true
+		}
+	}
+	if len(people) > 0 && len(people) < c.Min {
+		r.bad(least, "lower `min`, or add people to the roles", "%s asks for %d approvals, and its roles have %d members", what, c.Min, len(people))
+	}
+}
+
+// checkListed checks that a gate comes after the stages that it lists. Without an `after` it
+// will.
+func (r *reader) checkListed(items []*yaml.Node, what, gate string) {
+	var stages []string
+	for _, s := range r.plan.Stages {
+		stages = append(stages, s.Name)
+	}
+	g, _ := r.plan.Gate(gate)
+	for _, item := range items {
+		switch {
+		case !slices.Contains(stages, item.Value):
+			r.bad(item, didYouMean(item.Value, stages), "%s requires that `%s` passed, which is no stage", what, clip(item.Value))
+		case len(g.After) > 0 && !r.plan.upstream(gate)[item.Value]:
+			r.bad(item, "add it to `after` of "+what, "%s judges the stage `%s` and does not come after it", what, item.Value)
+		}
+	}
+}
+
+// addDefaultGates gives a plan without gates the ones of [Default], and one more for its stages.
+func (r *reader) addDefaultGates() {
+	p := r.plan
+	for _, name := range []string{defaultReview, defaultStages} {
+		if key, taken := r.nodes[name]; taken {
+			r.bad(key, "rename the stage, or write `gates`", "a plan without gates gets one called `%s`", name)
+		}
+	}
+	review := defaultApproval()
+	if l, ok := p.Label(CodeReview); ok {
+		review.Value = l.Max
+	}
+	p.Gates = []Gate{{Name: defaultReview, Subject: subjectChange, Require: []Criterion{review}}}
+	if len(p.Stages) > 0 {
+		p.Gates = append(p.Gates, Gate{Name: defaultStages, Subject: subjectChange, Require: []Criterion{Stages{}}})
+	}
+}
+
+// impliedAfter gives a gate that judges stages and names none in `after` the stages that it
+// lists, or else all that do not wait for it, and a review its value. So a plan with stages and
+// a gate `{require: [{stages: passed}]}` means what it says.
+func (r *reader) impliedAfter(g *Gate, order []string) {
+	all, listed, judges := false, []string(nil), false
+	for i, c := range g.Require {
+		switch c := c.(type) {
+		case Review:
+			if l, ok := r.plan.Label(c.Label); ok && c.Value == 0 {
+				c.Value = l.Max
+				g.Require[i] = c
+			}
+		case Stages:
+			judges = true
+			all = all || len(c.Names) == 0
+			listed = append(listed, c.Names...)
+		case TestLimits:
+			judges, all = true, true
+		default:
+			panic("plan: unknown criterion")
+		}
+	}
+	switch {
+	case !judges || len(g.After) > 0:
+	case all:
+		for _, name := range order {
+			if !r.plan.upstream(name)[g.Name] {
+				g.After = append(g.After, name)
+			}
+		}
+	default:
+		slices.Sort(listed)
+		g.After = slices.Compact(listed)
+	}
+}
+
+// checkStages refuses stages that wait for people: this version runs all stages of a candidate
+// at once, before and beside the review.
+func (r *reader) checkStages() {
+	for _, s := range r.plan.Stages {
+		for up := range r.plan.upstream(s.Name) {
+			g, isGate := r.plan.Gate(up)
+			if isGate && slices.ContainsFunc(g.Require, isReview) {
+				r.bad(r.nodes[s.Name], "remove it from `after`", "stage `%s` waits for the review in gate `%s`; this version of Gatehouse runs stages beside the review", s.Name, up)
+			}
+		}
+	}
+}
+
+func isReview(c Criterion) bool {
+	_, ok := c.(Review)
+	return ok
+}
+
+// checkGates refuses gates whose criteria and `after` do not fit: a criterion without a stage
+// to judge, and a stage that a gate waits for but does not judge.
+func (r *reader) checkGates() {
+	for _, g := range r.plan.Gates {
+		key := r.nodes[g.Name]
+		if key == nil {
+			continue // a default gate
+		}
+		up := r.plan.upstream(g.Name)
+		stages, results := 0, 0
+		for _, s := range r.plan.Stages {
+			if up[s.Name] {
+				stages++
+				results += min(1, len(s.Results))
+			}
+		}
+		for _, c := range g.Require {
+			switch c.(type) {
+			case Review:
+			case Stages:
+				if stages == 0 {
+					r.bad(key, "write `after: [STAGE]`", "gate `%s` requires stages and comes after none", g.Name)
+				}
+			case TestLimits:
+				if results == 0 {
+					r.bad(key, "write `results: {gotest: FILE}` in the stage that tests, and name the stage in `after`", "gate `%s` requires tests and comes after no stage that has `results`", g.Name)
+				}
+			default:
+				panic("plan: unknown criterion")
+			}
+		}
+		r.checkJudged(g, key)
+	}
+}
+
+// checkJudged refuses a stage in `after` of a gate that could fail without the gate's minding.
+func (r *reader) checkJudged(g Gate, key *yaml.Node) {
+	for _, name := range g.After {
+		s, isStage := r.plan.Stage(name)
+		judged := slices.ContainsFunc(g.Require, func(c Criterion) bool {
+			switch c := c.(type) {
+			case Stages:
+				return len(c.Names) == 0 || slices.Contains(c.Names, name)
+			case TestLimits:
+				return len(s.Results) > 0
+			}
+			return false
+		})
+		if isStage && !judged {
+			r.bad(key, "add `{stages: passed}` to `require`", "gate `%s` comes after stage `%s` and requires nothing of it", g.Name, name)
+		}
+	}
+}
+
+// checkLanding fills in `after` of land and refuses gates that nothing waits for: such a gate
+// would look as if it guarded the branch.
+func (r *reader) checkLanding() {
+	p := r.plan
+	if len(p.Land.After) == 0 {
+		for _, g := range p.Gates {
+			p.Land.After = append(p.Land.After, g.Name)
+		}
+	}
+	up := p.upstream(LandNode)
+	for _, g := range p.Gates {
+		if !up[g.Name] {
+			r.bad(r.nodes[g.Name], "add it to `after` of `land`, or remove it", "nothing waits for gate `%s`", g.Name)
+		}
+	}
+}
+
+// cycle finds nodes that wait for each other: each waits for the next, and the last is the
+// first again. nil when there are none.
+func (p *Plan) cycle() []string {
+	const (
+		unseen = iota
+		open
+		closed
+	)
+	state := map[string]int{}
+	var trail []string
+	var visit func(name string) []string
+	visit = func(name string) []string {
+		switch state[name] {
+		case closed:
+			return nil
+		case open:
+			return append(slices.Clone(trail[slices.Index(trail, name):]), name)
+		}
+		state[name] = open
+		trail = append(trail, name)
+		for _, next := range p.after(name) {
+			if found := visit(next); found != nil {
+				return found
+			}
+		}
+		trail = trail[:len(trail)-1]
+		state[name] = closed
+		return nil
+	}
+	for _, s := range p.Stages {
+		if found := visit(s.Name); found != nil {
+			return found
+		}
+	}
+	for _, g := range p.Gates {
+		if found := visit(g.Name); found != nil {
+			return found
+		}
+	}
+	return nil
+}

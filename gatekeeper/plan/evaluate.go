@@ -1,0 +1,358 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// groupPrefix starts a member of a role that is a group of accounts.
+const groupPrefix = "group:"
+
+// anyone stands in Reason.Who for everybody with the permission to vote.
+const anyone = "anyone who may vote"
+
+// Evaluate is what the gate says about the evidence. See [GateState] for the logic.
+func Evaluate(g Gate, e Evidence) Verdict {
+	v := Verdict{Gate: g.Name, Line: g.Line}
+	for _, c := range g.Require {
+		v.Reasons = append(v.Reasons, evaluate(g, c, e)...)
+	}
+	v.State = Conjunction(v.Reasons)
+	return v
+}
+
+func evaluate(g Gate, c Criterion, e Evidence) []Reason {
+	switch c := c.(type) {
+	case Review:
+		return []Reason{evaluateReview(c, e)}
+	case Stages:
+		return evaluateStages(g, c, e)
+	case TestLimits:
+		return []Reason{evaluateTests(g, c, e)}
+	default:
+		panic(fmt.Sprintf("plan: unknown criterion %T", c))
+	}
+}
+
+// Conjunction is the state of several reasons that all must hold. Without any reason it is
+// CLOSED: nothing was asked, so nothing was shown.
+func Conjunction(reasons []Reason) GateState {
+	strictest := []GateState{Refused, GateErrored, Inconclusive, Closed, Waiting}
+	for _, state := range strictest {
+		if slices.ContainsFunc(reasons, func(r Reason) bool { return r.State == state }) {
+			return state
+		}
+	}
+	open := len(reasons) > 0 && !slices.ContainsFunc(reasons, func(r Reason) bool { return r.State != Open })
+	if open {
+		return Open
+	}
+	return Closed
+}
+
+// evaluateReview counts one vote of each voter. A veto needs no role: whoever may vote may
+// refuse.
+func evaluateReview(c Review, e Evidence) Reason {
+	r := Reason{Kind: "review", Line: c.Line, Who: approvers(c)}
+	approved := map[string]bool{}
+	var votes, discounted, vetoes []string
+	for _, v := range e.Votes {
+		if v.Label != c.Label || v.Value == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%s %s%+d", v.By, v.Label, v.Value)
+		votes = append(votes, text)
+		switch {
+		case c.Veto != 0 && v.Value <= c.Veto:
+			vetoes = append(vetoes, v.By)
+		case v.Value < c.Value:
+		case related(c, v) != "":
+			discounted = append(discounted, v.By+" is the "+related(c, v))
+		case !inRoles(c, v):
+			discounted = append(discounted, v.By+" is not in "+strings.Join(c.By, ", "))
+		default:
+			approved[v.By] = true
+		}
+	}
+	slices.Sort(votes)
+	r.Evidence = strings.Join(votes, ", ")
+	if len(discounted) > 0 {
+		slices.Sort(discounted)
+		r.Evidence += "; does not count: " + strings.Join(discounted, ", ")
+	}
+	need := fmt.Sprintf("%s%+d%s", c.Label, c.Value, from(c))
+	switch {
+	case len(vetoes) > 0:
+		slices.Sort(vetoes)
+		r.State, r.Who = Refused, vetoes
+		r.What = fmt.Sprintf("%s refused with %s%+d", strings.Join(vetoes, ", "), c.Label, c.Veto)
+		r.Next = "push a patch set that answers the objection, or have the vote changed"
+	case len(approved) >= c.Min:
+		r.State, r.Who = Open, nil
+		r.What = fmt.Sprintf("has %s", times(len(approved), need))
+	default:
+		r.State = Closed
+		r.What = fmt.Sprintf("needs %s, has %d", times(c.Min, need), len(approved))
+		r.Next = fmt.Sprintf("vote %s%+d", c.Label, c.Value)
+	}
+	return r
+}
+
+func times(n int, need string) string {
+	if n == 1 {
+		return need
+	}
+	return fmt.Sprintf("%d × %s", n, need)
+}
+
+func approvers(c Review) []string {
+	if len(c.By) == 0 {
+		return []string{anyone}
+	}
+	return slices.Clone(c.Members)
+}
+
+// from tells in words whose votes count.
+func from(c Review) string {
+	text := ""
+	if len(c.By) > 0 {
+		text = " from " + strings.Join(c.By, " or ")
+	}
+	if len(c.Not) > 0 {
+		text += ", not from the " + strings.Join(c.Not, " or ")
+	}
+	return text
+}
+
+// related names the relation for which a vote does not count, "" when it counts.
+func related(c Review, v Vote) string {
+	for _, not := range c.Not {
+		if slices.Contains(v.Is, not) {
+			return not
+		}
+	}
+	return ""
+}
+
+func inRoles(c Review, v Vote) bool {
+	if len(c.By) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(c.Members, func(m string) bool {
+		group, isGroup := strings.CutPrefix(m, groupPrefix)
+		if isGroup {
+			return slices.Contains(v.Groups, group)
+		}
+		return m == v.By
+	})
+}
+
+func evaluateStages(g Gate, c Stages, e Evidence) []Reason {
+	lost := g.lost(e)
+	var all []Reason
+	for _, n := range g.Needs {
+		if len(c.Names) > 0 && !slices.Contains(c.Names, n.Stage) {
+			continue
+		}
+		r := g.stageReason(n, e, lost)
+		r.Kind, r.Line = "stages", c.Line
+		all = append(all, r)
+	}
+	if len(all) == 0 || len(c.Names) > len(all) {
+		all = append(all, Reason{Kind: "stages", Line: c.Line, State: Closed, What: "there is no stage to judge", Next: "name stages in `after` of gate " + g.Name})
+	}
+	return all
+}
+
+// lost finds the needed stages that will not pass any more.
+func (g Gate) lost(e Evidence) map[string]bool {
+	removed, waits := map[string]bool{}, map[string][]string{}
+	for _, n := range g.Needs {
+		removed[n.Stage], waits[n.Stage] = n.Removed, n.After
+	}
+	return lostStages(removed, waits, e.Stages)
+}
+
+// stageReason is what one stage says about whether it passed.
+func (g Gate) stageReason(n Need, e Evidence, lost map[string]bool) Reason {
+	r := Reason{Stage: n.Stage, Evidence: string(e.Stages[n.Stage])}
+	log := "read the log of " + n.Stage + ", then push a patch set that mends it"
+	if n.Removed {
+		r.State, r.What, r.Next = Refused, removedWords(n.Stage), removedFix(n.Stage)
+		return r
+	}
+	switch state := e.Stages[n.Stage]; state {
+	case Passed:
+		r.State, r.What = Open, n.Stage+" passed"
+	case Skipped:
+		if pathsMatch(n.Paths, e.Changed) {
+			r.State, r.What = Inconclusive, n.Stage+" was skipped, and the plan does not allow that for this change"
+			r.Next = "recheck"
+			break
+		}
+		r.State, r.What = Open, n.Stage+" was skipped: the change touches none of its paths"
+	case Failed:
+		r.State, r.What, r.Next = Refused, n.Stage+" failed", log
+	case TimedOut:
+		r.State, r.What = Refused, n.Stage+" ran out of time"
+		r.Next = "make it faster or raise its timeout; recheck if the machine was slow"
+	case Errored:
+		r.State, r.What, r.Next = GateErrored, n.Stage+" could not be run; that says nothing about the change", "recheck"
+	case Canceled:
+		r.State, r.What, r.Next = GateErrored, n.Stage+" was cancelled; that says nothing about the change", "recheck"
+	case Running:
+		r.State, r.What = Waiting, n.Stage+" is running"
+	case Queued:
+		r.State, r.What = Waiting, n.Stage+" waits for a worker"
+	case Blocked, "":
+		if lost[n.Stage] {
+			return g.blockedReason(n, e, r)
+		}
+		r.State, r.What = Waiting, n.Stage+" has not started"
+	default:
+		r.State, r.What, r.Next = Inconclusive, fmt.Sprintf("%s is in a state that this version does not know", n.Stage), "recheck"
+	}
+	return r
+}
+
+// blockedReason is about a stage that never starts: what ended before it decides whether that
+// is the code's doing or the machinery's.
+func (g Gate) blockedReason(n Need, e Evidence, r Reason) Reason {
+	needs := map[string]Need{}
+	for _, other := range g.Needs {
+		needs[other.Stage] = other
+	}
+	seen := map[string]bool{}
+	todo := slices.Clone(n.After)
+	r.State, r.What = GateErrored, n.Stage+" cannot start"
+	for len(todo) > 0 {
+		before := todo[0]
+		todo = todo[1:]
+		if seen[before] {
+			continue
+		}
+		seen[before] = true
+		switch state := e.Stages[before]; {
+		case needs[before].Removed || state == Failed || state == TimedOut:
+			r.State, r.What, r.Next = Refused, fmt.Sprintf("%s cannot start: %s did not pass", n.Stage, before), "mend "+before
+			return r
+		case state == Errored || state == Canceled:
+			r.What, r.Next = fmt.Sprintf("%s cannot start: %s could not be run", n.Stage, before), "recheck"
+		default:
+			todo = append(todo, needs[before].After...)
+		}
+	}
+	return r
+}
+
+func removedWords(stage string) string {
+	return "the change removes stage " + stage + ", which the target branch's plan requires"
+}
+
+func removedFix(stage string) string {
+	return "bring it back; to retire it, land a change that takes it out of the gates first, and remove `" + stage + "` after that"
+}
+
+// evaluateTests adds up what the needed stages reported. A stage that reports no tests though
+// the policy says that it does counts against the change, unless its paths excuse it.
+func evaluateTests(g Gate, c TestLimits, e Evidence) Reason {
+	r := Reason{Kind: "tests", Line: c.Line, State: Open}
+	lost := g.lost(e)
+	var total Tests
+	var asked, excused []string
+	for _, n := range g.Needs {
+		t, reported := e.Tests[n.Stage]
+		if !n.Results && !reported {
+			continue
+		}
+		asked = append(asked, n.Stage)
+		stage := g.stageReason(n, e, lost)
+		settled := e.Stages[n.Stage] == Passed || e.Stages[n.Stage] == Failed
+		switch {
+		case n.Removed || !settled && stage.State != Open:
+			return Reason{Kind: "tests", Line: c.Line, State: stage.State, Stage: n.Stage, What: "no tests: " + stage.What, Evidence: stage.Evidence, Next: stage.Next}
+		case !settled:
+			excused = append(excused, n.Stage)
+		case !reported:
+			return Reason{Kind: "tests", Line: c.Line, State: Refused, Stage: n.Stage,
+				What: n.Stage + " left no test results", Evidence: stage.Evidence,
+				Next: "have the stage write the file that `results` names"}
+		default:
+			r.Stage = n.Stage
+			total.Passed, total.Failed, total.Skipped = total.Passed+t.Passed, total.Failed+t.Failed, total.Skipped+t.Skipped
+			total.Cases = append(total.Cases, failures(t)...)
+		}
+	}
+	if len(asked) == 0 {
+		r.State, r.What, r.Next = Closed, "no stage reports tests", "give a stage before gate "+g.Name+" `results`"
+		return r
+	}
+	if len(excused) == len(asked) {
+		r.What = "no tests were needed: the change touches no paths of " + strings.Join(excused, ", ")
+		return r
+	}
+	return judgeTests(r, c, total)
+}
+
+// judgeTests compares the sum of the results with the limits.
+func judgeTests(r Reason, c TestLimits, total Tests) Reason {
+	r.Evidence = total.Counts()
+	switch ran := total.Passed + total.Failed; {
+	case total.Failed > c.Failed:
+		r.State = Refused
+		r.What = fmt.Sprintf("%s failed, at most %d may", plural(total.Failed, "test"), c.Failed)
+		r.Evidence += failedNames(total)
+		r.Next = "mend the failing tests and push a patch set"
+	case ran < c.Min:
+		r.State = Refused
+		r.What = fmt.Sprintf("%s ran, at least %d must", plural(ran, "test"), c.Min)
+		r.Next = "have the stage run the tests and report them"
+	default:
+		r.What = plural(total.Passed, "test") + " passed"
+	}
+	return r
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// Counts is the results in one line: "41 passed, 1 failed, 2 skipped".
+func (t Tests) Counts() string {
+	text := fmt.Sprintf("%d passed, %d failed", t.Passed, t.Failed)
+	if t.Skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", t.Skipped)
+	}
+	return text
+}
+
+func failures(t Tests) []Case {
+	var failed []Case
+	for _, c := range t.Cases {
+		if c.Status == CaseFailed {
+			failed = append(failed, c)
+		}
+	}
+	return failed
+}
+
+// failedNames lists the first failing tests.
+func failedNames(t Tests) string {
+	const enough = 5 // more are in the log
+	var names []string
+	for _, c := range failures(t) {
+		names = append(names, c.Name)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	text := ": " + strings.Join(names[:min(enough, len(names))], ", ")
+	if len(names) > enough {
+		text += fmt.Sprintf(" and %d more", len(names)-enough)
+	}
+	return text
+}
