@@ -15,7 +15,7 @@
 // set is landed, and only while Base is the tip (I2, I3); one Land is outstanding at most, and
 // a change that has landed is in no later state (I6); an entry is tried only when all its
 // parents have landed (I6); a result for another base, patch set, commit or run counts for
-// nothing (I7). The order is that of [State.Order]: time of entry, then change number.
+// nothing (I7). The order is that of [State.Turns]: time of entry, then change number.
 package queue
 
 import "time"
@@ -30,8 +30,10 @@ type State struct {
 	Tip    string // the commit that the branch points to
 	// Entries are the changes that asked to land and may; any order.
 	Entries []Entry
-	// Candidates are those of queued changes. One for another base, patch set or change than
-	// what is queued is void: the next step drops it and cancels its run.
+	// Candidates are those of queued changes, on any base. The next step drops those of patch
+	// sets that are not queued, and, when an entry's turn comes, those on another base than the
+	// tip; it cancels their runs. Until its turn a result on an older base may still be of use
+	// to people.
 	Candidates []Candidate
 	// Landing is the landing under way, nil when there is none. While it is set nothing else
 	// is landed or ejected.
@@ -94,7 +96,8 @@ type Landing struct {
 type Event interface{ event() }
 
 // Enqueued says that a change asked to land and may. A newer patch set replaces an older one
-// and takes the new entry's place in the order; the same or an older one changes nothing.
+// and takes the new entry's place in the order; the same or an older one changes nothing. An
+// entry without a time enters now.
 type Enqueued struct{ Entry Entry }
 
 // Removed says that a change left the queue: abandoned, withdrawn, or a gate closed. It also
