@@ -1,0 +1,125 @@
+package gitserver
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"gatehouse/gitserver/fault"
+)
+
+// patient bounds each write to the client.
+func (s *Server) patient(w http.ResponseWriter, out io.Writer) io.Writer {
+	return &patientWriter{out: out, limit: s.Limits.complete().Stall, abort: aborter(w)}
+}
+
+// aborter gives up on the client of w: pending reads and writes end. Deadlines in the past
+// need no clock.
+func aborter(w http.ResponseWriter) func() {
+	rc := http.NewResponseController(w)
+	return func() {
+		_ = rc.SetReadDeadline(time.Unix(1, 0))
+		_ = rc.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+// lazyHeader sends the header with the first byte, so that a failure before it can still be
+// a status code.
+type lazyHeader struct {
+	w           http.ResponseWriter
+	contentType string
+	prefix      []byte
+	sent        bool
+}
+
+// Write implements [io.Writer].
+func (l *lazyHeader) Write(p []byte) (int, error) {
+	if !l.sent {
+		l.sent = true
+		noCache(l.w)
+		l.w.Header().Set("Content-Type", l.contentType)
+		l.w.Header().Set("X-Accel-Buffering", "no") // or nginx keeps progress to itself
+		if _, err := l.w.Write(l.prefix); err != nil {
+			return 0, err
+		}
+	}
+	return l.w.Write(p)
+}
+
+// fail answers err with a status if nothing was sent yet, otherwise the connection is broken
+// off so that the client does not take the part for the whole. It returns err.
+func (l *lazyHeader) fail(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case !l.sent:
+		text(l.w, httpCodes[fault.KindOf(err)], fault.Sentence(err))
+	default:
+		aborter(l.w)()
+	}
+	return err
+}
+
+// bodyEnd reads the body to its end, which must be where the pack's is. Only then does
+// net/http watch the connection, so that a client that leaves is noticed.
+func bodyEnd(in io.Reader) error {
+	const op = "gitserver.bodyEnd"
+	var one [1]byte
+	switch n, err := io.ReadFull(in, one[:]); {
+	case n > 0:
+		return fault.New(fault.Invalid, op, "there is something behind the pack", "")
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return fault.Wrap(err, fault.Invalid, op, "the pack's end was cut off")
+	}
+}
+
+// readAll reads a request of at most limit bytes.
+func readAll(in io.Reader, limit int64) (io.Reader, error) {
+	const op = "gitserver.readAll"
+	var buf bytes.Buffer
+	n, err := io.Copy(&buf, io.LimitReader(in, limit+1))
+	switch {
+	case n > limit:
+		return nil, fault.New(fault.TooLarge, op, "this fetch asks for too much at once", "fetch fewer refs at a time")
+	case err != nil:
+		return nil, fault.Wrap(err, fault.Invalid, op, "the request could not be read")
+	}
+	return &buf, nil
+}
+
+// flushWriter sends each piece on its way: a client shows progress as it comes.
+type flushWriter struct {
+	w     io.Writer
+	flush func() error
+}
+
+// Write implements [io.Writer].
+func (f *flushWriter) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err == nil {
+		err = f.flush()
+	}
+	return n, err
+}
+
+// lazyGzip inflates in from the first read on.
+type lazyGzip struct {
+	in  io.Reader
+	out *gzip.Reader
+}
+
+// Read implements [io.Reader].
+func (l *lazyGzip) Read(p []byte) (int, error) {
+	if l.out == nil {
+		var err error
+		if l.out, err = gzip.NewReader(l.in); err != nil {
+			return 0, err
+		}
+	}
+	return l.out.Read(p)
+}
