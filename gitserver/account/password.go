@@ -83,6 +83,17 @@ func (s *Store) ActorByPassword(ctx context.Context, q db.Querier, name, passwor
 	return s.Actor(ctx, q, id, MethodPassword)
 }
 
+// HasPassword reports whether an account can sign in with a password: one that came by a
+// link or a key alone has none yet, and need not know it to set one.
+func (s *Store) HasPassword(ctx context.Context, q db.Querier, id int64) (bool, error) {
+	var has bool
+	err := q.QueryRowContext(ctx, `SELECT password_hash <> '' FROM accounts WHERE id = $1`, id).Scan(&has)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("account: password of %d: %w", id, err)
+	}
+	return has, nil
+}
+
 func (s *Store) newPassword(ctx context.Context, name, email, password string) (string, error) {
 	if err := checkPassword(name, email, password); err != nil {
 		return "", err

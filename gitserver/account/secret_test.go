@@ -208,7 +208,12 @@ func TestPasswords(t *testing.T) {
 		alice, err = w.Create(w.ctx, tx, account.NewAccount{Name: "alice", Email: "alice@example.org", Password: good})
 		return err
 	})
-	w.account("keyonly")
+	keyOnly := w.account("keyonly")
+	for id, want := range map[int64]bool{alice.ID: true, keyOnly.ID: false, 99999: false} {
+		if got, err := w.HasPassword(w.ctx, w.DB.Read(), id); err != nil || got != want {
+			t.Errorf("%d has a password: %v, %v", id, got, err)
+		}
+	}
 	sign := func(name, password string) error {
 		_, err := w.ActorByPassword(w.ctx, w.DB.Read(), name, password)
 		return err

@@ -80,6 +80,7 @@ CREATE TABLE branch_rules (
     UNIQUE (repo_id, pattern, verb)
 );
 
+-- wanted counts what was asked of a mirror: a sync that began before the last request is not the last.
 CREATE TABLE mirrors (
     id           BIGINT PRIMARY KEY,
     repo_id      BIGINT NOT NULL REFERENCES repositories (id),
@@ -94,6 +95,7 @@ CREATE TABLE mirrors (
     next_try_at  BIGINT NOT NULL DEFAULT 0,
     last_sync_at BIGINT NOT NULL DEFAULT 0,
     last_oid     TEXT   NOT NULL DEFAULT '',
+    wanted       BIGINT NOT NULL DEFAULT 0,
     created_at   BIGINT NOT NULL,
     UNIQUE (repo_id, url)
 );
@@ -133,6 +135,7 @@ CREATE TABLE changes (
     UNIQUE (repo_id, branch, change_key)
 );
 CREATE INDEX changes_status ON changes (status, updated_at);
+CREATE INDEX changes_updated ON changes (updated_at);
 CREATE INDEX changes_owner ON changes (owner_id, status);
 CREATE INDEX changes_branch ON changes (repo_id, branch, status);
 
@@ -156,6 +159,26 @@ CREATE TABLE patch_sets (
     PRIMARY KEY (change_id, number)
 );
 CREATE INDEX patch_sets_commit ON patch_sets (commit_oid);
+
+-- All parents of a patch set's commit: stacks are derived from them.
+CREATE TABLE patch_set_parents (
+    change_id  BIGINT NOT NULL REFERENCES changes (id),
+    ps         BIGINT NOT NULL,
+    position   BIGINT NOT NULL,
+    parent_oid TEXT   NOT NULL,
+    PRIMARY KEY (change_id, ps, position)
+);
+CREATE INDEX patch_set_parents_oid ON patch_set_parents (parent_oid);
+
+-- Who was asked to look at a change, or did: state is reviewer or cc.
+CREATE TABLE reviewers (
+    change_id  BIGINT NOT NULL REFERENCES changes (id),
+    account_id BIGINT NOT NULL REFERENCES accounts (id),
+    state      TEXT   NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (change_id, account_id)
+);
+CREATE INDEX reviewers_account ON reviewers (account_id);
 
 CREATE TABLE votes (
     change_id   BIGINT NOT NULL REFERENCES changes (id),
@@ -222,7 +245,6 @@ CREATE TABLE runs (
     commit_oid   TEXT   NOT NULL,
     plan_oid     TEXT   NOT NULL,
     plan_digest  TEXT   NOT NULL,
-    plan         TEXT   NOT NULL,
     attempt      BIGINT NOT NULL,
     state        TEXT   NOT NULL,
     reason       TEXT   NOT NULL DEFAULT '',
@@ -290,6 +312,8 @@ DROP TABLE candidates;
 DROP TABLE messages;
 DROP TABLE comments;
 DROP TABLE votes;
+DROP TABLE reviewers;
+DROP TABLE patch_set_parents;
 DROP TABLE patch_sets;
 DROP TABLE changes;
 DROP TABLE events;
