@@ -104,12 +104,12 @@ func (g *Git) run(ctx context.Context, c child) ([]byte, error) {
 	switch {
 	case over:
 		return nil, fault.Newf(fault.TooLarge, "git.run", "the answer of git %s is larger than %d bytes", c.args[0], c.max)
+	case failed != nil:
+		return nil, fmt.Errorf("git: run %s: write output: %w", c.args[0], failed)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("git: run %s: %w", c.args[0], context.Cause(ctx))
 	case bounded.Err() != nil:
 		return nil, fault.Newf(fault.Unavailable, "git.run", "git %s took longer than %s", c.args[0], wall)
-	case failed != nil:
-		return nil, fmt.Errorf("git: run %s: write output: %w", c.args[0], failed)
 	case err != nil:
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

@@ -105,17 +105,19 @@ func (r *Repo) Maintain(ctx context.Context) error {
 	return r.repack(ctx)
 }
 
-// packRefs moves loose refs into packed-refs.
+// packRefs moves loose refs into packed-refs. The loose ones go only after the packed ones
+// are on disk: on a file system that reorders, a power cut between would lose them.
 func (r *Repo) packRefs(ctx context.Context) error {
-	_, err := r.git.run(ctx, child{args: []string{"pack-refs", "--all"}, env: r.env(), wall: maintainWall})
-	if err != nil {
-		return fmt.Errorf("git: pack refs: %w", err)
-	}
-	if err := syncFile(r.path("packed-refs")); err != nil {
-		return fmt.Errorf("git: pack refs: %w", err)
-	}
-	if err := syncDir(r.dir); err != nil { // the new file is named before its loose twins are forgotten
-		return fmt.Errorf("git: pack refs: %w", err)
+	for _, args := range [][]string{{"pack-refs", "--all", "--no-prune"}, {"pack-refs", "--all", "--prune"}} {
+		if _, err := r.git.run(ctx, child{args: args, env: r.env(), wall: maintainWall}); err != nil {
+			return fmt.Errorf("git: pack refs: %w", err)
+		}
+		if err := syncFile(r.path("packed-refs")); err != nil {
+			return fmt.Errorf("git: pack refs: %w", err)
+		}
+		if err := syncDir(r.dir); err != nil {
+			return fmt.Errorf("git: pack refs: %w", err)
+		}
 	}
 	return syncTree(r.path("refs"))
 }

@@ -97,7 +97,19 @@ func refPartFlaw(p string) string {
 // FoldName maps names that some file system or reader takes for the same one (case, Unicode
 // normal form) to one string, for comparing.
 func FoldName(name string) string {
+	if isASCII(name) { // nearly all, and a hundred times faster
+		return strings.ToLower(name)
+	}
 	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // quoteName shows a hostile name harmlessly: every rune that is not plainly visible becomes
