@@ -1,0 +1,87 @@
+package review
+
+import (
+	"context"
+	"fmt"
+
+	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/fault"
+	"gatehouse/migrations/db"
+)
+
+// note writes an event about a change.
+func (s *Service) note(ctx context.Context, tx *db.Tx, c Change, kind string, account int64, data map[string]string) error {
+	_, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: c.Repo, Change: c.ID, Account: account, Data: data})
+	return err
+}
+
+// options applies the options of a push to one of its changes. On a change whose patch set
+// was there already, below the tip, they apply as far as the pusher may.
+func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
+	p := w.prep.proposal
+	o := p.Options
+	apply := !h.New
+	if h.Unchanged && edits(h.Change, o) {
+		ok, err := w.mayEdit(ctx, w.tx, p, h.Change)
+		if err != nil && (isTip || !fault.Is(err, fault.Denied)) {
+			return err
+		}
+		apply = ok
+	}
+	if apply && edits(h.Change, o) {
+		if err := w.edit(ctx, h, o); err != nil {
+			return err
+		}
+	}
+	if o.Submit && h.Change.SubmitBy == 0 && !h.Change.WIP {
+		if err := w.askToLand(ctx, w.tx, h.Change, p.Actor.ID); err != nil {
+			return err
+		}
+	}
+	for _, r := range w.prep.asked {
+		state := stateReviewer
+		if r.CC {
+			state = stateCC
+		}
+		if r.Account == h.Change.Owner {
+			continue
+		}
+		if err := addReviewer(ctx, w.tx, h.Change.ID, r.Account, state, db.Micros(w.now)); err != nil {
+			return err
+		}
+	}
+	if len(w.prep.votes) == 0 || (h.Unchanged && !isTip) {
+		return nil
+	}
+	return w.cast(ctx, w.tx, ballot{change: h.Change, ps: h.PatchSet, voter: p.Actor.ID, votes: w.prep.votes, now: w.now})
+}
+
+// edit writes topic and work-in-progress.
+func (w *writer) edit(ctx context.Context, h *Held, o PushOptions) error {
+	if o.explicitTop && o.Topic != h.Change.Topic {
+		if err := w.setTopic(ctx, w.tx, h.Change, w.prep.proposal.Actor.ID, o.Topic); err != nil {
+			return err
+		}
+		h.Change.Topic = o.Topic
+	}
+	if wip := o.WIP; wip != h.Change.WIP && (o.WIP || o.Ready) {
+		if err := w.setWIP(ctx, w.tx, h.Change, w.prep.proposal.Actor.ID, wip); err != nil {
+			return err
+		}
+		h.Change.WIP = wip
+	}
+	return nil
+}
+
+// askToLand notes that somebody wants the current patch set to land.
+func (s *Service) askToLand(ctx context.Context, tx *db.Tx, c Change, by int64) error {
+	now := db.Micros(s.Now())
+	_, err := tx.ExecContext(ctx, `UPDATE changes SET submit_by = $1, submit_at = $2, updated_at = $2 WHERE id = $3`, by, now, c.ID)
+	if err != nil {
+		return fmt.Errorf("review: ask to land change %d: %w", c.ID, err)
+	}
+	if err := s.say(ctx, tx, c.ID, c.Current, by, fmt.Sprintf("Asked to land patch set %d", c.Current)); err != nil {
+		return err
+	}
+	return s.note(ctx, tx, c, "submit.requested", by, map[string]string{"patch_set": fmt.Sprint(c.Current)})
+}
