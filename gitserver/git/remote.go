@@ -241,7 +241,7 @@ func (r *Repo) LsRemote(ctx context.Context, url string, auth Auth) ([]Ref, erro
 
 // legacyFlaws are what honest old histories have; an import takes them, a push may not.
 var legacyFlaws = []string{"zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone", "missingEmail", "missingNameBeforeEmail",
-	"zeroPaddedDate", "badDate", "missingSpaceBeforeEmail", "badName", "badEmail", "nulInCommit", "nulInHeader"}
+	"zeroPaddedDate", "badDate", "missingSpaceBeforeEmail", "badName", "badEmail", "nulInCommit"}
 
 // FetchFrom copies refs of another server ("refs/heads/*:refs/heads/*") into branches, tags or
 // refs/gate/, all or none, durably. Objects are checked, though not for the flaws of age.
