@@ -13,6 +13,7 @@ package account
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -22,8 +23,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"crypto/rand"
 
 	"gatehouse/gitserver/fault"
 	"gatehouse/migrations/db"

@@ -43,9 +43,19 @@ func (w *world) must(f func(tx *db.Tx) error) {
 
 func (w *world) account(name string) account.Account {
 	w.t.Helper()
+	return w.create(account.NewAccount{Name: name, Email: name + "@example.org"})
+}
+
+func (w *world) admin(name string) account.Account {
+	w.t.Helper()
+	return w.create(account.NewAccount{Name: name, Email: name + "@example.org", Admin: true})
+}
+
+func (w *world) create(n account.NewAccount) account.Account {
+	w.t.Helper()
 	var a account.Account
 	w.must(func(tx *db.Tx) (err error) {
-		a, err = w.Create(w.ctx, tx, account.NewAccount{Name: name, Email: name + "@example.org"})
+		a, err = w.Create(w.ctx, tx, n)
 		return err
 	})
 	return a

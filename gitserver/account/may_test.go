@@ -18,76 +18,62 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/matrix.txt anew")
 
+// person is somebody in the matrix.
+type person struct {
+	name        string
+	actor       account.Actor
+	everybody   account.Role // the repository's default role
+	changeOwner int64
+}
+
+// cast makes one person for each way to stand to the repository.
+func cast(w *world, repo int64) []person {
+	grant := func(subject account.Subject, branch string, role account.Role) {
+		w.must(func(tx *db.Tx) error { return w.Grant(w.ctx, tx, repo, subject, branch, role) })
+	}
+	granted := func(name, branch string, role account.Role) person {
+		who := w.account(strings.NewReplacer("/", "-", "*", "").Replace(name))
+		grant(account.Subject{Kind: account.ToAccount, ID: who.ID}, branch, role)
+		return person{name: name, actor: w.actor(who)}
+	}
+	people := []person{{name: "anonymous"}}
+	stranger := w.account("stranger")
+	for _, role := range []account.Role{account.RoleNone, account.RoleRead, account.RoleWrite, account.RoleMaintain} {
+		people = append(people, person{name: "stranger/everybody=" + spell(role), actor: w.actor(stranger), everybody: role})
+	}
+	for _, role := range []account.Role{account.RoleRead, account.RoleWrite, account.RoleMaintain, account.RoleOwn} {
+		people = append(people, granted("granted/"+string(role), "", role))
+	}
+	for _, role := range []account.Role{account.RoleRead, account.RoleWrite, account.RoleMaintain} {
+		people = append(people, granted("branch-granted/"+string(role), "release/*", role))
+	}
+	people = append(people, granted("other-branch-granted/maintain", "elsewhere", account.RoleMaintain),
+		person{name: "change-owner/none", actor: w.actor(stranger), changeOwner: stranger.ID},
+		person{name: "change-owner/write", actor: w.actor(stranger), everybody: account.RoleWrite, changeOwner: stranger.ID})
+
+	member := w.account("member")
+	var writers account.Group
+	w.must(func(tx *db.Tx) (err error) {
+		if writers, err = w.CreateGroup(w.ctx, tx, "writers"); err != nil {
+			return err
+		}
+		return w.AddMember(w.ctx, tx, writers.ID, member.ID)
+	})
+	grant(account.Subject{Kind: account.ToGroup, ID: writers.ID}, "", account.RoleWrite)
+	people = append(people, person{name: "group-member/write", actor: w.actor(member)})
+
+	gone := granted("disabled/own", "", account.RoleOwn)
+	w.must(func(tx *db.Tx) error { return w.SetDisabled(w.ctx, tx, gone.actor.ID, true) })
+	root := w.admin("root")
+	return append(people, gone, person{name: "admin", actor: w.actor(root)}, person{name: "local", actor: account.Local()})
+}
+
 // TestMatrix asks about every verb for everybody in sight and compares the answers with
 // testdata/matrix.txt, which is read in review like code.
 func TestMatrix(t *testing.T) {
 	w := newWorld(t)
 	repo := w.repository("hello")
-	owner := w.account("owner")
-	people := []struct {
-		name  string
-		actor account.Actor
-		role  account.Role // of everybody
-		owner int64        // of the change
-	}{{name: "anonymous"}}
-	add := func(name string, actor account.Actor, role account.Role, changeOwner int64) {
-		people = append(people, struct {
-			name  string
-			actor account.Actor
-			role  account.Role
-			owner int64
-		}{name, actor, role, changeOwner})
-	}
-	grant := func(who account.Account, branch string, role account.Role) {
-		w.must(func(tx *db.Tx) error {
-			return w.Grant(w.ctx, tx, repo, account.Subject{Kind: account.ToAccount, ID: who.ID}, branch, role)
-		})
-	}
-	grant(owner, "", account.RoleOwn)
-	stranger := w.account("stranger")
-	for _, role := range []account.Role{account.RoleNone, account.RoleRead, account.RoleWrite, account.RoleMaintain} {
-		add("stranger/everybody="+spell(role), w.actor(stranger), role, 0)
-	}
-	for _, role := range []account.Role{account.RoleRead, account.RoleWrite, account.RoleMaintain, account.RoleOwn} {
-		who := w.account("granted-" + string(role))
-		grant(who, "", role)
-		add("granted/"+string(role), w.actor(who), account.RoleNone, 0)
-	}
-	for _, role := range []account.Role{account.RoleRead, account.RoleWrite, account.RoleMaintain} {
-		who := w.account("branch-" + string(role))
-		grant(who, "release/*", role)
-		add("branch-granted/"+string(role), w.actor(who), account.RoleNone, 0)
-	}
-	other := w.account("branch-other")
-	grant(other, "elsewhere", account.RoleMaintain)
-	add("other-branch-granted/maintain", w.actor(other), account.RoleNone, 0)
-	add("change-owner/none", w.actor(stranger), account.RoleNone, stranger.ID)
-	add("change-owner/write", w.actor(stranger), account.RoleWrite, stranger.ID)
-	member := w.account("member")
-	w.must(func(tx *db.Tx) error {
-		g, err := w.CreateGroup(w.ctx, tx, "writers")
-		if err != nil {
-			return err
-		}
-		if err := w.AddMember(w.ctx, tx, g.ID, member.ID); err != nil {
-			return err
-		}
-		return w.Grant(w.ctx, tx, repo, account.Subject{Kind: account.ToGroup, ID: g.ID}, "", account.RoleWrite)
-	})
-	add("group-member/write", w.actor(member), account.RoleNone, 0)
-	gone := w.account("gone")
-	grant(gone, "", account.RoleOwn)
-	goneActor := w.actor(gone)
-	w.must(func(tx *db.Tx) error { return w.SetDisabled(w.ctx, tx, gone.ID, true) })
-	add("disabled/own", goneActor, account.RoleNone, 0)
-	var root account.Account
-	w.must(func(tx *db.Tx) (err error) {
-		root, err = w.Create(w.ctx, tx, account.NewAccount{Name: "root", Email: "root@example.org", Admin: true})
-		return err
-	})
-	add("admin", w.actor(root), account.RoleNone, 0)
-	add("local", account.Local(), account.RoleNone, 0)
-
+	people := cast(w, repo)
 	var b strings.Builder
 	b.WriteString("# who may do what on the branch release/1: written by go test ./gitserver/account -run TestMatrix -update\n")
 	b.WriteString("# + may, - Denied, ? Unauthenticated, 0 NotFound; no branch rules\n")
@@ -99,9 +85,9 @@ func TestMatrix(t *testing.T) {
 	for _, private := range []bool{false, true} {
 		for _, p := range people {
 			fmt.Fprintf(&b, "%-32s%-9s", p.name, map[bool]string{false: "public", true: "private"}[private])
+			r := account.Resource{Repo: repo, Private: private, DefaultRole: p.everybody, Branch: "release/1", ChangeOwner: p.changeOwner}
 			for _, v := range account.Verbs() {
-				err := w.May(w.ctx, w.DB.Read(), p.actor, v, account.Resource{Repo: repo, Private: private, DefaultRole: p.role, Branch: "release/1", ChangeOwner: p.owner})
-				fmt.Fprintf(&b, " %*s", len(v), answer(t, err))
+				fmt.Fprintf(&b, " %*s", len(v), answer(t, w.May(w.ctx, w.DB.Read(), p.actor, v, r)))
 			}
 			b.WriteString("\n")
 		}
@@ -155,10 +141,7 @@ func TestRefusalsSayWhomToAsk(t *testing.T) {
 	here := account.Resource{Repo: repo, DefaultRole: account.RoleWrite, Branch: "main"}
 
 	wantKind(t, may(w.actor(bob), account.Own, here), fault.Denied, "bob may not change the settings", "whoever runs this server")
-	w.must(func(tx *db.Tx) error {
-		_, err := w.Create(w.ctx, tx, account.NewAccount{Name: "root", Email: "root@example.org", Admin: true})
-		return err
-	})
+	w.admin("root")
 	wantKind(t, may(w.actor(bob), account.Own, here), fault.Denied, "ask an administrator: root")
 	wantKind(t, may(w.actor(bob), account.Create, account.Resource{}), fault.Denied, "create repositories", "ask an administrator: root")
 
@@ -185,11 +168,7 @@ func TestRefusalsSayWhomToAsk(t *testing.T) {
 func TestRightsEndAtOnce(t *testing.T) {
 	w := newWorld(t)
 	repo := w.repository("hello")
-	var root account.Account
-	w.must(func(tx *db.Tx) (err error) {
-		root, err = w.Create(w.ctx, tx, account.NewAccount{Name: "root", Email: "root@example.org", Admin: true})
-		return err
-	})
+	root := w.admin("root")
 	bob := w.account("bob")
 	subject := account.Subject{Kind: account.ToAccount, ID: bob.ID}
 	w.must(func(tx *db.Tx) error { return w.Grant(w.ctx, tx, repo, subject, "", account.RoleOwn) })
