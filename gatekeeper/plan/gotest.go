@@ -43,7 +43,7 @@ type goReader struct {
 	broken   []string          // builds that failed, in order
 	outputs  map[int][]byte    // by case
 	open     map[int]bool      // cases that have not ended
-	events   int
+	events   int               // of packages and tests, and builds that failed
 }
 
 // goTest reads the output of `go test -json`. A package counts as one failed test of its own
@@ -67,7 +67,7 @@ func (c *collector) goTest(text []byte) error {
 		return err
 	}
 	if g.events == 0 {
-		return errors.New("there is no event of `go test -json` in the file")
+		return errors.New("there is no event of `go test -json` about a package or a test in the file")
 	}
 	return g.finish()
 }
@@ -156,11 +156,11 @@ func (g *goReader) testEvent(e goEvent) error {
 }
 
 func (g *goReader) buildEvent(e goEvent) {
-	g.events++
 	switch e.Action {
 	case "build-output":
 		g.builds[e.ImportPath] = tail(g.builds[e.ImportPath], e.Output)
 	case "build-fail":
+		g.events++
 		if !slices.Contains(g.broken, e.ImportPath) && len(g.broken) < keptCases {
 			g.broken = append(g.broken, e.ImportPath)
 		}

@@ -17,8 +17,10 @@ const suiteCase = "(suite)"
 type junitReader struct {
 	c      *collector
 	suites []junitSuite
-	test   *Case // the testcase that is open
-	text   *strings.Builder
+	test   *Case           // the testcase that is open
+	text   strings.Builder // what its failures say
+	inText bool            // inside of a failure
+	testAt int             // the depth of the open testcase
 	depth  int
 	ended  bool
 }
@@ -100,6 +102,7 @@ func (r *junitReader) start(e xml.StartElement) error {
 		r.suites = append(r.suites, junitSuite{name: attribute(e, "name"), said: said})
 	case name == "testcase":
 		r.test = &Case{Package: attribute(e, "classname"), Name: attribute(e, "name"), Status: CasePassed, Duration: seconds(number(attribute(e, "time")))}
+		r.testAt = r.depth
 		if status := attribute(e, "status"); status == "notrun" || status == "disabled" {
 			r.test.Status = CaseSkipped
 		}
@@ -112,8 +115,9 @@ func (r *junitReader) inTest(e xml.StartElement) {
 	switch e.Name.Local {
 	case "failure", "error":
 		r.test.Status = CaseFailed
-		r.text = &strings.Builder{}
-		r.text.WriteString(attribute(e, "message") + "\n")
+		r.inText = true
+		r.say([]byte(attribute(e, "message")))
+		r.say([]byte("\n"))
 	case "skipped":
 		if r.test.Status != CaseFailed {
 			r.test.Status = CaseSkipped
@@ -122,8 +126,15 @@ func (r *junitReader) inTest(e xml.StartElement) {
 }
 
 func (r *junitReader) chars(t xml.CharData) {
-	if r.text != nil && r.text.Len() < 4*keptOutput {
-		r.text.Write(t[:min(len(t), 4*keptOutput)])
+	if r.inText {
+		r.say(t)
+	}
+}
+
+// say keeps what a failure says, within bounds.
+func (r *junitReader) say(text []byte) {
+	if room := 4*keptOutput - r.text.Len(); room > 0 {
+		r.text.Write(text[:min(len(text), room)])
 	}
 }
 
@@ -132,13 +143,12 @@ func (r *junitReader) end(e xml.EndElement) error {
 	r.ended = r.ended || r.depth == 0
 	switch name := e.Name.Local; {
 	case r.test != nil && (name == "failure" || name == "error"):
-		if r.text != nil {
-			r.test.Output += r.text.String()
-			r.text = nil
-		}
-	case r.test != nil && name == "testcase":
+		r.inText = false
+	case r.test != nil && r.depth+1 == r.testAt:
 		done := *r.test
-		r.test, r.text = nil, nil
+		done.Output = r.text.String()
+		r.test, r.inText = nil, false
+		r.text.Reset()
 		r.c.total += done.Duration
 		if done.Status == CaseFailed && len(r.suites) > 0 {
 			r.suites[len(r.suites)-1].found++

@@ -26,7 +26,8 @@ type tapReader struct {
 	planned int // -1 before the plan
 	points  int
 	numbers map[int]bool
-	last    int // index of the last case, -1 before the first: diagnostics belong to it
+	last    int    // index of the last case, -1 before the first: diagnostics belong to it
+	output  []byte // of the last case, while it may still come
 	yaml    bool
 	broken  []string // what is wrong with the stream as a whole
 }
@@ -39,6 +40,7 @@ func (c *collector) tap(text []byte) error {
 	if err := eachLine(text, r.line); err != nil {
 		return err
 	}
+	r.flush()
 	if r.planned < 0 && r.points == 0 && len(r.broken) == 0 {
 		return errors.New("there is no TAP in the file")
 	}
@@ -104,13 +106,21 @@ func (r *tapReader) diagnostic(line []byte) {
 	if r.last < 0 {
 		return
 	}
-	k := &r.c.cases[r.last]
-	if k.Status == CaseFailed && len(k.Output) < 4*keptOutput {
-		k.Output += string(line[:min(len(line), keptOutput)]) + "\n"
+	if r.c.cases[r.last].Status == CaseFailed && len(r.output) < 4*keptOutput {
+		r.output = append(append(r.output, line[:min(len(line), keptOutput)]...), '\n')
 	}
 }
 
+// flush gives the last case its diagnostics.
+func (r *tapReader) flush() {
+	if r.last >= 0 && len(r.output) > 0 {
+		r.c.cases[r.last].Output = string(r.output)
+	}
+	r.output = r.output[:0]
+}
+
 func (r *tapReader) point(ok bool, number, rest string) error {
+	r.flush()
 	r.points++
 	n := r.points
 	if number != "" {
