@@ -28,7 +28,7 @@ func (q *Quarantine) Check(ctx context.Context, newTips []OID) error {
 		return err
 	}
 	c := &checker{policy: q.Policy, repo: q.view,
-		commits: map[OID]commitShape{}, large: map[OID]int64{}, clean: map[OID]bool{}}
+		commits: map[OID]commitShape{}, large: map[OID]int64{}}
 	if err := c.connectivity(ctx, newTips); err != nil {
 		return err
 	}
@@ -88,9 +88,8 @@ type checker struct {
 	commits map[OID]commitShape
 	tags    []OID
 	large   map[OID]int64 // new blobs beyond the limit
-	clean   map[OID]bool  // directories that were looked at
+	trees   treeCache
 	paths   int
-	commit  OID // the one whose changes are being read
 }
 
 // connectivity walks from the tips to what existing refs reach, as git itself does after a
@@ -202,38 +201,23 @@ func (c *checker) headers(ctx context.Context) error {
 	return each(c.tags, c.policy.checkTag)
 }
 
-// content reads what each new commit adds to its parents (a merge: to all of them), path by
-// path, so that a tree which multiplies itself is given up after so many paths.
+// content judges what each new commit adds to its parents. The trees are compared here, path
+// by path, instead of by git, which lists a whole comparison in memory before it says
+// anything: a dozen objects can unfold to more paths than there is memory.
 func (c *checker) content(ctx context.Context) error {
-	const op = "git.Check"
-	if len(c.order) == 0 {
-		return nil
-	}
 	for _, oid := range c.order {
-		if err := c.rootNames(ctx, oid); err != nil {
-			return err
+		shape := c.commits[oid]
+		before := make([]OID, 0, len(shape.parents))
+		for _, p := range shape.parents {
+			tree, err := c.treeOf(ctx, p)
+			if err != nil {
+				return err
+			}
+			before = append(before, tree)
 		}
-	}
-	var in strings.Builder
-	for _, oid := range c.order {
-		in.WriteString(string(oid) + "\n")
-	}
-	changes := &changeReader{commit: func(oid OID) { c.commit = oid }, change: func(ch pathChange) error { return c.change(ctx, ch) }}
-	_, err := c.repo.git.run(ctx, child{
-		args: []string{"diff-tree", "--stdin", "-r", "-t", "-c", "-z", "--raw", "--root", "--no-renames", "--no-abbrev",
-			"--no-ext-diff", "--ignore-submodules=none"},
-		env: c.repo.env(), stdin: strings.NewReader(in.String()),
-		stdout: &recordWriter{end: 0, take: changes.take}, max: -1, wall: maxCheckWall,
-	})
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return f
-	}
-	if err != nil {
-		return fault.Wrap(err, fault.Refused, op, "git cannot compare the pushed trees: "+complaint(stderrOf(err)))
-	}
-	if changes.inRecord {
-		return errors.New("git: check: the list of changes ended in the middle")
+		if err := c.directory(ctx, "", shape.tree, before); err != nil {
+			return inCommit(oid, err)
+		}
 	}
 	for oid, size := range c.large { // reached, but by no path: then it is no file of ours
 		return c.policy.tooLarge("object "+oid.Short(), size)
@@ -241,38 +225,108 @@ func (c *checker) content(ctx context.Context) error {
 	return nil
 }
 
-// change judges one path that a new commit adds or changes.
+// treeOf is the top directory of a commit, new or old.
+func (c *checker) treeOf(ctx context.Context, commit OID) (OID, error) {
+	if shape, ok := c.commits[commit]; ok {
+		return shape.tree, nil
+	}
+	e, err := c.repo.entryAt(ctx, commit, "")
+	return e.OID, err
+}
+
+// directory judges one directory of a new commit against the same directory of each parent,
+// where there is one. A parent that has the very same needs no look.
+func (c *checker) directory(ctx context.Context, path string, tree OID, before []OID) error {
+	if slices.Contains(before, tree) {
+		return nil
+	}
+	entries, err := c.trees.read(ctx, c.repo, tree)
+	if err != nil {
+		return err
+	}
+	old := make([]map[string]Entry, len(before))
+	for i, oid := range before {
+		list, err := c.trees.read(ctx, c.repo, oid)
+		if err != nil {
+			return err
+		}
+		old[i] = make(map[string]Entry, len(list))
+		for _, e := range list {
+			old[i][e.Name] = e
+		}
+	}
+	if err := checkTwins(path, entries, old); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		ch := pathChange{Entry: e, path: e.Name}
+		if path != "" {
+			ch.path = path + "/" + e.Name
+		}
+		for _, names := range old {
+			if was, ok := names[e.Name]; ok {
+				ch.old = append(ch.old, was)
+			}
+		}
+		if slices.ContainsFunc(ch.old, func(was Entry) bool { return was.OID == e.OID && was.Mode == e.Mode }) {
+			continue
+		}
+		if err := c.change(ctx, ch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pathChange is one path that a new commit adds or changes.
+type pathChange struct {
+	Entry
+	path string
+	old  []Entry // of the parents that have the path
+}
+
+// inCommit adds the commit to the words of a refusal.
+func inCommit(oid OID, err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.Refused && f.Kind != fault.TooLarge {
+		return err
+	}
+	named := *f
+	named.Public += ", in commit " + oid.Short()
+	return &named
+}
+
+// change judges one path, and what is below it.
 func (c *checker) change(ctx context.Context, ch pathChange) error {
 	if c.paths++; c.paths > MaxPushPaths {
 		return fault.New(fault.TooLarge, "git.Check", fmt.Sprintf("the push changes more than %d paths", MaxPushPaths), "push in smaller parts")
 	}
-	if ch.mode == "000000" { // a deletion
-		return nil
-	}
-	added := !slices.ContainsFunc(ch.oldModes, func(m string) bool { return m != "000000" })
-	if added {
+	if len(ch.old) == 0 {
 		if err := checkName(ch.path); err != nil {
 			return err
 		}
 	}
-	if !slices.Contains(ch.oldModes, ch.mode) {
-		if err := c.policy.checkMode(ch.path, ch.mode); err != nil {
+	if !slices.ContainsFunc(ch.old, func(was Entry) bool { return was.Mode == ch.Mode }) {
+		if err := c.policy.checkMode(ch.path, ch.Mode); err != nil {
 			return err
 		}
 	}
-	switch ch.mode {
+	switch ch.Mode {
 	case modeTree:
+		if strings.Count(ch.path, "/") >= maxWalkDepth {
+			return refusal(quoteName(ch.path), "is too many directories deep", renameIt)
+		}
 		var before []OID
-		for i, m := range ch.oldModes {
-			if m == modeTree {
-				before = append(before, ch.oldOIDs[i])
+		for _, was := range ch.old {
+			if was.Mode == modeTree {
+				before = append(before, was.OID)
 			}
 		}
-		return c.names(ctx, ch.path, ch.oid, before)
+		return c.directory(ctx, ch.path, ch.OID, before)
 	case modeGitlink:
 		return nil
 	case modeSymlink:
-		target, err := c.repo.Blob(ctx, ch.oid, maxLinkBytes)
+		target, err := c.repo.Blob(ctx, ch.OID, maxLinkBytes)
 		if fault.Is(err, fault.TooLarge) {
 			return refusal("the link "+quoteName(ch.path), "is longer than 4096 bytes", "")
 		}
@@ -281,11 +335,11 @@ func (c *checker) change(ctx context.Context, ch pathChange) error {
 		}
 		return c.policy.checkLink(ch.path, string(target))
 	}
-	if size, ok := c.large[ch.oid]; ok {
+	if size, ok := c.large[ch.OID]; ok {
 		return c.policy.tooLarge(ch.path, size)
 	}
 	if FoldName(ch.path) == ".gitmodules" {
-		return c.modules(ctx, ch.oid)
+		return c.modules(ctx, ch.OID)
 	}
 	return nil
 }
@@ -308,79 +362,55 @@ func (c *checker) modules(ctx context.Context, oid OID) error {
 	return checkModules(string(out))
 }
 
-// rootNames looks for collisions in a new commit's top directory, which no diff lists.
-func (c *checker) rootNames(ctx context.Context, oid OID) error {
-	shape := c.commits[oid]
-	if c.clean[shape.tree] {
-		return nil
-	}
-	var before []OID
-	for _, p := range shape.parents {
-		if known, ok := c.commits[p]; ok {
-			before = append(before, known.tree)
+// checkTwins refuses two names in one directory that some file system takes for the same,
+// unless the directory of a parent had both already.
+func checkTwins(dir string, entries []Entry, old []map[string]Entry) error {
+	first := make(map[string]string, len(entries))
+	for _, e := range entries {
+		folded := FoldName(e.Name)
+		other, ok := first[folded]
+		if !ok {
+			first[folded] = e.Name
 			continue
 		}
-		e, err := c.repo.entryAt(ctx, p, "")
-		if err != nil {
-			return err
+		known := slices.ContainsFunc(old, func(names map[string]Entry) bool {
+			_, a := names[other]
+			_, b := names[e.Name]
+			return a && b
+		})
+		if !known {
+			return refusal("the names "+quoteName(other)+" and "+quoteName(e.Name)+" in "+quoteName("/"+dir),
+				"are the same for some file systems", renameIt)
 		}
-		before = append(before, e.OID)
-	}
-	c.commit = oid
-	return c.names(ctx, "", shape.tree, before)
-}
-
-// names refuses two names in one directory that some file system takes for the same, unless
-// a directory before had both already.
-func (c *checker) names(ctx context.Context, dir string, tree OID, before []OID) error {
-	if c.clean[tree] {
-		return nil
-	}
-	twins, err := c.twins(ctx, tree)
-	if err != nil {
-		return err
-	}
-	if len(twins) == 0 {
-		if len(c.clean) < maxClean {
-			c.clean[tree] = true
-		}
-		return nil
-	}
-	for _, old := range before {
-		had, err := c.twins(ctx, old)
-		if err != nil {
-			return err
-		}
-		twins = slices.DeleteFunc(twins, func(t [2]string) bool { return slices.Contains(had, t) })
-	}
-	if len(twins) > 0 {
-		return refusal("the names "+quoteName(twins[0][0])+" and "+quoteName(twins[0][1])+" in "+quoteName("/"+dir),
-			"are the same for some file systems", renameIt)
 	}
 	return nil
 }
 
-// maxClean bounds the memory of directories that were looked at.
-const maxClean = 1_000_000
+// maxTreeCache bounds the entries of directories kept in memory during a check: consecutive
+// commits share nearly all of theirs.
+const maxTreeCache = 200_000
 
-// twins are the pairs of names in a directory that fold to the same.
-func (c *checker) twins(ctx context.Context, tree OID) (pairs [][2]string, err error) {
-	var entries []Entry
-	err = c.repo.withReader(ctx, func(b *reader) (err error) {
-		entries, err = b.tree(tree)
+// treeCache keeps directories that were read, until they are too many.
+type treeCache struct {
+	trees   map[OID][]Entry
+	entries int
+}
+
+// read gives the entries of a directory.
+func (t *treeCache) read(ctx context.Context, r *Repo, oid OID) (entries []Entry, err error) {
+	if entries, ok := t.trees[oid]; ok {
+		return entries, nil
+	}
+	err = r.withReader(ctx, func(b *reader) (err error) {
+		entries, err = b.tree(oid)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	first := make(map[string]string, len(entries))
-	for _, e := range entries {
-		folded := FoldName(e.Name)
-		if other, ok := first[folded]; ok {
-			pairs = append(pairs, [2]string{other, e.Name})
-			continue
-		}
-		first[folded] = e.Name
+	if t.entries += len(entries) + 1; t.entries > maxTreeCache || t.trees == nil {
+		t.trees, t.entries = map[OID][]Entry{}, len(entries)+1
 	}
-	return pairs, nil
+	t.trees[oid] = entries
+	return entries, nil
 }

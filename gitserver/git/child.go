@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gatehouse/gitserver/fault"
 )
 
@@ -124,13 +126,19 @@ func (g *Git) run(ctx context.Context, c child) ([]byte, error) {
 func start(cmd *exec.Cmd, c child) error {
 	if c.stdin == nil || !c.live {
 		cmd.Stdin = c.stdin
-		return cmd.Start()
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		return bound(cmd)
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := bound(cmd); err != nil {
 		return err
 	}
 	// Wait closes the pipe; the copy then ends with the peer's next bytes or end.
@@ -140,6 +148,24 @@ func start(cmd *exec.Cmd, c child) error {
 		// A child that has read enough, or died, says why in its own exit code.
 		_, _ = copyErr, closeErr
 	}()
+	return nil
+}
+
+// maxChildMemory is what a child may allocate, files it maps not counted: a crafted tree must
+// not take the machine's memory. git's own limits (core.bigFileThreshold) stay far below it.
+const maxChildMemory = 4 << 30
+
+// bound limits the memory of a child that has started, and has it leave no core file. What
+// cannot be bounded is ended.
+func bound(cmd *exec.Cmd) error {
+	for resource, limit := range map[int]uint64{unix.RLIMIT_DATA: maxChildMemory, unix.RLIMIT_CORE: 0} {
+		err := unix.Prlimit(cmd.Process.Pid, resource, &unix.Rlimit{Cur: limit, Max: limit}, nil)
+		if err != nil && !errors.Is(err, unix.ESRCH) { // not there: it has ended already
+			_ = killGroup(cmd.Process)
+			_ = cmd.Wait()
+			return fmt.Errorf("bound memory: %w", err)
+		}
+	}
 	return nil
 }
 

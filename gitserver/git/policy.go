@@ -29,6 +29,7 @@ const (
 	MaxDepth      = 64               // directories inside each other
 	MaxFuture     = 24 * time.Hour   // clocks are wrong by a zone, not by more
 	MaxPushPaths  = 1_000_000        // changed paths of a push, so that a tree that multiplies itself is given up early
+	maxWalkDepth  = 1024             // directories of a tree that was deep before: the walk ends somewhere
 	MaxPushNew    = 5_000_000        // new objects of a push
 	MaxCommit     = 1 << 20          // bytes of a commit or tag with its message
 	MaxTree       = maxTreeBytes     // bytes of one directory

@@ -100,6 +100,9 @@ func (r *Repo) newReader() (*reader, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("git: read objects: %w", err)
 	}
+	if err := bound(cmd); err != nil {
+		return nil, fmt.Errorf("git: read objects: %w", err)
+	}
 	return &reader{repo: r, cmd: cmd, in: in, out: bufio.NewReaderSize(out, 64<<10)}, nil
 }
 
