@@ -12,7 +12,6 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"gatehouse/migrations"
 	"gatehouse/migrations/db"
 )
 
@@ -101,7 +100,7 @@ func New(ctx context.Context, d *db.DB, log *slog.Logger) (*Engine, error) {
 	}
 	quiet := slog.New(atLeastWarn{log.Handler()})
 	var err error
-	if d.Dialect() == migrations.Postgres {
+	if d.Pool() != nil {
 		e.backend, err = newPostgres(d, quiet)
 	} else {
 		e.backend, err = newSQLite(d, quiet, e.wake)
