@@ -129,28 +129,27 @@ func (s *State) dropGone() []Action {
 	for _, e := range s.Entries {
 		queued[e.Change] = e
 	}
-	return s.drop(func(k Candidate) string {
-		switch entry, ok := queued[k.Change]; {
-		case !ok:
-			return fmt.Sprintf("change %d left the queue", k.Change)
-		case entry.PS != k.PS:
-			return fmt.Sprintf("patch set %d replaced it", entry.PS)
-		}
-		return ""
-	})
-}
-
-// drop forgets the candidates that why gives words for, and cancels their runs.
-func (s *State) drop(why func(Candidate) string) []Action {
 	var actions []Action
 	s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool {
-		words := why(k)
-		if words != "" && k.Run.State == RunRunning && k.Run.ID != 0 {
-			actions = append(actions, CancelRun{Candidate: k.ID, Run: k.Run.ID, Reason: words})
+		switch entry, ok := queued[k.Change]; {
+		case !ok:
+			actions = append(actions, k.cancel(fmt.Sprintf("change %d left the queue", k.Change))...)
+		case entry.PS != k.PS:
+			actions = append(actions, k.cancel(fmt.Sprintf("patch set %d replaced it", entry.PS))...)
+		default:
+			return false
 		}
-		return words != ""
+		return true
 	})
 	return actions
+}
+
+// cancel asks to stop the candidate's run, if it has one that is known to run.
+func (k Candidate) cancel(why string) []Action {
+	if k.Run.State != RunRunning || k.Run.ID == 0 {
+		return nil
+	}
+	return []Action{CancelRun{Candidate: k.ID, Run: k.Run.ID, Reason: why}}
 }
 
 // decide moves the first entry that can move, and ejects those before it that cannot land.
@@ -158,27 +157,37 @@ func (s *State) decide() []Action {
 	if s.Landing != nil {
 		return nil
 	}
+	of := map[int64][]int{} // candidates of each change, by index: a long queue is walked once
+	for i, k := range s.Candidates {
+		of[k.Change] = append(of[k.Change], i)
+	}
 	var actions []Action
+	void := map[Candidate]bool{}
+	ejected := map[int64]bool{}
 	for _, e := range s.sorted() {
 		if len(e.Parents) > 0 {
 			continue
 		}
-		actions = append(actions, s.drop(func(k Candidate) string {
-			if k.Change == e.Change && k.Base != s.Tip {
-				return "the branch moved on"
+		var candidate *Candidate
+		for _, i := range of[e.Change] {
+			if k := &s.Candidates[i]; k.Base == s.Tip {
+				candidate = k
+			} else {
+				void[*k] = true
+				actions = append(actions, k.cancel("the branch moved on")...)
 			}
-			return ""
-		})...)
-		action := s.move(e, s.candidate(e))
+		}
+		action := s.move(e, candidate)
 		if action != nil {
 			actions = append(actions, action)
 		}
 		if _, out := action.(Eject); !out {
-			return actions
+			break
 		}
-		s.remove(e.Change, false)
-		s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool { return k.Change == e.Change })
+		ejected[e.Change] = true
 	}
+	s.Entries = slices.DeleteFunc(s.Entries, func(e Entry) bool { return ejected[e.Change] })
+	s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool { return ejected[k.Change] || void[k] })
 	return actions
 }
 

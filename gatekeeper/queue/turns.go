@@ -100,7 +100,10 @@ func (s State) why(turns []Entry, i int) string {
 		return fmt.Sprintf("%d changes are ahead of it", i)
 	}
 	k := s.candidate(e)
-	if k == nil || k.Commit == "" && k.Conflict == "" {
+	switch {
+	case k != nil && k.Conflict != "":
+		return leaving
+	case k == nil || k.Commit == "":
 		return "its candidate is being made"
 	}
 	switch k.Run.State {
@@ -113,6 +116,9 @@ func (s State) why(turns []Entry, i int) string {
 	case RunErrored:
 		return "its run is about to be tried again"
 	default:
-		return "it is about to leave the queue"
+		return leaving
 	}
 }
+
+// leaving is said of an entry that the next step ejects.
+const leaving = "it is about to leave the queue"
