@@ -196,7 +196,7 @@ func (s *Store) Redeem(ctx context.Context, tx *db.Tx, secret string) (Actor, er
 func badToken(op string, kind TokenKind) error {
 	switch kind {
 	case SigninToken:
-		return fault.New(fault.Unauthenticated, op, "this sign-in link has been used, has expired or never was one", "ask for a new link: gate signin NAME on the server, or an administrator")
+		return fault.New(fault.Unauthenticated, op, "this sign-in link has been used, has expired or never was one", "ask for a new link: gate account link NAME on the server, or an administrator")
 	case SessionToken:
 		return fault.New(fault.Unauthenticated, op, "you are not signed in any more", "sign in again")
 	default:
