@@ -1,0 +1,105 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/fault"
+)
+
+// access says who may call an operation at all; what they may do with it is decided behind it.
+type access string
+
+const (
+	// signedIn is for those whom the server knows. It is what an operation without a word gets.
+	signedIn access = "signed-in"
+	// anyone is also for strangers: reading what is public.
+	anyone access = "anyone"
+)
+
+const accessKey = "access"
+
+type actorKey struct{}
+
+// As returns a context in which requests are asked by actor. Only code in this process can
+// make one: the command line on the server's own folder.
+func As(ctx context.Context, actor account.Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+// actorOf is who asks; the middleware has put it there.
+func actorOf(ctx context.Context) account.Actor {
+	actor, _ := ctx.Value(actorKey{}).(account.Actor)
+	return actor
+}
+
+// authenticate finds who asks and stops strangers at every operation that is not for anyone.
+func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humamux.Unwrap(ctx)
+	actor, err := s.actor(r)
+	if err == nil && actor.Anonymous() && ctx.Operation().Metadata[accessKey] != anyone {
+		err = fault.New(fault.Unauthenticated, "api.authenticate", "nobody is signed in", "send a token: Authorization: Bearer TOKEN; `gate token create NAME` makes one")
+	}
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	next(huma.WithContext(ctx, As(ctx.Context(), actor)))
+}
+
+// actor reads the credentials of a request: the local operator's, a token, or the cookie of
+// a session. Credentials that are there and wrong are an error, never anonymity.
+func (s *Server) actor(r *http.Request) (account.Actor, error) {
+	if local := actorOf(r.Context()); !local.Anonymous() {
+		return local, nil
+	}
+	if header := r.Header.Get("Authorization"); header != "" {
+		secret, ok := tokenOf(r, header)
+		if !ok {
+			return account.Actor{}, fault.New(fault.Unauthenticated, "api.actor", "this kind of Authorization is not taken", "send Authorization: Bearer TOKEN, or Basic with the token as the password")
+		}
+		return s.Accounts.ActorByToken(r.Context(), s.Accounts.DB.Read(), account.APIToken, secret)
+	}
+	cookie, err := r.Cookie(s.SessionCookie)
+	if err != nil || cookie.Value == "" {
+		return account.Actor{}, nil
+	}
+	if err := s.crossOrigin.Check(r); err != nil {
+		return account.Actor{}, fault.New(fault.Denied, "api.actor", "this request comes from another site", "send it from this server's pages, or with a token")
+	}
+	return s.Accounts.ActorByToken(r.Context(), s.Accounts.DB.Read(), account.SessionToken, cookie.Value)
+}
+
+// tokenOf takes the token out of an Authorization header. With Basic it is the password, as
+// git sends it; the name beside it is not looked at.
+func tokenOf(r *http.Request, header string) (string, bool) {
+	if scheme, secret, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(secret), true
+	}
+	_, password, ok := r.BasicAuth()
+	return password, ok
+}
+
+// fail answers with err as a problem; what is the server's own fault is logged here, once.
+func (s *Server) fail(ctx huma.Context, err error) {
+	p := s.problem(ctx.Context(), ctx.Operation().OperationID, err)
+	if p.Code == http.StatusUnauthorized {
+		ctx.SetHeader("WWW-Authenticate", `Bearer realm="Gatehouse"`)
+	}
+	ctx.SetHeader("Content-Type", p.ContentType(""))
+	ctx.SetStatus(p.Code)
+	writeJSON(ctx.BodyWriter(), p)
+}
+
+func (s *Server) problem(ctx context.Context, operation string, err error) *Problem {
+	p := problemOf(err)
+	if p.Code == http.StatusInternalServerError && ctx.Err() == nil {
+		s.Log.Error("api", "operation", operation, "actor", actorOf(ctx).Name, "err", err)
+	}
+	return p
+}

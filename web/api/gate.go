@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+
+	"gatehouse/gatekeeper"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/event"
+)
+
+// logPoll is how often a followed log is looked at when nothing woke its reader: another
+// process on the same folder hears no wake-ups.
+const logPoll = time.Second
+
+type logIn struct {
+	ID     int64 `path:"id" minimum:"1"`
+	Offset int64 `query:"offset" minimum:"0" doc:"Begin at this byte."`
+	Follow bool  `query:"follow" doc:"Stay until the stage has ended, and send what it writes."`
+}
+
+type queueIn struct {
+	Repository string `query:"repository" required:"true" maxLength:"100"`
+	Branch     string `query:"branch" maxLength:"200" doc:"Without it the default branch."`
+}
+
+func (s *Server) gateRoutes() {
+	add(s, route{id: "explain", at: "GET /changes/{number}/explain", summary: "Why a change has not landed, and who can do what", open: anyone}, s.explain)
+	add(s, route{id: "list-runs", at: "GET /changes/{number}/runs", summary: "List the runs of a change with their stages", open: anyone}, s.listRuns)
+	add(s, route{id: "stage-log", at: "GET /stages/{id}/log", summary: "The log of a stage run, as text", open: anyone}, s.stageLog)
+	add(s, route{id: "queue", at: "GET /queue", summary: "The queue of a branch", open: anyone}, s.queue)
+}
+
+func (s *Server) explain(ctx context.Context, who account.Actor, in *ChangePath) (*answer[gatekeeper.Explanation], error) {
+	return s.explained(ctx, who, in.Number)
+}
+
+func (s *Server) listRuns(ctx context.Context, who account.Actor, in *ChangePath) (*answer[list[gatekeeper.Run]], error) {
+	runs, err := s.Gate.Runs(ctx, who, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	return listed(runs), nil
+}
+
+func (s *Server) queue(ctx context.Context, who account.Actor, in *queueIn) (*answer[gatekeeper.QueueView], error) {
+	name := strings.ReplaceAll(in.Repository, "~", "/")
+	if in.Branch == "" {
+		r, err := s.repository(ctx, who, name, account.Read)
+		if err != nil {
+			return nil, err
+		}
+		in.Branch = r.DefaultBranch
+	}
+	view, err := s.Gate.Queue(ctx, who, name, in.Branch)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[gatekeeper.QueueView]{view}, nil
+}
+
+// stageLog sends a log from an offset on; with follow until the stage has ended. The rights
+// are asked again with every look, so that taking them away ends the stream.
+func (s *Server) stageLog(ctx context.Context, who account.Actor, in *logIn) (*huma.StreamResponse, error) {
+	woken, stop := s.Bus.Listen(event.StageTopic(in.ID))
+	log, done, err := s.Gate.StageLog(ctx, who, in.ID, in.Offset)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		defer stop()
+		_, w := humamux.Unwrap(hc)
+		hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
+		hc.SetHeader("X-Content-Type-Options", "nosniff")
+		hc.SetStatus(http.StatusOK)
+		if err := s.follow(ctx, who, in, w, log, done, woken); err != nil && ctx.Err() == nil {
+			s.Log.Warn("a log was cut", "stage", in.ID, "err", err)
+		}
+	}}, nil
+}
+
+func (s *Server) follow(ctx context.Context, who account.Actor, in *logIn, w http.ResponseWriter, log io.ReadCloser, done bool, woken <-chan struct{}) error {
+	look := time.NewTicker(logPoll)
+	defer look.Stop()
+	offset := in.Offset
+	for {
+		sent, err := io.Copy(w, log)
+		if err := errors.Join(err, log.Close()); err != nil {
+			return err
+		}
+		if done || !in.Follow {
+			return nil
+		}
+		offset += sent
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-woken:
+		case <-look.C:
+		}
+		if log, done, err = s.Gate.StageLog(ctx, who, in.ID, offset); err != nil {
+			return err
+		}
+	}
+}

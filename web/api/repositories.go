@@ -1,0 +1,276 @@
+package api
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/git"
+	"gatehouse/gitserver/repo"
+	"gatehouse/migrations/db"
+)
+
+// Repository is a repository behind the gate.
+type Repository struct {
+	ID            int64     `json:"id"`
+	Name          string    `json:"name"`
+	Description   string    `json:"description,omitempty"`
+	DefaultBranch string    `json:"default_branch"`
+	Private       bool      `json:"private"`
+	Gated         []string  `json:"gated" doc:"Patterns of the branches that only landings move."`
+	DefaultRole   string    `json:"default_role" doc:"What every account is: none, read, write or maintain."`
+	DirectPush    string    `json:"direct_push" doc:"What becomes of a push straight to a gated branch: hold or refuse."`
+	TopicIdentity bool      `json:"topic_identity" doc:"Whether a topic may stand in for a missing Change-Id."`
+	URL           string    `json:"url" doc:"Its page."`
+	CloneHTTP     string    `json:"clone_http"`
+	CloneSSH      string    `json:"clone_ssh,omitempty"`
+	CreatedAt     time.Time `json:"created_at"`
+}
+
+// NewRepository is what a repository is made of.
+type NewRepository struct {
+	Name          string `json:"name" maxLength:"100"`
+	Description   string `json:"description,omitempty" maxLength:"2000"`
+	DefaultBranch string `json:"default_branch,omitempty" maxLength:"200"`
+	Private       bool   `json:"private,omitempty"`
+	DirectPush    string `json:"direct_push,omitempty" enum:"hold,refuse"`
+	TopicIdentity bool   `json:"topic_identity,omitempty"`
+	Owner         string `json:"owner,omitempty" maxLength:"39" doc:"Who owns it; without it, who asks."`
+}
+
+// RepositoryChange is what can be changed about a repository. What is left out stays.
+type RepositoryChange struct {
+	Name          *string   `json:"name,omitempty" maxLength:"100"`
+	Description   *string   `json:"description,omitempty" maxLength:"2000"`
+	DefaultBranch *string   `json:"default_branch,omitempty" maxLength:"200"`
+	Private       *bool     `json:"private,omitempty"`
+	Gated         *[]string `json:"gated,omitempty" maxItems:"50"`
+	DefaultRole   *string   `json:"default_role,omitempty" enum:"none,read,write,maintain"`
+	DirectPush    *string   `json:"direct_push,omitempty" enum:"hold,refuse"`
+	TopicIdentity *bool     `json:"topic_identity,omitempty"`
+}
+
+// Import names what a new repository is filled with.
+type Import struct {
+	URL      string `json:"url" maxLength:"2000" doc:"https://… or ssh://…; a path only from the server's own machine."`
+	Username string `json:"username,omitempty" maxLength:"200"`
+	Token    string `json:"token,omitempty" maxLength:"2000" doc:"For an https URL that needs one; it is not kept."`
+}
+
+// RepositoryPath names a repository in a path.
+type RepositoryPath struct {
+	Repository string `path:"repository" maxLength:"100" doc:"The repository's name with ~ for /."`
+}
+
+func (s *Server) repositoryRoutes() {
+	add(s, route{id: "list-repositories", at: "GET /repositories", summary: "List repositories", open: anyone}, s.listRepositories)
+	add(s, route{id: "create-repository", at: "POST /repositories", summary: "Create a repository", status: 201}, s.createRepository)
+	add(s, route{id: "get-repository", at: "GET /repositories/{repository}", summary: "Show a repository", open: anyone}, s.getRepository)
+	add(s, route{id: "change-repository", at: "PATCH /repositories/{repository}", summary: "Change a repository's settings"}, s.changeRepository)
+	add(s, route{id: "import-repository", at: "POST /repositories/{repository}/import", summary: "Fill an empty repository with another's branches and tags"}, s.importRepository)
+}
+
+// repositoryOf is a repository as the API shows it.
+func (s *Server) repositoryOf(r repo.Repository) Repository {
+	out := Repository{
+		ID: r.ID, Name: r.Name, Description: r.Description, DefaultBranch: r.DefaultBranch, Private: r.Private, Gated: r.Gated,
+		DefaultRole: roleName(r.DefaultRole), DirectPush: r.DirectPush, TopicIdentity: r.TopicIdentity, CreatedAt: r.CreatedAt,
+		URL: s.URL + "/" + r.Name, CloneHTTP: s.URL + "/" + r.Name + ".git",
+	}
+	if out.Gated == nil {
+		out.Gated = []string{}
+	}
+	if s.SSHURL != "" {
+		out.CloneSSH = s.SSHURL + "/" + r.Name + ".git"
+	}
+	return out
+}
+
+// roleName is a role in words; the empty role is "none".
+func roleName(r account.Role) string {
+	if r == account.RoleNone {
+		return "none"
+	}
+	return string(r)
+}
+
+func (s *Server) listRepositories(ctx context.Context, who account.Actor, _ *struct{}) (*answer[list[Repository]], error) {
+	found, err := s.Repos.List(ctx, s.DB.Read())
+	if err != nil {
+		return nil, err
+	}
+	var all []Repository
+	for _, r := range found {
+		switch err := s.may(ctx, who, account.Read, r.Resource("")); {
+		case err == nil:
+			all = append(all, s.repositoryOf(r))
+		case fault.Is(err, fault.Internal):
+			return nil, err
+		}
+	}
+	return listed(all), nil
+}
+
+func (s *Server) createRepository(ctx context.Context, who account.Actor, in *body[NewRepository]) (*answer[Repository], error) {
+	if err := s.may(ctx, who, account.Create, account.Resource{}); err != nil {
+		return nil, err
+	}
+	owner := who.ID
+	if in.Body.Owner != "" {
+		a, err := s.Accounts.ByName(ctx, s.DB.Read(), in.Body.Owner)
+		if err != nil {
+			return nil, err
+		}
+		owner = a.ID
+	}
+	made, err := s.Repos.Create(ctx, repo.NewRepository{
+		Name: in.Body.Name, Description: in.Body.Description, DefaultBranch: in.Body.DefaultBranch, Private: in.Body.Private,
+		Owner: owner, TopicIdentity: in.Body.TopicIdentity, DirectPush: in.Body.DirectPush,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[Repository]{s.repositoryOf(made)}, nil
+}
+
+func (s *Server) getRepository(ctx context.Context, who account.Actor, in *RepositoryPath) (*answer[Repository], error) {
+	r, err := s.repository(ctx, who, in.Repository, account.Read)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[Repository]{s.repositoryOf(r)}, nil
+}
+
+func (s *Server) changeRepository(ctx context.Context, who account.Actor, in *struct {
+	RepositoryPath
+	body[RepositoryChange]
+}) (*answer[Repository], error) {
+	r, err := s.repository(ctx, who, in.Repository, account.Own)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.DefaultRole != nil {
+		if _, err := account.ParseRole(*in.Body.DefaultRole); err != nil {
+			return nil, err
+		}
+	}
+	if in.Body.DefaultBranch != nil && *in.Body.DefaultBranch != r.DefaultBranch {
+		if r, err = s.Repos.SetDefaultBranch(ctx, r, *in.Body.DefaultBranch); err != nil {
+			return nil, err
+		}
+	}
+	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
+		if r, err = s.Repos.ByID(ctx, tx, r.ID); err != nil {
+			return err
+		}
+		in.Body.apply(&r)
+		if err := s.Repos.Update(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.lookAgain(ctx, tx, r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Bus.Wake(event.RepoTopic(r.ID))
+	return &answer[Repository]{s.repositoryOf(r)}, nil
+}
+
+// apply puts the changes that were asked for into r.
+func (c RepositoryChange) apply(r *repo.Repository) {
+	put(&r.Name, c.Name)
+	put(&r.Description, c.Description)
+	put(&r.Private, c.Private)
+	put(&r.Gated, c.Gated)
+	put(&r.DirectPush, c.DirectPush)
+	put(&r.TopicIdentity, c.TopicIdentity)
+	if c.DefaultRole != nil {
+		r.DefaultRole, _ = account.ParseRole(*c.DefaultRole) // looked at before the transaction
+	}
+}
+
+func put[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// lookAgain asks for a look at the branches that a change of settings may have to do with.
+func (s *Server) lookAgain(ctx context.Context, tx *db.Tx, r repo.Repository) error {
+	branches := []string{r.DefaultBranch}
+	for _, pattern := range r.Gated {
+		if !strings.Contains(pattern, "*") && pattern != r.DefaultBranch {
+			branches = append(branches, pattern)
+		}
+	}
+	for _, branch := range branches {
+		if err := tx.Enqueue(ctx, repo.BranchJob(r.ID, branch)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importRepository is for those who may create repositories: the server goes out to an
+// address that somebody names, which is more than an owner's business.
+func (s *Server) importRepository(ctx context.Context, who account.Actor, in *struct {
+	RepositoryPath
+	body[Import]
+}) (*answer[Repository], error) {
+	r, err := s.repository(ctx, who, in.Repository, account.Own)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.may(ctx, who, account.Create, account.Resource{}); err != nil {
+		return nil, err
+	}
+	auth := git.Auth{Username: in.Body.Username, AllowLocal: who.Method == account.MethodLocal}
+	if in.Body.Token != "" {
+		file, forget, err := s.secretFile(in.Body.Token)
+		if err != nil {
+			return nil, err
+		}
+		defer forget()
+		auth.TokenFile = file
+	}
+	if err := s.Repos.Import(ctx, r, in.Body.URL, auth); err != nil {
+		return nil, err
+	}
+	if r, err = s.Repos.ByID(ctx, s.DB.Read(), r.ID); err != nil {
+		return nil, err
+	}
+	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
+		if err := s.lookAgain(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.Mirrors.EnqueueAll(ctx, tx, r.ID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Bus.Wake(event.RepoTopic(r.ID))
+	return &answer[Repository]{s.repositoryOf(r)}, nil
+}
+
+// secretFile keeps a secret in a file that only the server can read, for git to read it from
+// there: on a command line every process could.
+func (s *Server) secretFile(secret string) (name string, forget func(), err error) {
+	f, err := os.CreateTemp(s.SecretDir, "import-*")
+	if err != nil {
+		return "", nil, err
+	}
+	forget = func() { _ = os.Remove(f.Name()) } // the folder is emptied at the next start as well
+	_, err = f.WriteString(secret)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		forget()
+		return "", nil, err
+	}
+	return f.Name(), forget, nil
+}
