@@ -95,11 +95,14 @@ func (g *Git) run(ctx context.Context, c child) ([]byte, error) {
 	cmd.Stdout = out
 	said := &headWriter{left: maxStderr, copy: c.stderr}
 	cmd.Stderr = said
-	if err := start(cmd, c); err != nil {
+	err := start(cmd, c)
+	if err != nil && bounded.Err() == nil {
 		return nil, fmt.Errorf("git: run %s: %w", c.args[0], err)
 	}
-	err := cmd.Wait()
-	if err != nil {
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil && cmd.Process != nil {
 		_ = killGroup(cmd.Process) // what a dead child leaves behind holds pipes open
 	}
 	over, failed := out.state()

@@ -239,7 +239,7 @@ func (r *Repo) mustBe(ctx context.Context, kinds map[OID]string, commits []OID) 
 				return err
 			}
 			if kind != want {
-				return fault.Newf(fault.Invalid, "git.WriteCommit", "%s is a %s, not a %s", oid.Short(), kind, want)
+				return fault.Newf(fault.Invalid, "git.mustBe", "%s is a %s, not a %s", oid.Short(), kind, want)
 			}
 		}
 		return nil

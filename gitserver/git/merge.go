@@ -23,6 +23,9 @@ func (r *Repo) MergeTree(ctx context.Context, ours, theirs OID) (tree OID, confl
 	if err := valid("git.MergeTree", ours, theirs); err != nil {
 		return "", nil, err
 	}
+	if err := r.mustBe(ctx, map[OID]string{}, []OID{ours, theirs}); err != nil {
+		return "", nil, err
+	}
 	return r.staged(ctx, func(s *Repo) (OID, []string, error) { return s.mergeTree(ctx, ours, theirs) })
 }
 
