@@ -173,11 +173,17 @@ func TestWhoMayCallWhat(t *testing.T) {
 	}
 }
 
-// reopen undoes what an earlier caller did to the change.
+// reopen undoes what an earlier caller did to the change: it is open, and its author asked to land it.
 func reopen(w *world, change int64) {
-	admin, err := w.Accounts.Actor(w.ctx, w.DB.Read(), w.ids["admin"], account.MethodKey)
-	must(w.t, err)
-	_ = w.Review.Restore(w.ctx, admin, change, "") // an open change cannot be restored, and need not
+	actor := func(name string) account.Actor {
+		a, err := w.Accounts.Actor(w.ctx, w.DB.Read(), w.ids[name], account.MethodKey)
+		must(w.t, err)
+		return a
+	}
+	admin := actor("admin")
+	_ = w.Review.Restore(w.ctx, admin, change, "")    // an open change cannot be restored, and need not
+	_ = w.Review.WithdrawSubmit(w.ctx, admin, change) // nobody may have asked
+	must(w.t, w.Review.RequestSubmit(w.ctx, actor("author"), change))
 }
 
 func golden(t *testing.T, name, got string) {
