@@ -312,10 +312,7 @@ func TestOldContentIsNotJudged(t *testing.T) {
 			entry("160000", "commit", OID(strings.Repeat("1", 40)), "lib"), entry("100644", "blob", x, "readme")}, more...)...)
 	}
 	base := w.commitTree(old())
-	q, err := r.Quarantine(t.Context())
-	must(t, err)
-	must(t, q.TakePack(t.Context(), bytes.NewReader(w.pack([]OID{base}, nil)), PackLimits{}, nil))
-	must(t, q.Migrate(t.Context())) // as an import brings it
+	plant(t, r, w, base)
 	must(t, r.UpdateRefs(t.Context(), []RefUpdate{{"refs/heads/main", Zero, base}}, ""))
 
 	next := w.commitTree(old(entry("100644", "blob", w.blob("new"), "x-new")), base)

@@ -86,7 +86,7 @@ func (r *Repo) DiffPatch(ctx context.Context, from, to OID, o DiffOptions) ([]by
 		return nil, fault.New(fault.TooLarge, op, fmt.Sprintf("the diff is larger than %d bytes", o.MaxBytes), "look at single files")
 	}
 	if err != nil {
-		return nil, r.noCommit(op, err)
+		return nil, noCommit(op, err)
 	}
 	return out, nil
 }
@@ -112,7 +112,7 @@ func (r *Repo) ChangedFiles(ctx context.Context, from, to OID) ([]FileChange, er
 	out, err := r.run(ctx, diffArgs("-z", "--raw", "--numstat", "--histogram", "-M", "--no-abbrev",
 		"--end-of-options", string(from), string(to))...)
 	if err != nil {
-		return nil, r.noCommit(op, err)
+		return nil, noCommit(op, err)
 	}
 	return parseChanges(out)
 }
@@ -182,7 +182,7 @@ func (r *Repo) DiffDigest(ctx context.Context, from, to OID) (string, error) {
 		env: r.env(), stdout: d, max: maxDigestBytes,
 	})
 	if err != nil {
-		return "", r.noCommit(op, err)
+		return "", noCommit(op, err)
 	}
 	return hex.EncodeToString(d.end()), nil
 }

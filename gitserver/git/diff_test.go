@@ -154,10 +154,7 @@ func TestChangedFiles(t *testing.T) {
 	w.git("rm", "-q", "gone", "file")
 	must(t, os.Symlink("new name", w.dir+"/file"))
 	tip := w.commit("tip", map[string]string{odd: "2\n3\n", "added": "1\n", "bin": "\x00\x01"})
-	q, err := r.Quarantine(t.Context())
-	must(t, err)
-	must(t, q.TakePack(t.Context(), bytes.NewReader(w.pack([]OID{tip}, nil)), PackLimits{}, nil))
-	must(t, q.Migrate(t.Context()))
+	plant(t, r, w, tip)
 	files, err := r.ChangedFiles(t.Context(), base, tip)
 	must(t, err)
 	type row struct {

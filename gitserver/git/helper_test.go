@@ -2,7 +2,6 @@ package git
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,6 +160,15 @@ func send(t testing.TB, r *Repo, w work, tips []OID, not ...OID) error {
 	return q.Migrate(t.Context())
 }
 
+// plant brings tips in without any check of content, as an old import might have.
+func plant(t testing.TB, r *Repo, w work, tips ...OID) {
+	t.Helper()
+	q, err := r.Quarantine(t.Context())
+	must(t, err)
+	must(t, q.TakePack(t.Context(), bytes.NewReader(w.pack(tips, nil)), PackLimits{}, nil))
+	must(t, q.Migrate(t.Context()))
+}
+
 func discard(t testing.TB, q *Quarantine) {
 	t.Helper()
 	if err := q.Discard(); err != nil {
@@ -199,6 +207,3 @@ func wantKind(t testing.TB, err error, kind fault.Kind) {
 func sign(name string) Signature {
 	return Signature{Name: name, Email: strings.ToLower(name) + "@example.test", When: time.Unix(1_700_000_000, 0).In(time.FixedZone("", 3600))}
 }
-
-// ctx is for helpers that run after a test's own context ended.
-var background = context.Background()

@@ -35,7 +35,7 @@ func (r *Repo) Commits(ctx context.Context, tips []OID, not []OID, limit int) ([
 	out, err := r.runIn(ctx, in.String(), "rev-list", "--topo-order", "--reverse",
 		"--max-count="+strconv.Itoa(limit+1), "--stdin")
 	if err != nil {
-		return nil, r.noCommit(op, err)
+		return nil, noCommit(op, err)
 	}
 	oids, err := parseOIDs(out)
 	if err != nil {
@@ -48,9 +48,9 @@ func (r *Repo) Commits(ctx context.Context, tips []OID, not []OID, limit int) ([
 }
 
 // noCommit turns "bad object" into NotFound.
-func (r *Repo) noCommit(op string, err error) error {
-	if exitCode(err) == 128 && (strings.Contains(stderrOf(err), "bad object") ||
-		strings.Contains(stderrOf(err), "bad revision") || strings.Contains(stderrOf(err), "not a valid")) {
+func noCommit(op string, err error) error {
+	said := strings.ToLower(stderrOf(err))
+	if exitCode(err) == 128 && (strings.Contains(said, "bad object") || strings.Contains(said, "bad revision") || strings.Contains(said, "not a valid")) {
 		return fault.Wrap(err, fault.NotFound, op, "there is no such commit")
 	}
 	return fmt.Errorf("%s: %w", op, err)
@@ -90,7 +90,7 @@ func (r *Repo) Log(ctx context.Context, tip OID, path string, skip, limit int) (
 	}
 	out, err := r.run(ctx, args...)
 	if err != nil {
-		return nil, r.noCommit("git.Log", err)
+		return nil, noCommit("git.Log", err)
 	}
 	oids, err := parseOIDs(out)
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *Repo) IsAncestor(ctx context.Context, a, b OID) (bool, error) {
 	case exitCode(err) == 1:
 		return false, nil
 	}
-	return false, r.noCommit("git.IsAncestor", err)
+	return false, noCommit("git.IsAncestor", err)
 }
 
 // MergeBase is a best common ancestor of a and b, false when there is none.
@@ -124,7 +124,7 @@ func (r *Repo) MergeBase(ctx context.Context, a, b OID) (OID, bool, error) {
 	case exitCode(err) == 1:
 		return "", false, nil
 	case err != nil:
-		return "", false, r.noCommit("git.MergeBase", err)
+		return "", false, noCommit("git.MergeBase", err)
 	}
 	oid, err := ParseOID(strings.TrimSpace(string(out)))
 	return oid, err == nil, err

@@ -185,6 +185,9 @@ func (r *Repo) Fsck(ctx context.Context) error {
 		}
 	}
 	refs, err := r.Refs(ctx)
+	if exitCode(err) >= 0 {
+		return fault.Wrap(err, fault.Refused, op, "the repository is damaged: "+complaint(stderrOf(err)))
+	}
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func (r *Repo) mergeTree(ctx context.Context, ours, theirs OID) (OID, []string, 
 		if strings.Contains(stderrOf(err), "unrelated histories") {
 			return "", nil, fault.Wrap(err, fault.Refused, op, "the commits have no history in common")
 		}
-		return "", nil, r.noCommit(op, err)
+		return "", nil, noCommit(op, err)
 	case err == nil:
 		oid, err := ParseOID(strings.TrimRight(string(out), "\x00\n"))
 		return oid, nil, err

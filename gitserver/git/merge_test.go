@@ -124,10 +124,7 @@ func TestMergeConflicts(t *testing.T) {
 	ours := w.commit("ours", map[string]string{odd: "2\n", "a": "2\n"})
 	w.git("checkout", "-q", string(base))
 	theirs := w.commit("theirs", map[string]string{odd: "3\n", "a": "3\n", "b": "3\n"})
-	q, err := r.Quarantine(t.Context())
-	must(t, err)
-	must(t, q.TakePack(t.Context(), strings.NewReader(string(w.pack([]OID{ours, theirs}, nil))), PackLimits{}, nil))
-	must(t, q.Migrate(t.Context()))
+	plant(t, r, w, ours, theirs)
 	before, err := r.countLoose()
 	must(t, err)
 	for name, merge := range map[string]func() (OID, []string, error){
