@@ -1,0 +1,445 @@
+package gatekeeper
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/git"
+	"gatehouse/migrations/db"
+	"gatehouse/review"
+)
+
+// Explain answers why a change has not landed, to whoever may read it.
+func (c *Controller) Explain(ctx context.Context, actor account.Actor, change int64) (Explanation, error) {
+	if _, err := c.Review.Get(ctx, actor, change); err != nil {
+		return Explanation{}, err
+	}
+	return c.explain(ctx, c.DB.Read(), change)
+}
+
+func (c *Controller) explain(ctx context.Context, q db.Querier, change int64) (Explanation, error) {
+	f, err := c.facts(ctx, q, change)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := f.explain()
+	e.URL = changeURL(c.URL, f.repo.Name, change)
+	if f.entry != nil {
+		if e.QueuePosition, err = position(ctx, q, f); err != nil {
+			return Explanation{}, err
+		}
+	}
+	e.Summary = f.summary(e)
+	return e, nil
+}
+
+// facts reads everything about a change, from the rows and from git.
+func (c *Controller) facts(ctx context.Context, q db.Querier, id int64) (*facts, error) {
+	ch, err := c.Review.Load(ctx, q, id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Repos.ByID(ctx, q, ch.Repo)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.gather(ctx, q, r, id)
+	if err != nil {
+		return nil, err
+	}
+	if f.ballots, err = c.ballots(ctx, q, f); err != nil {
+		return nil, err
+	}
+	g, err := c.Repos.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	tip, err := g.RefOID(ctx, headsPrefix+ch.Branch)
+	if err != nil || tip.IsZero() {
+		return f, err
+	}
+	subject, base := f.ps.Commit, f.ps.Parent
+	if f.run != nil {
+		subject, base = f.run.Candidate, f.run.Base
+	}
+	if f.plan, err = c.composed(ctx, g, tip, subject); err != nil {
+		if fault.Is(err, fault.Internal) {
+			return nil, err
+		}
+		f.plan, f.planErr = plan.Default(), err
+		return f, nil
+	}
+	if f.changed, err = c.changedPaths(ctx, g, base, subject); err != nil {
+		return nil, err
+	}
+	cand, found, err := findCandidate(ctx, q, id, f.ps.Number, tip, f.plan.Land.How)
+	if err == nil && found {
+		f.merge = cand.Conflict
+	}
+	return f, err
+}
+
+// changedPaths lists the paths that differ, both names of what was renamed.
+func (c *Controller) changedPaths(ctx context.Context, g *git.Repo, from, to git.OID) ([]string, error) {
+	if from == "" || from.IsZero() {
+		from = git.EmptyTree
+	}
+	files, err := g.ChangedFiles(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	paths := make([]string, 0, len(files))
+	for _, file := range files {
+		paths = append(paths, file.Path)
+		if file.OldPath != "" && file.OldPath != file.Path {
+			paths = append(paths, file.OldPath)
+		}
+	}
+	return paths, nil
+}
+
+// verdicts judges the gates that landing waits for.
+func (f *facts) verdicts() []plan.Verdict {
+	e := f.run.forGates().evidence(f.ballots, f.changed)
+	gates := f.plan.Landing()
+	all := make([]plan.Verdict, 0, len(gates))
+	for _, g := range gates {
+		all = append(all, plan.Evaluate(g, e))
+	}
+	return all
+}
+
+func (r *runRow) forGates() *Run {
+	if r == nil {
+		return nil
+	}
+	return &r.Run
+}
+
+// mayQueue says why the change may not stand in the queue, "" when it may.
+func (f *facts) mayQueue() string {
+	switch {
+	case f.change.Status != review.Open:
+		return "it is closed"
+	case f.change.WIP:
+		return "it is work in progress"
+	case f.change.SubmitBy == 0:
+		return "nobody has asked to land it"
+	case f.planErr != nil:
+		return "the plan cannot be read"
+	case f.merge != "":
+		return "it does not merge: " + f.merge
+	case f.run != nil && f.run.State == RunRefused:
+		return "its stages refused it"
+	case f.run != nil && f.run.State == RunErrored:
+		return "its stages could not be run"
+	}
+	for _, p := range f.openParents() {
+		if !p.Queued {
+			return fmt.Sprintf("change %d comes first", p.Change)
+		}
+	}
+	for _, v := range f.verdicts() {
+		for _, reason := range v.Reasons {
+			if reason.Kind == kindReview && reason.State != plan.Open {
+				return "gate " + v.Gate + ": " + reason.What
+			}
+		}
+	}
+	return ""
+}
+
+// kindReview is the kind of a reason that votes decide.
+const kindReview = "review"
+
+// mayLand says why the change may not land with this run, "" when it may. It is asked in the
+// transaction that writes the intent.
+func (f *facts) mayLand(run *runRow) string {
+	if why := f.mayQueue(); why != "" {
+		return why
+	}
+	switch {
+	case run.PS != f.change.Current:
+		return "the patch set was replaced"
+	case run.State != RunPassed:
+		return "its run has not passed"
+	case f.entry == nil || f.entry.PS != run.PS:
+		return "it left the queue"
+	case len(f.openParents()) > 0:
+		return fmt.Sprintf("change %d has not landed yet", f.openParents()[0].Change)
+	}
+	for _, v := range f.verdicts() {
+		if v.State != plan.Open {
+			return fmt.Sprintf("gate %s is %s", v.Gate, v.State)
+		}
+	}
+	return ""
+}
+
+func (f *facts) openParents() []parentFact {
+	var open []parentFact
+	for _, p := range f.parents {
+		if p.Status != review.Landed {
+			open = append(open, p)
+		}
+	}
+	return open
+}
+
+// state derives where the change stands.
+func (f *facts) state() State {
+	switch f.change.Status {
+	case review.Landed:
+		return Landed
+	case review.Abandoned:
+		return Abandoned
+	case review.Open:
+	default:
+		panic("gatekeeper: unknown status " + string(f.change.Status))
+	}
+	switch {
+	case f.landing:
+		return Landing
+	case f.merge != "":
+		return Conflict
+	case f.refused():
+		return Refused
+	case f.entry != nil && f.entry.PS == f.change.Current:
+		return Queued
+	case f.readyBut():
+		return Ready
+	default:
+		return Open
+	}
+}
+
+// refused: a gate's no, a plan that nobody can follow, or a run that ended without a yes.
+func (f *facts) refused() bool {
+	if f.planErr != nil || f.run != nil && (f.run.State == RunRefused || f.run.State == RunErrored) {
+		return true
+	}
+	for _, v := range f.verdicts() {
+		if v.State == plan.Refused && onlyReviews(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyReviews reports whether the refusal is a person's: a stage's is the run's to tell.
+func onlyReviews(v plan.Verdict) bool {
+	for _, r := range v.Reasons {
+		if r.State == plan.Refused && r.Kind == kindReview {
+			return true
+		}
+	}
+	return false
+}
+
+// readyBut: nothing is missing but that somebody asks to land it.
+func (f *facts) readyBut() bool {
+	asked := *f
+	asked.change.SubmitBy = f.change.Owner
+	return asked.mayQueue() == "" && len(f.openParents()) == 0
+}
+
+// explain is the whole answer but for what needs the queue.
+func (f *facts) explain() Explanation {
+	e := Explanation{
+		Change: f.change.ID, PatchSet: f.change.Current, Repository: f.repo.Name, Branch: f.change.Branch,
+		Subject: f.change.Subject, State: f.state(), LandedCommit: f.change.LandedCommit,
+	}
+	if f.change.Status != review.Open {
+		return e
+	}
+	e.Requirements = append(e.Requirements, f.obstacles()...)
+	e.Requirements = append(e.Requirements, f.gateRequirements()...)
+	e.Requirements = append(e.Requirements, f.stageRequirements()...)
+	e.Requirements = append(e.Requirements, f.submitRequirement())
+	return e
+}
+
+// obstacles are the requirements that no gate of the plan states.
+func (f *facts) obstacles() []Requirement {
+	var all []Requirement
+	if f.planErr != nil {
+		sentence, next := fault.Public(f.planErr)
+		all = append(all, Requirement{Name: "plan", Kind: "plan", State: string(plan.Refused), Reason: sentence,
+			Next: next, Source: plan.File, Who: []string{f.name(f.change.Owner)}})
+	}
+	if f.change.WIP {
+		all = append(all, Requirement{Name: "ready", Kind: "wip", State: string(plan.Closed), Reason: "it is marked as work in progress",
+			Who: []string{f.name(f.change.Owner)}, Next: "mark it ready: push again with -o ready, or use its page"})
+	}
+	if f.merge != "" {
+		all = append(all, Requirement{Name: "merge", Kind: "merge", State: string(plan.Refused), Reason: f.merge,
+			Who: []string{f.name(f.change.Owner)}, Next: fmt.Sprintf("git fetch, rebase onto %s, and push a new patch set", f.change.Branch)})
+	}
+	for _, p := range f.openParents() {
+		r := Requirement{Name: fmt.Sprintf("change %d", p.Change), Kind: "parent", State: string(plan.Waiting),
+			Reason: fmt.Sprintf("it stands on change %d (%s), which lands first", p.Change, p.Subject)}
+		switch {
+		case p.Status == review.Abandoned:
+			r.State, r.Reason = string(plan.Closed), fmt.Sprintf("it stands on change %d, which is abandoned", p.Change)
+			r.Next = "rebase it onto the branch and push again"
+		case p.Outdated:
+			r.State, r.Reason = string(plan.Closed), fmt.Sprintf("it stands on an older patch set of change %d", p.Change)
+			r.Next = fmt.Sprintf("rebase it onto the newest patch set of change %d and push again", p.Change)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func (f *facts) gateRequirements() []Requirement {
+	var all []Requirement
+	for _, v := range f.verdicts() {
+		r := Requirement{Name: v.Gate, Kind: "gate", State: string(v.State), Source: f.source(v.Line)}
+		for _, reason := range v.Reasons {
+			if reason.State == v.State && r.Reason == "" {
+				r.Reason, r.Who, r.Next = reason.What, reason.Who, reason.Next
+			}
+			if reason.Evidence != "" {
+				r.Evidence = join(r.Evidence, reason.Evidence)
+			}
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+func (f *facts) source(line int) string {
+	if line == 0 {
+		return "default plan"
+	}
+	return fmt.Sprintf("%s:%d", plan.File, line)
+}
+
+// stageRequirements are the stages with where each stands: evidence for the gates.
+func (f *facts) stageRequirements() []Requirement {
+	var all []Requirement
+	latest := f.run.forGates().stages()
+	for _, name := range f.plan.StageOrder() {
+		stage, _ := f.plan.Stage(name)
+		r := Requirement{Name: name, Kind: "stage", State: string(plan.Blocked), Reason: "has not started", Source: f.source(stage.Line)}
+		if s, ok := latest[name]; ok {
+			r.State, r.Reason, r.StageRun, r.Tests = string(s.State), s.words(), s.ID, s.Tests
+			if s.Tests != nil {
+				r.Evidence = testWords(*s.Tests)
+			}
+		}
+		if r.State == string(plan.Queued) && f.noStages != "" {
+			r.Reason = f.noStages
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func (r *Run) stages() map[string]StageRun {
+	if r == nil {
+		return nil
+	}
+	return r.latest()
+}
+
+// words say how an attempt stands.
+func (s StageRun) words() string {
+	if s.Reason != "" {
+		return s.Reason
+	}
+	switch s.State {
+	case plan.Queued:
+		return "waits for a worker"
+	case plan.Running:
+		return "is running"
+	case plan.Passed:
+		return "passed in " + s.FinishedAt.Sub(s.StartedAt).Round(100_000_000).String()
+	case plan.Failed:
+		return fmt.Sprintf("failed with exit code %d", s.ExitCode)
+	default:
+		return strings.ToLower(string(s.State))
+	}
+}
+
+// testWords counts the tests and names the first that failed.
+func testWords(t plan.Tests) string {
+	text := fmt.Sprintf("%d passed, %d failed", t.Passed, t.Failed)
+	if t.Skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", t.Skipped)
+	}
+	for _, k := range t.Cases {
+		if k.Status == plan.CaseFailed {
+			return text + ": " + k.Name
+		}
+	}
+	return text
+}
+
+func (f *facts) submitRequirement() Requirement {
+	r := Requirement{Name: "submit", Kind: "submit"}
+	if f.change.SubmitBy != 0 {
+		r.State, r.Reason = string(plan.Open), f.name(f.change.SubmitBy)+" asked to land it"
+		return r
+	}
+	r.State, r.Reason = string(plan.Closed), "nobody has asked to land it yet"
+	r.Who = []string{"anyone who may submit"}
+	r.Next = fmt.Sprintf("gate submit %d, or push with -o submit", f.change.ID)
+	return r
+}
+
+// summary is the answer in one sentence.
+func (f *facts) summary(e Explanation) string {
+	switch e.State {
+	case Landed:
+		return fmt.Sprintf("landed on %s as %s", f.change.Branch, f.change.LandedCommit.Short())
+	case Abandoned:
+		return "abandoned"
+	case Landing:
+		return "landing now"
+	case Queued:
+		return fmt.Sprintf("number %d in the queue of %s", e.QueuePosition, f.change.Branch)
+	case Ready:
+		return "ready: every gate before the queue is open; somebody has to ask to land it"
+	case Conflict:
+		return "does not merge: " + f.merge
+	case Refused, Open:
+		if first := e.first(); first.Reason != "" {
+			return strings.ToLower(string(e.State)) + ": " + first.Name + ": " + first.Reason
+		}
+		return strings.ToLower(string(e.State))
+	default:
+		panic("gatekeeper: unknown state " + string(e.State))
+	}
+}
+
+// first is the requirement that most needs attention: a refusal, else the first that is not met.
+func (e Explanation) first() Requirement {
+	var open Requirement
+	for _, r := range e.Requirements {
+		switch plan.GateState(r.State) {
+		case plan.Refused, plan.GateErrored:
+			return r
+		case plan.Open:
+			continue
+		}
+		if r.State == string(plan.Failed) || r.State == string(plan.TimedOut) {
+			return r
+		}
+		if open.Name == "" && r.Kind != "stage" {
+			open = r
+		}
+	}
+	return open
+}

@@ -1,0 +1,146 @@
+package gatekeeper
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/repo"
+	"gatehouse/migrations/db"
+	"gatehouse/review"
+)
+
+// facts is all that is known about one change, read at one moment; every verdict about the
+// change is a function of it.
+type facts struct {
+	repo    repo.Repository
+	change  review.Change
+	ps      review.PatchSet   // the current one
+	sets    []review.PatchSet // all of them
+	votes   []review.Vote
+	people  map[int64]account.Account
+	parents []parentFact
+	entry   *queueEntry
+	landing bool // an intent is open
+	plan    *plan.Plan
+	planErr error   // why there is no plan
+	run     *runRow // the newest run of the current patch set, nil before the first
+	merge   string  // why it does not merge onto the branch, "" when it does
+	ballots []plan.Vote
+	changed []string // paths that the candidate, or before it the patch set, changes
+	// noStages is why this server runs no stages.
+	noStages string
+}
+
+// parentFact is a change below this one in its stack.
+type parentFact struct {
+	Change   int64
+	Subject  string
+	Status   review.Status
+	Outdated bool // this patch set stands on an older patch set of it
+	Queued   bool
+}
+
+// queueEntry is a row of the queue.
+type queueEntry struct {
+	Change     int64
+	PS         int
+	EnqueuedAt time.Time
+}
+
+// gather reads the rows about a change. The plan and the merge are git's to tell and are
+// filled in by the caller.
+func (c *Controller) gather(ctx context.Context, q db.Querier, r repo.Repository, id int64) (*facts, error) {
+	f := &facts{repo: r, noStages: c.NoStages}
+	var err error
+	if f.change, err = c.Review.Load(ctx, q, id); err != nil {
+		return nil, err
+	}
+	if f.sets, err = c.Review.PatchSets(ctx, q, id); err != nil {
+		return nil, err
+	}
+	for _, ps := range f.sets {
+		if ps.Number == f.change.Current {
+			f.ps = ps
+		}
+	}
+	if f.votes, err = c.Review.Votes(ctx, q, id); err != nil {
+		return nil, err
+	}
+	if err := c.gatherPeople(ctx, q, f); err != nil {
+		return nil, err
+	}
+	if err := c.gatherParents(ctx, q, f); err != nil {
+		return nil, err
+	}
+	if f.entry, err = entryOf(ctx, q, id); err != nil {
+		return nil, err
+	}
+	var open int
+	if err := q.QueryRowContext(ctx, `SELECT count(*) FROM landings WHERE change_id = $1 AND state = $2`, id, landingIntent).Scan(&open); err != nil {
+		return nil, fmt.Errorf("gatekeeper: landings of change %d: %w", id, err)
+	}
+	f.landing = open > 0
+	runs, err := queryRuns(ctx, q, `r.change_id = $1 AND r.ps = $2 AND r.state <> $3`, id, f.change.Current, string(RunSuperseded))
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) > 0 {
+		f.run = runs[len(runs)-1]
+	}
+	return f, nil
+}
+
+func (c *Controller) gatherPeople(ctx context.Context, q db.Querier, f *facts) error {
+	ids := []int64{f.change.Owner, f.change.SubmitBy}
+	for _, ps := range f.sets {
+		ids = append(ids, ps.Uploader)
+	}
+	for _, v := range f.votes {
+		ids = append(ids, v.Account)
+	}
+	var err error
+	f.people, err = c.Accounts.Names(ctx, q, ids)
+	return err
+}
+
+func (c *Controller) gatherParents(ctx context.Context, q db.Querier, f *facts) error {
+	stack, err := c.Review.Stack(ctx, q, f.change)
+	if err != nil {
+		return err
+	}
+	for _, p := range stack.Parents {
+		entry, err := entryOf(ctx, q, p.Change.ID)
+		if err != nil {
+			return err
+		}
+		f.parents = append(f.parents, parentFact{Change: p.Change.ID, Subject: p.Change.Subject, Status: p.Change.Status,
+			Outdated: p.Outdated, Queued: entry != nil})
+	}
+	return nil
+}
+
+func entryOf(ctx context.Context, q db.Querier, change int64) (*queueEntry, error) {
+	var e queueEntry
+	var at int64
+	err := q.QueryRowContext(ctx, `SELECT change_id, ps, enqueued_at FROM queue_entries WHERE change_id = $1`, change).Scan(&e.Change, &e.PS, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gatekeeper: queue entry of change %d: %w", change, err)
+	}
+	e.EnqueuedAt = db.Time(at)
+	return &e, nil
+}
+
+func (f *facts) name(id int64) string {
+	if a, ok := f.people[id]; ok {
+		return a.Name
+	}
+	return fmt.Sprintf("account %d", id)
+}

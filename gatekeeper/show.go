@@ -1,0 +1,107 @@
+package gatekeeper
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"gatehouse/gatekeeper/blob"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/repo"
+	"gatehouse/migrations/db"
+	"gatehouse/review"
+)
+
+// Runs lists the runs of a change, newest first, with their stages.
+func (c *Controller) Runs(ctx context.Context, actor account.Actor, change int64) ([]Run, error) {
+	if _, err := c.Review.Get(ctx, actor, change); err != nil {
+		return nil, err
+	}
+	rows, err := queryRuns(ctx, c.DB.Read(), `r.change_id = $1`, change)
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]Run, 0, len(rows))
+	for _, r := range slices.Backward(rows) {
+		runs = append(runs, r.Run)
+	}
+	return runs, nil
+}
+
+// Stage is one stage run, for whoever may read its change.
+func (c *Controller) Stage(ctx context.Context, actor account.Actor, id int64) (StageRun, error) {
+	s, err := stageRunByID(ctx, c.DB.Read(), id)
+	if err != nil {
+		return StageRun{}, err
+	}
+	_, err = c.Review.Get(ctx, actor, s.Change)
+	return s, err
+}
+
+// StageLog opens the log of a stage run at an offset. done tells that nothing more will be
+// written; until then a reader listens on event.StageTopic and reads on.
+func (c *Controller) StageLog(ctx context.Context, actor account.Actor, id, offset int64) (log io.ReadCloser, done bool, err error) {
+	s, err := c.Stage(ctx, actor, id)
+	if err != nil {
+		return nil, false, err
+	}
+	done = s.State.Settled()
+	log, err = c.Blobs.Open(s.logKey, offset)
+	if blob.Missing(err) {
+		return io.NopCloser(emptyLog{}), done, nil
+	}
+	return log, done, err
+}
+
+type emptyLog struct{}
+
+func (emptyLog) Read([]byte) (int, error) { return 0, io.EOF }
+
+// Recheck runs the stages of the current patch set again: for a verdict that the machinery
+// or a flake spoilt. What was found before is superseded, not forgotten.
+func (c *Controller) Recheck(ctx context.Context, actor account.Actor, change int64) error {
+	ch, err := c.Review.Get(ctx, actor, change)
+	if err != nil {
+		return err
+	}
+	r, err := c.Repos.ByID(ctx, c.DB.Read(), ch.Repo)
+	if err != nil {
+		return err
+	}
+	resource := r.Resource(ch.Branch)
+	resource.ChangeOwner = ch.Owner
+	if err := c.May(ctx, actor, account.Propose, resource); err != nil {
+		return err
+	}
+	if ch.Status != review.Open {
+		return fault.New(fault.Refused, "gatekeeper.Recheck", fmt.Sprintf("change %d is %s", ch.ID, ch.Status), "restore it first, or push a new change")
+	}
+	var runs []*runRow
+	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
+		var err error
+		runs, err = queryRuns(ctx, tx, `r.change_id = $1 AND r.ps = $2 AND r.state <> $3`, ch.ID, ch.Current, string(RunSuperseded))
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			if err := c.supersede(ctx, tx, run.ID, "rechecked by "+actor.Name); err != nil {
+				return err
+			}
+		}
+		if err := c.Review.Say(ctx, tx, ch.ID, ch.Current, fmt.Sprintf("%s asked to run the stages of patch set %d again", actor.Name, ch.Current)); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, repo.BranchJob(ch.Repo, ch.Branch))
+	})
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		c.stop(run)
+	}
+	c.Bus.Wake(event.ChangeTopic(ch.ID))
+	return nil
+}
