@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -87,6 +88,8 @@ func config(version string) huma.Config {
 	c.CreateHooks = nil
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.RejectUnknownQueryParameters = true
+	format := huma.Format{Marshal: writeWhole, Unmarshal: json.Unmarshal}
+	c.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	c.Info.Description = "The gatekeeper git server. Repository names are written with ~ for / in paths."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "An API token, as `gate token create` prints it."},
@@ -123,9 +126,20 @@ func (s *Server) refuse(err error) http.Handler {
 }
 
 func writeJSON(w io.Writer, v any) {
-	e := json.NewEncoder(w)
+	_ = writeWhole(w, v) // our own types can be encoded
+}
+
+// writeWhole encodes v and only then writes it. A write fails when the reader has gone, which
+// is no error of ours; the framework would make a panic of it.
+func writeWhole(w io.Writer, v any) error {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // the reader has gone
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, _ = w.Write(text.Bytes())
+	return nil
 }
 
 // route describes an operation: "GET /accounts/{name}", what it does, and for whom it is open.

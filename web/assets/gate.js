@@ -1,0 +1,211 @@
+// The script of Gatehouse's pages. Everything it does, the pages can do without it, more
+// slowly: it opens comment forms in place, answers keys, and swaps in the parts that the
+// server says have changed. It never makes HTML of its own from data.
+'use strict';
+(() => {
+  const doc = document, body = doc.body, $ = (s, in_ = doc) => in_.querySelector(s), $$ = (s, in_ = doc) => [...in_.querySelectorAll(s)];
+  doc.documentElement.classList.add('js');
+
+  // ---- times stay true ----
+  const age = (t) => {
+    const s = (Date.now() - t) / 1000, a = Math.abs(s), d = Math.floor(a / 86400);
+    if (a >= 30 * 86400) return null;
+    if (s >= 0 && s < 60) return 'just now';
+    const text = a < 3600 ? Math.max(1, Math.floor(a / 60)) + ' min' : a < 86400 ? Math.floor(a / 3600) + ' h' : d + (d === 1 ? ' day' : ' days');
+    return s < 0 ? 'in ' + text : text + ' ago';
+  };
+  const times = () => $$('time[datetime]').forEach((e) => {
+    const text = age(Date.parse(e.dateTime));
+    if (text && e.textContent !== text) e.textContent = text;
+  });
+  setInterval(times, 30000);
+
+  // ---- parts that the server renews ----
+  const bare = (html) => html.replace(/(<time[^>]*>)[^<]*/g, '$1').replace(/ open=""/g, '');
+  const say = (text) => { const e = $('#say'); if (e && text && e.textContent !== text) e.textContent = text; };
+  const renew = (html) => {
+    const box = doc.createElement('template');
+    box.innerHTML = html;
+    for (const fresh of [...box.content.children]) {
+      const old = fresh.id && doc.getElementById(fresh.id);
+      if (!old || bare(old.outerHTML) === bare(fresh.outerHTML)) continue;
+      const active = old.contains(doc.activeElement) ? doc.activeElement : null;
+      if (active && /^(TEXTAREA|INPUT|SELECT)$/.test(active.tagName)) continue; // never under somebody's hands
+      for (const d of $$('details[id]', old)) {
+        const same = fresh.querySelector('#' + CSS.escape(d.id));
+        if (same) same.open = d.open;
+      }
+      old.replaceWith(fresh);
+      if (active && active.id && doc.getElementById(active.id)) doc.getElementById(active.id).focus();
+      say(fresh.dataset.say);
+    }
+    times();
+  };
+
+  // ---- event streams, closed while nobody looks: browsers open only a few to one host ----
+  const streams = [];
+  const listen = (address, on) => {
+    const s = { address, on, source: null, over: false };
+    streams.push(s);
+    open(s);
+    return s;
+  };
+  function open(s) {
+    if (s.source || s.over || doc.hidden) return;
+    s.source = new EventSource(s.address());
+    for (const [name, f] of Object.entries(s.on)) s.source.addEventListener(name, (e) => f(e, s));
+  }
+  function close(s) { if (s.source) { s.source.close(); s.source = null; } }
+  doc.addEventListener('visibilitychange', () => streams.forEach(doc.hidden ? close : open));
+  addEventListener('pagehide', () => streams.forEach(close));
+  addEventListener('pageshow', () => streams.forEach(open));
+
+  if (body.dataset.live) {
+    let have = body.dataset.have || '';
+    const join = body.dataset.live.includes('?') ? '&' : '?';
+    listen(() => body.dataset.live + join + 'have=' + have, { parts: (e) => { have = e.lastEventId; renew(e.data); } });
+  }
+  const log = $('#log');
+  if (log && log.dataset.stream) {
+    let from = log.dataset.from;
+    listen(() => log.dataset.stream + '?from=' + from, {
+      log: (e) => {
+        const bottom = innerHeight + scrollY > body.scrollHeight - 80;
+        $('ol', log).insertAdjacentHTML('beforeend', e.data);
+        from = e.lastEventId;
+        if (bottom) scrollTo(0, body.scrollHeight);
+      },
+      parts: (e) => renew(e.data),
+      end: (e, s) => { s.over = true; close(s); const t = $('#tail'); if (t) t.remove(); say('The log is complete.'); },
+    });
+  }
+
+  // ---- copying ----
+  for (const e of $$('.cmd')) {
+    if (!navigator.clipboard) break;
+    const b = doc.createElement('button');
+    b.type = 'button'; b.className = 'copy'; b.textContent = 'Copy';
+    e.append(b);
+  }
+  const copy = (b) => {
+    const text = [...b.parentElement.childNodes].filter((n) => n !== b).map((n) => n.textContent).join('').trim();
+    navigator.clipboard.writeText(text).then(() => { b.textContent = 'Copied'; setTimeout(() => { b.textContent = 'Copy'; }, 1500); });
+  };
+
+  // ---- comments in place ----
+  const form = (values) => {
+    const made = $('#write').content.firstElementChild.cloneNode(true);
+    for (const [name, value] of Object.entries(values)) made.elements[name].value = value;
+    return made;
+  };
+  const commentOn = (button) => {
+    const row = button.closest('tr'), next = row.nextElementSibling;
+    if (next && next.classList.contains('new')) { $('textarea', next).focus(); return; }
+    const tr = doc.createElement('tr'), td = doc.createElement('td'), line = button.value.slice(1);
+    const made = form({ path: button.form.elements.on.value, side: button.value[0] === 'L' ? 'old' : 'new', line });
+    $('.where', made).textContent = $('.path', button.closest('.file')).textContent + ', line ' + line;
+    tr.className = 'talk new';
+    td.colSpan = 4;
+    td.append(made);
+    tr.append(td);
+    row.after(tr);
+    $('textarea', td).focus();
+  };
+  const reply = (link) => {
+    const foot = link.closest('footer'), made = form({ reply_to: link.dataset.reply });
+    $('label', made).textContent = 'Answer';
+    foot.hidden = true;
+    foot.after(made);
+    $('textarea', made).focus();
+  };
+  const cancel = (button) => {
+    const made = button.closest('form'), row = made.closest('tr.new');
+    if (made.previousElementSibling) made.previousElementSibling.hidden = false;
+    (row || made).remove();
+  };
+
+  doc.addEventListener('click', (e) => {
+    const hit = (s) => e.target.closest(s);
+    let b;
+    if (e.ctrlKey || e.metaKey || e.shiftKey) return;
+    if ((b = hit('.copy'))) copy(b);
+    else if ((b = hit('button[name=comment]')) && $('#write')) { e.preventDefault(); commentOn(b); }
+    else if ((b = hit('a[data-reply]')) && $('#write')) { e.preventDefault(); reply(b); }
+    else if ((b = hit('.write .cancel'))) { e.preventDefault(); cancel(b); }
+    else if (hit('[data-keys]')) { e.preventDefault(); keys(); }
+    else if (hit('[data-unfold]')) { const all = $$('details.file'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
+    else if (e.target.tagName === 'DIALOG') e.target.close();
+  });
+  let sent = false;
+  doc.addEventListener('submit', (e) => {
+    sent = true;
+    const ask = e.submitter && e.submitter.dataset.ask;
+    if (ask && !confirm(ask)) { e.preventDefault(); sent = false; }
+  });
+  addEventListener('beforeunload', (e) => {
+    if (!sent && $$('textarea').some((t) => t.value !== t.defaultValue)) e.preventDefault();
+  });
+  doc.addEventListener('change', (e) => { if (e.target.matches('select[data-go]')) e.target.form.requestSubmit(); });
+
+  // ---- keys ----
+  const keys = () => { const d = $('#keys'); if (d.open) d.close(); else d.showModal(); };
+  let here = null, line = null;
+  const show = (e, block) => {
+    if (!e) return;
+    e.scrollIntoView({ block, behavior: 'auto' });
+  };
+  const step = (list, by, now) => {
+    const top = 60, at = list.indexOf(now);
+    if (at >= 0) return list[Math.min(Math.max(at + by, 0), list.length - 1)];
+    return by > 0 ? list.find((e) => e.getBoundingClientRect().top >= top) : list.findLast((e) => e.getBoundingClientRect().top < top);
+  };
+  const toFile = (by) => {
+    const e = step($$('.file'), by, here);
+    if (!e) return toRow(by);
+    if (here) here.classList.remove('here');
+    here = e; line = null;
+    e.classList.add('here');
+    show(e, 'start');
+    const head = $('summary, h2 a', e);
+    if (head) head.focus({ preventScroll: true });
+  };
+  const toRow = (by) => { // lists: the row's first link
+    const links = $$('table.list tbody tr').map((r) => $('a', r)).filter(Boolean);
+    const at = links.indexOf(doc.activeElement), e = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + by, 0), links.length - 1)];
+    if (e) { e.focus(); show(e, 'nearest'); }
+  };
+  const changed = (r) => $('.a, .d', r);
+  const toHunk = (by) => {
+    const rows = $$('table.code tr').filter((r) => changed(r) && !(r.previousElementSibling && changed(r.previousElementSibling)));
+    const e = step(rows, by, line);
+    if (!e) return;
+    line = e;
+    show(e, 'center');
+    const b = $('td.n button', e);
+    if (b) b.focus({ preventScroll: true });
+  };
+  const go = (address) => { if (address) location.assign(address); };
+  const press = (selector) => { const e = $(selector); if (e) { e.focus(); show(e, 'center'); } };
+  const table = {
+    j: () => toFile(1), k: () => toFile(-1), n: () => toHunk(1), p: () => toHunk(-1),
+    r: () => press('#reply textarea'), u: () => go(body.dataset.up), x: () => { const d = here || $('.file'); if (d && 'open' in d) d.open = !d.open; },
+    c: () => { const b = doc.activeElement.matches('button[name=comment]') ? doc.activeElement : line && $('button[name=comment]', line); if (b) b.click(); },
+    s: () => { const a = $('.choice a:not([aria-current])'); if (a) a.click(); },
+    '?': keys,
+    'g d': () => go('/'), 'g r': () => go('/repositories'), 'g s': () => go('/settings'),
+  };
+  let prefix = '';
+  doc.addEventListener('keydown', (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+    const typing = e.target.matches('input:not([type=radio]):not([type=checkbox]), textarea, select');
+    if (e.key === 'Escape' && typing) { e.target.blur(); return; }
+    if (typing || ($('dialog[open]') && e.key !== '?')) return;
+    const action = table[prefix + e.key];
+    prefix = !prefix && e.key === 'g' ? 'g ' : '';
+    if (action) { e.preventDefault(); action(); }
+  });
+
+  // A line that was linked to, in a file that is folded: unfold it.
+  const target = location.hash.length > 1 && doc.getElementById(location.hash.slice(1));
+  if (target) { const d = target.closest('details'); if (d && !d.open) { d.open = true; target.scrollIntoView({ block: 'center' }); } }
+})();

@@ -1,0 +1,252 @@
+package web
+
+import (
+	"container/list"
+	"context"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/alecthomas/chroma/v2"
+	"github.com/alecthomas/chroma/v2/lexers"
+
+	"gatehouse/review/diff"
+)
+
+const (
+	// maxHighlight is the largest text that is coloured: beyond it the colours cost more
+	// time than a reader would wait.
+	maxHighlight = 512 << 10
+	// maxHighlightMixed is the same for a language inside another one (PHP, templates): their
+	// lexers work in one go, where highlightBudget cannot stop them.
+	maxHighlightMixed = 64 << 10
+	// maxHighlightLine is the longest line in a text that is coloured: longer ones are
+	// generated or minified, and slow in the lexers' regular expressions.
+	maxHighlightLine = 2000
+	// highlightBudget bounds one text. Lexers backtrack; what they did not reach in time
+	// stays without colours.
+	highlightBudget = 400 * time.Millisecond
+	// maxColorCache is how many bytes of source the cache of coloured texts may stand for.
+	maxColorCache = 16 << 20
+)
+
+// span is a stretch of a line: up to End (bytes), in the style Class ("" for none).
+type span struct {
+	End   int
+	Class string
+}
+
+// colored is a text's lines as stretches of style, nil for a line without any.
+type colored [][]span
+
+// line gives the stretches of line n (from 1), nil when there are none or they do not fit text.
+func (c colored) line(n int, text string) []span {
+	if n < 1 || n > len(c) || len(c[n-1]) == 0 || c[n-1][len(c[n-1])-1].End != len(text) {
+		return nil
+	}
+	return c[n-1]
+}
+
+// highlight colours text by the name of its file. It gives nil for what it does not know,
+// what is too large and what is not UTF-8.
+func highlight(ctx context.Context, name, text string) colored {
+	if len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
+		return nil
+	}
+	lexer := lexers.Match(baseName(name))
+	if lexer == nil {
+		lexer = lexers.Match(strings.ToLower(baseName(name)))
+	}
+	if lexer == nil {
+		return nil
+	}
+	if _, stepwise := lexer.(*chroma.RegexLexer); !stepwise && len(text) > maxHighlightMixed {
+		return nil
+	}
+	return tokenise(ctx, lexer, text)
+}
+
+// highlightAs colours text in the language that a Markdown fence names.
+func highlightAs(ctx context.Context, language, text string) colored {
+	lexer := lexers.Get(language)
+	if lexer == nil || len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
+		return nil
+	}
+	return tokenise(ctx, lexer, text)
+}
+
+func tokenise(ctx context.Context, lexer chroma.Lexer, text string) (out colored) {
+	ctx, cancel := context.WithTimeout(ctx, highlightBudget)
+	defer cancel()
+	defer func() {
+		if recover() != nil { // a lexer's bug must not cost the page
+			out = nil
+		}
+	}()
+	tokens, err := lexer.Tokenise(&chroma.TokeniseOptions{State: "root"}, text)
+	if err != nil {
+		return nil
+	}
+	out = make(colored, 0, strings.Count(text, "\n")+1)
+	var line []span
+	at := 0
+	for token := tokens(); token != chroma.EOF; token = tokens() {
+		class := styleClass(token.Type)
+		for rest := token.Value; rest != ""; {
+			part, after, newline := strings.Cut(rest, "\n")
+			if at += len(part); part != "" {
+				line = extend(line, span{End: at, Class: class})
+			}
+			if newline {
+				out, line, at = append(out, line), nil, 0
+			}
+			rest = after
+		}
+		if ctx.Err() != nil {
+			return out // the line that was cut short stays plain
+		}
+	}
+	return append(out, line)
+}
+
+// extend adds a stretch, growing the last one when the style stays.
+func extend(line []span, s span) []span {
+	if last := len(line) - 1; last >= 0 && line[last].Class == s.Class {
+		line[last].End = s.End
+		return line
+	}
+	return append(line, s)
+}
+
+// styleClass is the short class of the style sheet for a token, "" for ordinary text. The
+// sheet knows a few families; finer types take the colour of their family.
+func styleClass(t chroma.TokenType) string {
+	switch {
+	case t == chroma.KeywordType:
+		return "kt"
+	case t.InCategory(chroma.Keyword):
+		return "k"
+	case t == chroma.NameFunction, t == chroma.NameFunctionMagic:
+		return "nf"
+	case t == chroma.NameClass, t == chroma.NameNamespace, t == chroma.NameException:
+		return "nc"
+	case t == chroma.NameBuiltin, t == chroma.NameBuiltinPseudo, t == chroma.NameConstant:
+		return "nb"
+	case t == chroma.NameTag:
+		return "nt"
+	case t == chroma.NameAttribute, t == chroma.NameDecorator, t == chroma.NameProperty:
+		return "na"
+	case t.InSubCategory(chroma.LiteralString):
+		return "s"
+	case t.InSubCategory(chroma.LiteralNumber), t.InCategory(chroma.Literal):
+		return "m"
+	case t.InCategory(chroma.Comment):
+		return "c"
+	case t == chroma.GenericHeading, t == chroma.GenericSubheading:
+		return "gh"
+	case t == chroma.GenericEmph:
+		return "ge"
+	case t == chroma.GenericStrong:
+		return "gs"
+	}
+	return ""
+}
+
+func longestLine(text string) int {
+	longest := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		longest = max(longest, len(line))
+	}
+	return longest
+}
+
+func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// writeCode writes one line of source: escaped, hidden characters marked, in the stretches of
+// style and with the marked parts wrapped in <mark>. Marks are in order and do not overlap.
+func writeCode(b *strings.Builder, text string, styles []span, marks []diff.Span) {
+	if len(styles) == 0 && len(marks) == 0 {
+		writeVisible(b, text)
+		return
+	}
+	at, s, m := 0, 0, 0
+	for at < len(text) {
+		for s < len(styles) && styles[s].End <= at {
+			s++
+		}
+		for m < len(marks) && marks[m].End <= at {
+			m++
+		}
+		end, class, marked := len(text), "", false
+		if s < len(styles) {
+			end, class = min(end, styles[s].End), styles[s].Class
+		}
+		if m < len(marks) {
+			if marked = marks[m].Start <= at; marked {
+				end = min(end, marks[m].End)
+			} else {
+				end = min(end, marks[m].Start)
+			}
+		}
+		writePiece(b, text[at:end], class, marked)
+		at = end
+	}
+}
+
+func writePiece(b *strings.Builder, text, class string, marked bool) {
+	if marked {
+		b.WriteString("<mark>")
+		defer b.WriteString("</mark>")
+	}
+	if class != "" {
+		b.WriteString(`<i class="` + class + `">`)
+		defer b.WriteString("</i>")
+	}
+	writeVisible(b, text)
+}
+
+// colorCache keeps coloured texts by blob, the least recently used going first.
+type colorCache struct {
+	mu    sync.Mutex
+	bytes int
+	order *list.List // of *cachedColors, most recent first
+	byKey map[string]*list.Element
+}
+
+type cachedColors struct {
+	key    string
+	size   int
+	colors colored
+}
+
+// get gives what is kept under a key: object id and file name.
+func (c *colorCache) get(key string) (colored, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byKey[key]
+	if !ok {
+		return nil, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cachedColors).colors, true
+}
+
+// put keeps the colours of a text of the given size, and returns them.
+func (c *colorCache) put(key string, size int, colors colored) colored {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.order == nil {
+		c.order, c.byKey = list.New(), map[string]*list.Element{}
+	}
+	if _, ok := c.byKey[key]; ok || size > maxColorCache {
+		return colors
+	}
+	c.byKey[key] = c.order.PushFront(&cachedColors{key: key, size: size, colors: colors})
+	for c.bytes += size; c.bytes > maxColorCache; {
+		oldest := c.order.Remove(c.order.Back()).(*cachedColors)
+		delete(c.byKey, oldest.key)
+		c.bytes -= oldest.size
+	}
+	return colors
+}

@@ -1,0 +1,232 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"html/template"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/microcosm-cc/bluemonday"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	tasks "github.com/yuin/goldmark/extension/ast"
+	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/renderer"
+	"github.com/yuin/goldmark/renderer/html"
+	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+)
+
+// maxMarkdown is the largest text that is rendered; beyond it a reader gets the source.
+const maxMarkdown = 256 << 10
+
+// place is where a Markdown document stands, so that its relative links lead somewhere. The
+// zero value is nowhere: a comment.
+type place struct {
+	Repo string // the repository's name
+	Rev  string // branch, tag or commit
+	Dir  string // the document's folder, "" at the root
+}
+
+// link is the address of target, relative to the document, under the page kind ("tree", "raw").
+// It cannot leave the repository.
+func (p place) link(kind, target string) string {
+	full := path.Join("/", p.Dir, target)
+	if strings.HasPrefix(target, "/") {
+		full = path.Join("/", target)
+	}
+	return repoURL(p.Repo, kind, p.Rev, strings.TrimPrefix(full, "/"))
+}
+
+// sanitiser is the last word on what rendered Markdown may hold. goldmark leaves raw HTML
+// out already; this stands behind it in case one of the two has a hole.
+var sanitiser = func() *bluemonday.Policy {
+	p := bluemonday.NewPolicy()
+	p.AllowElements("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "code", "em", "strong", "del",
+		"ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "i", "span")
+	p.AllowAttrs("id").Matching(regexp.MustCompile(`^md-[a-z0-9_-]{1,80}$`)).OnElements("h1", "h2", "h3", "h4", "h5", "h6")
+	p.AllowAttrs("class").Matching(regexp.MustCompile(`^(kt|k|nf|nc|nb|nt|na|s|m|c|gh|ge|gs|hid|task)$`)).OnElements("i", "span")
+	p.AllowAttrs("align").Matching(regexp.MustCompile(`^(left|right|center)$`)).OnElements("th", "td")
+	p.AllowAttrs("start").Matching(bluemonday.Integer).OnElements("ol")
+	p.AllowAttrs("href").OnElements("a")
+	p.AllowAttrs("src", "alt").OnElements("img")
+	p.AllowURLSchemes("http", "https", "mailto")
+	p.AllowRelativeURLs(true)
+	p.RequireNoFollowOnLinks(true)
+	p.RequireParseableURLs(true)
+	return p
+}()
+
+// markdown renders a text that anybody may have written. Raw HTML is left out, links stay
+// inside http, https and mailto, pictures inside this server, hidden characters are marked.
+// With a place the text is a document of a repository; without, it is what somebody typed,
+// and its line breaks count.
+func markdown(ctx context.Context, source string, at place) template.HTML {
+	source = strings.ReplaceAll(source, "\r\n", "\n")
+	if len(source) > maxMarkdown {
+		return "<pre>" + visible(source[:maxMarkdown]) + "\n…</pre>"
+	}
+	options := []renderer.Option{renderer.WithNodeRenderers(util.Prioritized(blockRenderer{ctx}, 100))}
+	if at == (place{}) {
+		options = append(options, html.WithHardWraps())
+	}
+	engine := goldmark.New(
+		goldmark.WithExtensions(extension.Linkify, extension.Strikethrough, extension.TaskList,
+			extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))),
+		goldmark.WithParserOptions(parser.WithAutoHeadingID(),
+			parser.WithASTTransformers(util.Prioritized(linkRewriter{at}, 100))),
+		goldmark.WithRendererOptions(options...),
+	)
+	state := parser.NewContext(parser.WithIDs(&headingIDs{seen: map[string]bool{}}))
+	var out bytes.Buffer
+	if err := engine.Convert([]byte(source), &out, parser.WithContext(state)); err != nil {
+		return "<pre>" + visible(source) + "</pre>"
+	}
+	return template.HTML(plain(string(sanitiser.SanitizeBytes(out.Bytes())))) //nolint:gosec // sanitised
+}
+
+// headingIDs gives headings ids of their own prefix, so that none collides with the page's.
+type headingIDs struct{ seen map[string]bool }
+
+// Generate implements [parser.IDs].
+func (h *headingIDs) Generate(value []byte, _ ast.NodeKind) []byte {
+	id := "md-" + strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r == ' ':
+			return '-'
+		}
+		return -1
+	}, string(value)), "-")
+	id = id[:min(len(id), 70)]
+	name := id
+	for n := 2; h.seen[name]; n++ {
+		name = id + "-" + strconv.Itoa(n)
+	}
+	h.seen[name] = true
+	return []byte(name)
+}
+
+// Put implements [parser.IDs].
+func (h *headingIDs) Put(value []byte) { h.seen[string(value)] = true }
+
+// linkRewriter points relative links and pictures into the repository. A picture from
+// elsewhere becomes a link to it: the page's policy would not load it, and loading it would
+// tell its owner who reads.
+type linkRewriter struct{ at place }
+
+// Transform implements [parser.ASTTransformer].
+func (l linkRewriter) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
+	var pictures []*ast.Image
+	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the closure has no errors
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n := n.(type) {
+		case *ast.Link:
+			n.Destination = []byte(l.resolve(string(n.Destination), "tree"))
+		case *ast.Image:
+			pictures = append(pictures, n)
+		}
+		return ast.WalkContinue, nil
+	})
+	for _, p := range pictures {
+		address := string(p.Destination)
+		if local := l.resolve(address, "raw"); local != address {
+			p.Destination = []byte(local)
+			continue
+		}
+		link := ast.NewLink()
+		link.Destination = p.Destination
+		words := altText(p, reader.Source())
+		link.AppendChild(link, ast.NewString([]byte("picture: "+words)))
+		p.Parent().ReplaceChild(p.Parent(), p, link)
+	}
+}
+
+// altText is a picture's description.
+func altText(n ast.Node, source []byte) string {
+	var b strings.Builder
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		if t, ok := c.(*ast.Text); ok {
+			b.Write(t.Segment.Value(source))
+		}
+	}
+	if b.Len() == 0 {
+		return "no description"
+	}
+	return b.String()
+}
+
+// resolve makes a relative address absolute; any other it returns as it is.
+func (l linkRewriter) resolve(address, kind string) string {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil, u.IsAbs(), u.Host != "", l.at == place{}:
+		return address
+	case u.Path == "":
+		return "#md-" + strings.TrimPrefix(u.Fragment, "md-")
+	}
+	out := l.at.link(kind, u.Path)
+	switch fragment := url.PathEscape(u.Fragment); {
+	case fragment == "":
+		return out
+	case isMarkdown(u.Path):
+		return out + "#md-" + strings.TrimPrefix(fragment, "md-")
+	default:
+		return out + "#" + fragment
+	}
+}
+
+// blockRenderer writes fenced code with colours, and task boxes as text: a form control that
+// does nothing would only mislead.
+type blockRenderer struct{ ctx context.Context } //nolint:containedctx // lives for one rendering
+
+// RegisterFuncs implements [renderer.NodeRenderer].
+func (b blockRenderer) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
+	reg.Register(ast.KindFencedCodeBlock, b.code)
+	reg.Register(tasks.KindTaskCheckBox, b.task)
+}
+
+func (b blockRenderer) code(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	n := node.(*ast.FencedCodeBlock)
+	var body strings.Builder
+	for i := range n.Lines().Len() {
+		segment := n.Lines().At(i)
+		body.Write(segment.Value(source))
+	}
+	code := strings.TrimSuffix(body.String(), "\n")
+	colors := highlightAs(b.ctx, string(n.Language(source)), code)
+	var out strings.Builder
+	for i, line := range strings.Split(code, "\n") {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		writeCode(&out, line, colors.line(i+1, line), nil)
+	}
+	_, err := w.WriteString("<pre><code>" + out.String() + "</code></pre>\n")
+	return ast.WalkSkipChildren, err
+}
+
+func (b blockRenderer) task(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	box := `<span class="task">☐</span> `
+	if node.(*tasks.TaskCheckBox).IsChecked {
+		box = `<span class="task">☑</span> `
+	}
+	_, err := w.WriteString(box)
+	return ast.WalkContinue, err
+}

@@ -1,0 +1,196 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/fault"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// pages are the parsed templates, one set for each file beside base.html and parts.html.
+type pages map[string]*template.Template
+
+// page is what the frame around every page shows.
+type page struct {
+	Title    string
+	Kind     string // the template's name; the script looks at it
+	Actor    account.Actor
+	SignedIn bool
+	Path     string // this page, for coming back after signing in
+	Notice   string // what the last form did
+	Live     string // address of the page's event stream, "" for none
+	Have     string // digest of the live parts as this page has them
+	Wide     bool   // code side by side needs the whole window
+	Up       string // the page above this one, for the key u
+	Body     any
+}
+
+// parsePages parses the embedded templates; one that does not parse is a bug in the binary.
+func parsePages(now func() time.Time) pages {
+	funcs := template.FuncMap{
+		"vis": visible, "plain": plain, "message": message, "icon": icon, "mark": func() template.HTML { return brandMark }, "asset": assetURL,
+		"when": func(t time.Time) template.HTML { return when(now(), t) },
+		"took": took, "short": short, "plural": plural, "word": word, "tone": tone, "pick": pick, "sentence": sentence,
+		"repourl": anyRepoURL, "join": strings.Join, "add": func(a, b int) int { return a + b },
+		"signed": func(n int) string { return fmt.Sprintf("%+d", n) }, "dict": dict, "base": path.Base,
+	}
+	shared := template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/base.html", "templates/parts.html"))
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		panic(fmt.Sprintf("web: templates: %v", err))
+	}
+	all := pages{}
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "base" || name == "parts" {
+			continue
+		}
+		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, file))
+	}
+	return all
+}
+
+// dict makes the arguments of a template call: name, value, name, value, …
+func dict(pairs ...any) (map[string]any, error) {
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("web: dict: %v is no name", pairs[i])
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// option changes the frame of one page.
+type option func(*page)
+
+func withUp(address string) option { return func(p *page) { p.Up = address } }
+func wide(p *page)                 { p.Wide = true }
+
+func withLive(address string, parts []byte) option {
+	return func(p *page) { p.Live, p.Have = address, digest(parts) }
+}
+
+// render makes the page completely before it sends any of it: a page is whole or an error.
+func (w *Web) render(c *call, status int, name, title string, body any, options ...option) error {
+	p := page{
+		Title: title, Kind: name, Actor: c.actor, SignedIn: c.signedIn(), Body: body,
+		Path: c.r.URL.RequestURI(), Notice: notices[c.query("done")],
+	}
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		p.Path, p.Notice = "/", ""
+	}
+	if status >= http.StatusBadRequest {
+		p.Notice = ""
+	}
+	for _, o := range options {
+		o(&p)
+	}
+	var out bytes.Buffer
+	if err := w.pages[name].ExecuteTemplate(&out, "base", p); err != nil {
+		return fmt.Errorf("web: render %s: %w", name, err)
+	}
+	c.rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	c.rw.WriteHeader(status)
+	send(c.rw, out.Bytes())
+	return nil
+}
+
+// renderPart makes one named piece of a page, for a stream.
+func (w *Web) renderPart(name, part string, body any) ([]byte, error) {
+	var out bytes.Buffer
+	if err := w.pages[name].ExecuteTemplate(&out, part, body); err != nil {
+		return nil, fmt.Errorf("web: render %s of %s: %w", part, name, err)
+	}
+	return out.Bytes(), nil
+}
+
+// notices is what the page says after a form was taken. The address only names one, so that
+// nobody can put words of their own on our pages with a link.
+var notices = map[string]string{
+	"welcome":   "You are signed in. Set a password or add an SSH key in your settings: the link you used does not work twice.",
+	"voted":     "Your review is published.",
+	"commented": "Your comment is published.",
+	"submitted": "Landing is asked for. The change lands as soon as every gate is open.",
+	"withdrawn": "Landing is not asked for any more.",
+	"abandoned": "The change is abandoned. It can be restored.",
+	"restored":  "The change is open again.",
+	"wip":       "The change is work in progress: nobody is asked to review it.",
+	"ready":     "The change is ready for review.",
+	"rechecked": "The gates are asked again.",
+	"topic":     "The topic is changed.",
+	"key":       "The key is added.",
+	"unkeyed":   "The key is removed: it does not sign in any more.",
+	"revoked":   "The token is revoked.",
+	"password":  "Your password is changed, and every other browser is signed out.",
+	"retried":   "The mirror is tried again.",
+}
+
+// errorView is what an error page shows.
+type errorView struct {
+	Status   int
+	Heading  string
+	Sentence string
+	Next     string
+	Signin   bool   // offer to sign in
+	Back     string // where the reader came from, on this server
+	Kept     string // what the reader had written
+}
+
+// errorPage answers with a refusal: what it is, why, what to do next, and nothing of its cause.
+func (w *Web) errorPage(c *call, status int, err error) {
+	view := errorView{Status: status, Heading: headings[status]}
+	if view.Heading == "" {
+		view.Heading = http.StatusText(status)
+	}
+	view.Sentence, view.Next = fault.Public(err)
+	view.Signin = !c.signedIn() && (status == http.StatusNotFound || status == http.StatusUnauthorized || status == http.StatusForbidden)
+	view.Back = safeNext(refererPath(c.r))
+	for _, field := range []string{"message", "body", "key"} {
+		if text := c.r.PostForm.Get(field); text != "" {
+			view.Kept = text
+		}
+	}
+	if strings.HasPrefix(c.r.URL.Path, "/api/") || isStream(c.r) {
+		http.Error(c.rw, fault.Sentence(err), status)
+		return
+	}
+	if err := w.render(c, status, "error", view.Heading, view); err != nil {
+		w.Log.Error("error page failed", "err", err)
+		http.Error(c.rw, view.Heading, status)
+	}
+}
+
+var headings = map[int]string{
+	http.StatusBadRequest:            "That cannot be done",
+	http.StatusUnauthorized:          "Please sign in",
+	http.StatusForbidden:             "You may not do that",
+	http.StatusNotFound:              "Not found",
+	http.StatusConflict:              "That does not work any more",
+	http.StatusRequestEntityTooLarge: "Too large",
+	http.StatusInternalServerError:   "Something is broken here",
+	http.StatusServiceUnavailable:    "Please try again in a moment",
+}
+
+// refererPath is the page that a form was on, "" when the browser does not say.
+func refererPath(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host {
+		return ""
+	}
+	return u.RequestURI()
+}

@@ -1,0 +1,117 @@
+package web
+
+import (
+	"net/http"
+
+	"gatehouse/review"
+)
+
+// right is what a route asks of a visitor before its handler decides more finely. The
+// handlers ask account.Store.May; a test holds the two against each other.
+type right int
+
+// The rights.
+const (
+	rightOpen    right = iota // anybody: the page holds nothing of a repository
+	rightRead                 // whoever may read the repository or change of the address
+	rightSession              // whoever signed in; the page is about themselves, or the act asks more
+	rightOwn                  // whoever owns the repository
+)
+
+// route is one address.
+type route struct {
+	name   string
+	method string
+	path   string
+	right  right
+	heavy  bool // makes git work hard: only so many at once
+	handle func(*Web, *call) error
+}
+
+// The patterns of addresses. A part of a repository's name never begins with a dash, so
+// "/-/" ends the name; what follows the kind of page may be anything, slashes included.
+const (
+	repoPattern = `{repo:[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,2}}`
+	restPattern = `{rest:.+}`
+	numPattern  = `{n:[0-9]+}`
+)
+
+// routes is every address of the pages.
+func routes() []route {
+	get, post := http.MethodGet, http.MethodPost
+	all := []route{
+		{"asset", get, "/static/{version}/{name}", rightOpen, false, (*Web).asset},
+		{"favicon", get, "/favicon.ico", rightOpen, false, (*Web).favicon},
+		{"robots", get, "/robots.txt", rightOpen, false, (*Web).robots},
+		{"hook", get, "/tools/hooks/commit-msg", rightOpen, false, (*Web).hook},
+		{"signin", get, "/signin", rightOpen, false, (*Web).signinPage},
+		{"signin.do", post, "/signin", rightOpen, false, (*Web).signin},
+		{"link", get, "/signin/{secret}", rightOpen, false, (*Web).linkPage},
+		{"link.do", post, "/signin/{secret}", rightOpen, false, (*Web).link},
+		{"signout.do", post, "/signout", rightOpen, false, (*Web).signout},
+
+		{"dashboard", get, "/", rightOpen, false, (*Web).dashboard},
+		{"repositories", get, "/repositories", rightOpen, false, (*Web).repositories},
+
+		{"settings", get, "/settings", rightSession, false, (*Web).settings},
+		{"settings.key.do", post, "/settings/keys", rightSession, false, (*Web).addKey},
+		{"settings.unkey.do", post, "/settings/keys/remove", rightSession, false, (*Web).removeKey},
+		{"settings.token.do", post, "/settings/tokens", rightSession, false, (*Web).addToken},
+		{"settings.revoke.do", post, "/settings/tokens/revoke", rightSession, false, (*Web).revokeToken},
+		{"settings.password.do", post, "/settings/password", rightSession, false, (*Web).setPassword},
+
+		{"stage", get, "/stage/{id:[0-9]+}/log", rightRead, false, (*Web).stageLog},
+		{"stage.events", get, "/stage/{id:[0-9]+}/events", rightRead, false, (*Web).stageEvents},
+	}
+	all = append(all, changeRoutes()...)
+	return append(all, repoRoutes()...)
+}
+
+func changeRoutes() []route {
+	get, post := http.MethodGet, http.MethodPost
+	c := "/c/" + numPattern
+	return []route{
+		{"change", get, c, rightRead, true, (*Web).change},
+		{"change.events", get, c + "/events", rightRead, false, (*Web).changeEvents},
+		{"change.vote.do", post, c + "/vote", rightSession, false, (*Web).vote},
+		{"change.comment.do", post, c + "/comment", rightSession, false, (*Web).comment},
+		{"change.submit.do", post, c + "/submit", rightSession, false, act("submitted", doSubmit)},
+		{"change.withdraw.do", post, c + "/withdraw", rightSession, false, act("withdrawn", doWithdraw)},
+		{"change.recheck.do", post, c + "/recheck", rightSession, false, act("rechecked", doRecheck)},
+		{"change.abandon.do", post, c + "/abandon", rightSession, false, act("abandoned", doAbandon)},
+		{"change.restore.do", post, c + "/restore", rightSession, false, act("restored", doRestore)},
+		{"change.wip.do", post, c + "/wip", rightSession, false, act("wip", doWIP)},
+		{"change.ready.do", post, c + "/ready", rightSession, false, act("ready", doReady)},
+		{"change.short", get, c + "/{ps:[0-9]+}", rightOpen, false, (*Web).changeAlias},
+		{"change.gerrit", get, "/c/" + repoPattern + "/+/" + numPattern, rightOpen, false, (*Web).changeAlias},
+		{"change.gerrit.ps", get, "/c/" + repoPattern + "/+/" + numPattern + "/{ps:[0-9]+}", rightOpen, false, (*Web).changeAlias},
+	}
+}
+
+func repoRoutes() []route {
+	get, post := http.MethodGet, http.MethodPost
+	r := "/" + repoPattern
+	return []route{
+		{"repo.go", get, r + "/-/go", rightRead, false, (*Web).goTo},
+		{"repo.tree", get, r + "/-/tree/" + restPattern, rightRead, true, (*Web).tree},
+		{"repo.file", get, r + "/-/file/" + restPattern, rightRead, true, (*Web).file},
+		{"repo.raw", get, r + "/-/raw/" + restPattern, rightRead, true, (*Web).raw},
+		{"repo.log.default", get, r + "/-/log", rightRead, true, (*Web).history},
+		{"repo.log", get, r + "/-/log/" + restPattern, rightRead, true, (*Web).history},
+		{"repo.commit", get, r + "/-/commit/{oid}", rightRead, true, (*Web).commit},
+		{"repo.branches", get, r + "/-/branches", rightRead, false, (*Web).branches},
+		{"repo.changes", get, r + "/-/changes", rightRead, false, (*Web).changes},
+		{"repo.queue", get, r + "/-/queue/" + restPattern, rightRead, false, (*Web).queue},
+		{"repo.queue.events", get, r + "/-/queue-events/" + restPattern, rightRead, false, (*Web).queueEvents},
+		{"repo.settings", get, r + "/-/settings", rightOwn, false, (*Web).repoSettings},
+		{"repo.retry.do", post, r + "/-/retry", rightOwn, false, (*Web).retryMirror},
+		{"repo", get, r, rightRead, true, (*Web).repoHome},
+	}
+}
+
+// hook is the commit-msg hook, for curl and for git-review.
+func (w *Web) hook(c *call) error {
+	c.rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	send(c.rw, review.CommitMsgHook())
+	return nil
+}
