@@ -125,7 +125,7 @@ func closed(ch Change) error {
 	if ch.Status == Abandoned {
 		next = "it is abandoned: restore it and push again, or for a new change delete the Change-Id line: git commit --amend"
 	}
-	if strings.HasPrefix(ch.Key, "topic:") {
+	if ofTopic(ch.Key) {
 		next = "choose another topic: git push -o topic=NAME"
 	}
 	return fault.New(fault.Refused, "review.Prepare", fmt.Sprintf("change %d closed", ch.ID), next)

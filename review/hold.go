@@ -169,19 +169,21 @@ func (w *writer) step(ctx context.Context, st step, isTip bool) (*Held, error) {
 	if st.action == tracked {
 		return nil, nil
 	}
-	h := &Held{New: st.action == create, Unchanged: st.action == same}
+	h := &Held{Change: st.change, PatchSet: st.prev, New: st.action == create, Unchanged: st.action == same}
 	var err error
+	if !h.New {
+		if h.Change, err = w.Load(ctx, w.tx, st.change.ID); err == nil && (h.Change.Current != st.change.Current || h.Change.Status != Open) {
+			err = errMoved
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
 	switch st.action {
 	case create:
 		err = w.create(ctx, st, h)
 	case update:
 		err = w.update(ctx, st, h)
-	default:
-		h.Change, h.PatchSet = st.change, st.prev
-		var now Change
-		if now, err = w.Load(ctx, w.tx, st.change.ID); err == nil && (now.Current != st.change.Current || now.Status != Open) {
-			err = errMoved
-		}
 	}
 	if err != nil {
 		return nil, err
@@ -243,19 +245,14 @@ func (w *writer) create(ctx context.Context, st step, h *Held) error {
 }
 
 func (w *writer) update(ctx context.Context, st step, h *Held) error {
-	h.Change = st.change
 	h.Change.Current++
+	h.Change.SubmitBy = 0
 	h.PatchSet = w.patchSet(st, h.Change.Current)
-	ok, err := touched(w.tx.ExecContext(ctx, `UPDATE changes SET current_ps = $1, subject = $2, submit_by = 0, submit_at = 0, updated_at = $3
-		WHERE id = $4 AND current_ps = $5 AND status = $6`,
-		h.Change.Current, subject(st.commit), db.Micros(w.now), h.Change.ID, st.change.Current, string(Open)))
+	_, err := w.tx.ExecContext(ctx, `UPDATE changes SET current_ps = $1, subject = $2, submit_by = 0, submit_at = 0, updated_at = $3 WHERE id = $4`,
+		h.Change.Current, subject(st.commit), db.Micros(w.now), h.Change.ID)
 	if err != nil {
 		return fmt.Errorf("review: new patch set of change %d: %w", h.Change.ID, err)
 	}
-	if !ok {
-		return errMoved
-	}
-	h.Change.SubmitBy = 0
 	if err := insertPatchSet(ctx, w.tx, h.PatchSet, st.commit.Parents); err != nil {
 		return err
 	}

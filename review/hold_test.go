@@ -278,11 +278,15 @@ func TestTopicIsAnIdentityWhereAllowed(t *testing.T) {
 	c.git("commit", "-q", "--amend", "--no-edit")
 	c.commit("b", "1\n", "Add b")
 	held := w.push(c, "alice", "main%topic=one")
-	if len(held) != 2 || held[0].Change.ID != ch.ID || held[0].PatchSet.Number != 2 || held[1].Change.Key != "topic:one#2" {
+	if len(held) != 2 || held[0].Change.ID != ch.ID || held[0].PatchSet.Number != 2 || held[1].Change.Key != "topic/2:one" {
 		t.Errorf("held %+v", held)
 	}
-	if other := w.push(c, "alice", "main%topic=one", "wait"); !other[0].Unchanged {
-		t.Errorf("held %+v", other)
+	if held = w.push(c, "alice", "main%topic=one", "wait"); !held[0].Unchanged {
+		t.Errorf("held %+v", held)
+	}
+	// the very commits stay the changes that they are, whatever topic they come with
+	if held = w.push(c, "alice", "main%topic=two"); len(held) != 2 || held[0].Change.ID != ch.ID || held[0].Change.Key != "topic:one" || held[0].Change.Topic != "two" {
+		t.Errorf("held %+v", held)
 	}
 }
 
@@ -361,11 +365,19 @@ func TestNoChangeBelowAChangeIsHeld(t *testing.T) {
 	c := w.clone()
 	c.commit("a", "1\n", "Add a")
 	c.commit("b", "1\n", "Add b")
-	w.push(c, "alice", "main")
+	label := review.DefaultLabel()
+	label.Copy = []string{review.KindMessageEdit}
+	w.review.Labels = func(context.Context, repo.Repository, string) ([]review.Label, error) { return []review.Label{label}, nil }
+	for _, h := range w.push(c, "alice", "main") {
+		w.vote("bob", h.Change.ID, 1, 2)
+	}
 	c.env = append(c.env, "GIT_COMMITTER_DATE=2031-01-01T00:00:00Z")
 	c.git("rebase", "-q", "-f", "HEAD~2")
 	held := w.push(c, "alice", "main")
 	if len(held) != 2 || held[0].PatchSet.Kind != review.KindNoChange || held[1].PatchSet.Kind != review.KindTrivialRebase {
 		t.Errorf("held %+v", held)
+	}
+	if len(held[0].VotesVoided) != 0 || len(held[1].VotesVoided) != 1 {
+		t.Errorf("voided %v and %v: no change keeps what a lesser edit would", held[0].VotesVoided, held[1].VotesVoided)
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // Key says which change a commit belongs to, within its repository and branch. It is a
-// Change-Id ("I" and 40 hexadecimal digits), or "topic:NAME" for commits that have none in
-// a repository that allows it.
+// Change-Id ("I" and 40 hexadecimal digits), or "topic:NAME" ("topic/2:NAME" for the second
+// of a push, and so on) for commits that have none in a repository that allows it.
 type Key string
 
 // topicKey is the key of the n-th commit (from 1) without a Change-Id in a push with a topic.
@@ -20,8 +20,11 @@ func topicKey(topic string, n int) Key {
 	if n == 1 {
 		return Key("topic:" + topic)
 	}
-	return Key(fmt.Sprintf("topic:%s#%d", topic, n))
+	return Key(fmt.Sprintf("topic/%d:%s", n, topic))
 }
+
+// ofTopic reports whether key is a topic's.
+func ofTopic(key string) bool { return strings.HasPrefix(key, "topic") }
 
 var (
 	// strictID is what a change can be created with; looseID is what other servers let

@@ -50,7 +50,7 @@ func (s *Service) Restore(ctx context.Context, actor account.Actor, id int64, me
 			return fault.Newf(fault.Conflict, op, "change %d is %s, not abandoned", c.ID, c.Status)
 		}
 		text := "Restored"
-		gone, err := touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1`, c.ID))
+		gone, err := touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2`, c.ID, c.Current))
 		if err != nil {
 			return fmt.Errorf("review: restore change %d: %w", c.ID, err)
 		}

@@ -1,6 +1,7 @@
 package review_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -262,6 +263,29 @@ func TestPushNeedsRights(t *testing.T) {
 		t.Errorf("asked to land without the right to: %v", err)
 	}
 	w.push(c, "alice", "main")
+}
+
+// Under a plan that cannot be read no vote is given or kept, and its mending gets in.
+func TestPushUnderABrokenPlan(t *testing.T) {
+	w := newWorld(t)
+	c, ch := w.propose("alice", "a")
+	w.vote("bob", ch.ID, 1, 2)
+	w.review.Labels = func(context.Context, repo.Repository, string) ([]review.Label, error) {
+		return nil, fault.New(fault.Refused, "plan", "gatehouse.yaml:3:1: no", "mend it")
+	}
+	c.git("commit", "-q", "--amend", "-m", "Mend it\n\nChange-Id: "+ch.Key)
+	_, err := w.try(c, "alice", "main%l=Code-Review+1")
+	refused(t, err, fault.Refused, "gatehouse.yaml:3:1: no", "mend it")
+	if h := w.push(c, "alice", "main")[0]; len(h.VotesVoided) != 1 {
+		t.Errorf("held %+v", h)
+	}
+	w.review.Labels = func(context.Context, repo.Repository, string) ([]review.Label, error) {
+		return nil, fmt.Errorf("disk gone")
+	}
+	c.git("commit", "-q", "--amend", "-m", "Mend it now\n\nChange-Id: "+ch.Key)
+	if _, err := w.try(c, "alice", "main"); !fault.Is(err, fault.Internal) {
+		t.Errorf("went on without knowing the plan: %v", err)
+	}
 }
 
 // A push may name an annotated tag; what is held is its commit. A tree cannot be held.
