@@ -139,13 +139,21 @@ func (g *Git) Init(ctx context.Context, dir, defaultBranch string) (*Repo, error
 	if err := os.MkdirAll(filepath.Join(dir, "objects", "pack"), 0o700); err != nil {
 		return nil, fmt.Errorf("git: init: %w", err)
 	}
+	r, err := g.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	// git takes the empty tree for granted, so pushes leave it out; git fsck then misses it.
+	if _, err := r.runIn(ctx, "", "hash-object", "-t", "tree", "-w", "--stdin"); err != nil {
+		return nil, fmt.Errorf("git: init: %w", err)
+	}
 	if err := syncTree(dir); err != nil {
 		return nil, fmt.Errorf("git: init: %w", err)
 	}
 	if err := syncDir(filepath.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("git: init: %w", err)
 	}
-	return g.Open(dir)
+	return r, nil
 }
 
 // Open opens the bare repository in dir.

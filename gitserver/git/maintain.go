@@ -201,9 +201,10 @@ func (r *Repo) Fsck(ctx context.Context) error {
 			return fault.Newf(fault.Refused, op, "%s is a symbolic ref", quoteName(ref.Name))
 		}
 	}
-	_, err = r.git.run(ctx, child{args: []string{"fsck", "--full", "--no-dangling", "--no-progress"}, env: r.env(), wall: fsckWall})
+	out, err := r.git.run(ctx, child{args: []string{"fsck", "--full", "--no-dangling", "--no-progress"}, env: r.env(), wall: fsckWall})
 	if exitCode(err) >= 0 {
-		return fault.Wrap(err, fault.Refused, op, "the repository is damaged: "+complaint(stderrOf(err)))
+		// Objects that are not there are listed on stdout.
+		return fault.Wrap(err, fault.Refused, op, "the repository is damaged: "+complaint(stderrOf(err)+"\nfatal: "+string(out)))
 	}
 	return err
 }
