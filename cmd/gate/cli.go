@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpWidth keeps help readable on wide terminals.
+const helpWidth = 110
+
+// commands is the command tree: nouns, then verbs; the acts of every day stand alone.
+type commands struct {
+	Serve serveCmd `cmd:"" help:"Start the server. An empty folder is enough."`
+	Demo  demoCmd  `cmd:"" help:"Show the whole way of a change, from push to mirror, on a sample service."`
+
+	Repo struct {
+		Create   repoCreateCmd   `cmd:"" help:"Create a repository, empty or from another one."`
+		Import   repoImportCmd   `cmd:"" help:"Fill an empty repository from another one."`
+		List     repoListCmd     `cmd:"" help:"List repositories."`
+		Set      repoSetCmd      `cmd:"" help:"Change a repository's settings."`
+		Grant    repoGrantCmd    `cmd:"" help:"Give an account or a group a role."`
+		Grants   repoGrantsCmd   `cmd:"" help:"List who has which role."`
+		Rule     repoRuleCmd     `cmd:"" help:"Keep a verb on some branches for a role and above."`
+		Rules    repoRulesCmd    `cmd:"" help:"List the branch rules."`
+		Rulegone repoRuleGoneCmd `cmd:"" name:"unrule" help:"Remove a branch rule."`
+	} `cmd:"" help:"Repositories."`
+	Mirror struct {
+		List   mirrorListCmd   `cmd:"" help:"List mirrors and how they are."`
+		Add    mirrorAddCmd    `cmd:"" help:"Add a mirror."`
+		Retry  mirrorRetryCmd  `cmd:"" help:"Try a mirror now, also a stopped one."`
+		Pause  mirrorPauseCmd  `cmd:"" help:"Stop a mirror until it is retried."`
+		Remove mirrorRemoveCmd `cmd:"" help:"Remove a mirror; upstream stays as it is."`
+	} `cmd:"" help:"Mirrors: destinations that follow what has landed."`
+	Change struct {
+		List changeListCmd `cmd:"" help:"List changes, newest first."`
+		Show changeShowCmd `cmd:"" help:"Show a change and where it stands."`
+	} `cmd:"" help:"Changes."`
+	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what."`
+	Vote    voteCmd    `cmd:"" help:"Vote on a change."`
+	Comment commentCmd `cmd:"" help:"Comment on a change, a file or a line."`
+	Submit  submitCmd  `cmd:"" help:"Ask that a change land as soon as its gates are open."`
+	Abandon abandonCmd `cmd:"" help:"Give a change up."`
+	Restore restoreCmd `cmd:"" help:"Take an abandoned change up again."`
+	Recheck recheckCmd `cmd:"" help:"Run the stages of a change anew."`
+	WIP     wipCmd     `cmd:"" name:"wip" help:"Mark a change as work in progress, or with --off as ready."`
+	Queue   struct {
+		Show queueShowCmd `cmd:"" help:"Show the queue of a branch."`
+	} `cmd:"" help:"The queue in front of a branch."`
+	Log logCmd `cmd:"" help:"Show the log of a stage run."`
+
+	Account struct {
+		Create   accountCreateCmd   `cmd:"" help:"Create an account."`
+		List     accountListCmd     `cmd:"" help:"List accounts."`
+		Link     accountLinkCmd     `cmd:"" help:"Make a link that signs an account in once."`
+		Password accountPasswordCmd `cmd:"" help:"Set an account's password, read from stdin."`
+		Disable  accountDisableCmd  `cmd:"" help:"Cut an account off."`
+		Enable   accountEnableCmd   `cmd:"" help:"Let an account in again."`
+		Key      struct {
+			Add    keyAddCmd    `cmd:"" help:"Add an SSH key."`
+			List   keyListCmd   `cmd:"" help:"List SSH keys."`
+			Remove keyRemoveCmd `cmd:"" help:"Remove an SSH key."`
+		} `cmd:"" help:"SSH keys of an account."`
+	} `cmd:"" help:"Accounts."`
+	Group struct {
+		Create groupCreateCmd `cmd:"" help:"Create a group."`
+		List   groupListCmd   `cmd:"" help:"List groups and their members."`
+		Add    groupAddCmd    `cmd:"" help:"Put accounts into a group."`
+		Remove groupRemoveCmd `cmd:"" help:"Take accounts out of a group."`
+	} `cmd:"" help:"Groups of accounts."`
+	Token struct {
+		Create tokenCreateCmd `cmd:"" help:"Make an API token and print it, alone, on stdout."`
+		List   tokenListCmd   `cmd:"" help:"List an account's tokens."`
+		Revoke tokenRevokeCmd `cmd:"" help:"Revoke a token."`
+	} `cmd:"" help:"API tokens: for git over HTTP, the API and this command line."`
+
+	Plan struct {
+		Check planCheckCmd `cmd:"" help:"Read a plan file and say all that is wrong with it."`
+	} `cmd:"" help:"Plans (gatehouse.yaml)."`
+	Config struct {
+		Show configShowCmd `cmd:"" help:"Show the server's settings and where each came from."`
+	} `cmd:"" help:"Settings of the server."`
+	Doctor  doctorCmd  `cmd:"" help:"Check what the server stands on."`
+	Version versionCmd `cmd:"" help:"Show the version."`
+}
+
+// describe is a flag's help with its variable.
+func describe(value *kong.Value) string {
+	help := kong.DefaultHelpValueFormatter(value)
+	if value.Tag != nil && value.Tag.Has("setting") {
+		help = strings.TrimSuffix(help, ".") + fmt.Sprintf(" ($%s).", envName(value.Name))
+	}
+	return help
+}
+
+// examples are shown under the help of a command.
+var examples = map[string][]string{
+	"":               {"gate serve", "gate demo", "gate repo create hello --import . --data ./gate-data", "gate why 12"},
+	"serve":          {"gate serve", "gate serve --http 127.0.0.1:9000 --data /var/lib/gatehouse", "gate serve --http :443 --tls-cert cert.pem --tls-key key.pem --url https://git.example.org"},
+	"demo":           {"gate demo", "gate demo --once --keep /tmp/demo --json"},
+	"repo":           {"gate repo create hello", "gate repo list --json"},
+	"repo create":    {"gate repo create hello", "gate repo create hello --import . --mirror ssh://git@github.com/team/hello.git", "gate repo create team/tool --private --import https://git.example.org/tool.git"},
+	"repo set":       {"gate repo set hello --gated main --gated 'release/*'", "gate repo set hello --private", "gate repo set hello --direct-push refuse"},
+	"repo grant":     {"gate repo grant hello --to alice --role write", "gate repo grant hello --to group:release --role maintain --branch 'release/*'", "gate repo grant hello --to alice --role none"},
+	"repo rule":      {"gate repo rule hello --branch 'release/*' --verb submit --role maintain"},
+	"mirror add":     {"gate mirror add hello ssh://git@github.com/team/hello.git", "gate mirror add hello https://git.example.org/hello.git --token-file upstream-token"},
+	"change list":    {"gate change list", "gate change list --repo hello --status landed --json", "gate change list --reviewer self"},
+	"change show":    {"gate change show 12", "gate change show 12 --json"},
+	"why":            {"gate why 12"},
+	"vote":           {"gate vote 12 --label Code-Review=+2 -m 'reads well'", "gate vote 12 --label Code-Review=-1 -m 'see my comments'"},
+	"comment":        {"gate comment 12 -m 'is this needed?'", "gate comment 12 --file main.go --line 40 --unresolved -m 'this leaks'"},
+	"submit":         {"gate submit 12"},
+	"log":            {"gate log 57", "gate log 57 --follow"},
+	"queue show":     {"gate queue show hello", "gate queue show hello release/1"},
+	"account":        {"gate account create alice --email alice@example.org --ssh-key ~/.ssh/id_ed25519.pub"},
+	"account create": {"gate account create alice --email alice@example.org --ssh-key ~/.ssh/id_ed25519.pub", "gate account create root --email root@example.org --admin --data ./gate-data"},
+	"account link":   {"gate account link alice --data ./gate-data"},
+	"token create":   {"GATE_TOKEN=$(gate token create alice --data ./gate-data)", "gate token create ci --label pipeline --ttl 720h"},
+	"plan check":     {"gate plan check", "gate plan check path/to/gatehouse.yaml --json"},
+	"config show":    {"gate config show", "gate config show --origin", "gate config show --data /var/lib/gatehouse --json"},
+	"doctor":         {"gate doctor", "gate doctor --data /var/lib/gatehouse --json"},
+}
+
+// addExamples puts the examples under the help of the commands that have some.
+func addExamples(node *kong.Node) {
+	path := strings.TrimPrefix(strings.TrimPrefix(node.FullPath(), "gate"), " ")
+	if lines := examples[path]; len(lines) > 0 {
+		node.Detail = "Examples:\n\n    " + strings.Join(lines, "\n    ")
+	}
+	for _, child := range node.Children {
+		addExamples(child)
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+
+	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/fault"
+)
+
+type queueShowCmd struct {
+	target
+	reading
+	Repo   string `arg:"" help:"The repository."`
+	Branch string `arg:"" optional:"" help:"The branch; without it the default branch."`
+}
+
+func (c *queueShowCmd) Run(p *process) error {
+	q := url.Values{"repository": {c.Repo}}
+	if c.Branch != "" {
+		q.Set("branch", c.Branch)
+	}
+	return fetch(p, c.target, c.reading, "/queue?"+q.Encode(), showQueue)
+}
+
+func showQueue(w io.Writer, v gatekeeper.QueueView) error {
+	if err := line(w, "%s %s at %s: %d waiting", clean(v.Repository), clean(v.Branch), v.Tip, len(v.Entries)); err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, e := range v.Entries {
+		rows = append(rows, []string{strconv.Itoa(e.Position), fmt.Sprintf("%d,%d", e.Change, e.PS), e.Owner, e.Subject, e.Why})
+	}
+	if err := printTable(w, "PLACE CHANGE OWNER SUBJECT WAITS-FOR", rows); err != nil {
+		return err
+	}
+	rows = nil
+	for _, l := range v.Landed {
+		rows = append(rows, []string{fmt.Sprintf("%d,%d", l.Change, l.PS), l.Commit.Short(), date(l.LandedAt), l.LandedBy, l.Subject})
+	}
+	return printTable(w, "LANDED COMMIT AT BY SUBJECT", rows)
+}
+
+type logCmd struct {
+	target
+	Stage  int64 `arg:"" help:"The stage run's id, as gate why --json and the change's page show it."`
+	Follow bool  `short:"f" help:"Stay until the stage has ended."`
+	Offset int64 `help:"Begin at this byte."`
+}
+
+func (c *logCmd) Run(p *process) error {
+	q := url.Values{"offset": {strconv.FormatInt(c.Offset, 10)}, "follow": {strconv.FormatBool(c.Follow)}}
+	return c.with(p, func(cl *client) error {
+		resp, err := cl.send(http.MethodGet, "/stages/"+number(c.Stage)+"/log?"+q.Encode(), nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if _, err := io.Copy(p.stdout, resp.Body); err != nil {
+			return cl.unreachable(err)
+		}
+		return nil
+	})
+}
+
+type planCheckCmd struct {
+	reading
+	File string `arg:"" optional:"" default:"gatehouse.yaml" help:"The plan file."`
+}
+
+// planReport is what plan check answers.
+type planReport struct {
+	OK       bool           `json:"ok"`
+	Stages   []string       `json:"stages"`
+	Problems []plan.Problem `json:"problems"`
+}
+
+func (c *planCheckCmd) Run(p *process) error {
+	text, err := readPlan(c.File)
+	if err != nil {
+		return err
+	}
+	parsed, problems := plan.Parse(c.File, text)
+	report := planReport{OK: len(problems) == 0, Stages: []string{}, Problems: problems}
+	if report.OK {
+		report.Stages, report.Problems = append(report.Stages, parsed.StageOrder()...), []plan.Problem{}
+	}
+	if c.JSON {
+		if err := printJSON(p.stdout, report); err != nil {
+			return err
+		}
+	} else if report.OK {
+		if err := line(p.stdout, "%s: %d stages, %d gates, lands by %s", c.File, len(parsed.Stages), len(parsed.Gates), parsed.Land.How); err != nil {
+			return err
+		}
+	}
+	for _, problem := range problems {
+		say(p.stderr, "%s", problem)
+	}
+	if !report.OK {
+		return exitError(exitFailed)
+	}
+	return nil
+}
+
+// readPlan reads a plan file, and a byte more than a plan may have so that Parse says so.
+func readPlan(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if os.IsNotExist(err) {
+		return nil, fault.New(fault.NotFound, "gate.plan", fmt.Sprintf("there is no file %s", name), "a repository without a plan has one review gate")
+	}
+	if err != nil {
+		return nil, fault.Newf(fault.Invalid, "gate.plan", "the plan cannot be read: %v", err)
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, plan.MaxFile+1))
+}
