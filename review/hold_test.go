@@ -367,7 +367,9 @@ func TestNoChangeBelowAChangeIsHeld(t *testing.T) {
 	c.commit("b", "1\n", "Add b")
 	label := review.DefaultLabel()
 	label.Copy = []string{review.KindMessageEdit}
-	w.review.Labels = func(context.Context, repo.Repository, string) ([]review.Label, error) { return []review.Label{label}, nil }
+	w.review.Labels = func(context.Context, repo.Repository, string) ([]review.Label, error) {
+		return []review.Label{label}, nil
+	}
 	for _, h := range w.push(c, "alice", "main") {
 		w.vote("bob", h.Change.ID, 1, 2)
 	}
