@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -83,8 +82,7 @@ func fill(p *process, cl *client, into api.Repository, from *source, spec, token
 // pushAll is the first push of an owner into an empty repository: all branches and tags.
 func pushAll(p *process, cl *client, into api.Repository, from *source) error {
 	// The token goes in the environment, which other users cannot read, not on the command line.
-	basic := base64.StdEncoding.EncodeToString([]byte("gate:" + cl.token))
-	env := []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Basic " + basic}
+	env := []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Bearer " + cl.token}
 	address := cl.base + "/" + into.Name + ".git"
 	_, err := ownGit(p.ctx, from.dir, env, "push", "--quiet", "--no-follow-tags", address, "refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*")
 	if err != nil {

@@ -59,11 +59,7 @@ func (s *Server) actor(r *http.Request) (account.Actor, error) {
 		return local, nil
 	}
 	if header := r.Header.Get("Authorization"); header != "" {
-		secret, ok := tokenOf(r, header)
-		if !ok {
-			return account.Actor{}, fault.New(fault.Unauthenticated, "api.actor", "this kind of Authorization is not taken", "send Authorization: Bearer TOKEN, or Basic with the token as the password")
-		}
-		return s.Accounts.ActorByToken(r.Context(), s.Accounts.DB.Read(), account.APIToken, secret)
+		return s.byToken(r, header)
 	}
 	cookie, err := r.Cookie(s.SessionCookie)
 	if err != nil || cookie.Value == "" {
@@ -72,17 +68,26 @@ func (s *Server) actor(r *http.Request) (account.Actor, error) {
 	if err := s.crossOrigin.Check(r); err != nil {
 		return account.Actor{}, fault.New(fault.Denied, "api.actor", "this request comes from another site", "send it from this server's pages, or with a token")
 	}
-	return s.Accounts.ActorByToken(r.Context(), s.Accounts.DB.Read(), account.SessionToken, cookie.Value)
+	return s.Accounts.ActorByToken(r.Context(), s.DB.Read(), account.SessionToken, cookie.Value)
 }
 
-// tokenOf takes the token out of an Authorization header. With Basic it is the password, as
-// git sends it; the name beside it is not looked at.
-func tokenOf(r *http.Request, header string) (string, bool) {
-	if scheme, secret, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(secret), true
+// byToken signs in with an Authorization header: a bearer token, or Basic with the token as
+// the password, as git sends it. A name beside the token has to be the account's: somebody
+// else's token and a typing error are both worth a word.
+func (s *Server) byToken(r *http.Request, header string) (account.Actor, error) {
+	const op, next = "api.byToken", "send Authorization: Bearer TOKEN, or Basic with the account's name and the token"
+	name := ""
+	scheme, secret, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		if name, secret, ok = r.BasicAuth(); !ok || name == "" {
+			return account.Actor{}, fault.New(fault.Unauthenticated, op, "this kind of Authorization is not taken", next)
+		}
 	}
-	_, password, ok := r.BasicAuth()
-	return password, ok
+	actor, err := s.Accounts.ActorByToken(r.Context(), s.DB.Read(), account.APIToken, strings.TrimSpace(secret))
+	if err == nil && name != "" && name != actor.Name {
+		return account.Actor{}, fault.New(fault.Unauthenticated, op, "the token is not that account's", next)
+	}
+	return actor, err
 }
 
 // fail answers with err as a problem; what is the server's own fault is logged here, once.

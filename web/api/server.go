@@ -93,7 +93,7 @@ func config(version string) huma.Config {
 	c.Info.Description = "The gatekeeper git server. Repository names are written with ~ for / in paths."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "An API token, as `gate token create` prints it."},
-		"basic": {Type: "http", Scheme: "basic", Description: "Any name, and an API token as the password, as git sends it."},
+		"basic": {Type: "http", Scheme: "basic", Description: "The account's name, and an API token as the password, as git sends it."},
 	}
 	return c
 }
