@@ -40,6 +40,16 @@ func (d *divergence) Error() string {
 		kind, name, d.there.Short(), d.here.Short(), remedy, kind)
 }
 
+// CrashPoint, when set, is called at the named points between two effects. Tests kill the
+// process there; production leaves it nil.
+var CrashPoint func(name string)
+
+func crash(name string) {
+	if CrashPoint != nil {
+		CrashPoint(name)
+	}
+}
+
 // Sync makes one attempt to bring the mirror id up to date and writes down how it went. again
 // is how long to wait before the next attempt, 0 when none is needed. An error is ours (the
 // database, the end of the server): the upstream's failures are written into the row.
@@ -61,7 +71,12 @@ func (s *Store) Sync(ctx context.Context, id int64) (again time.Duration, err er
 	if ctx.Err() != nil { // the server stops: nobody's failure, and the job is still there
 		return 0, fmt.Errorf("mirror: sync %d: %w", id, ctx.Err())
 	}
-	return s.record(ctx, r, m, done, err)
+	if done.pushed > 0 {
+		crash("mirror.pushed")
+	}
+	again, err = s.record(ctx, r, m, done, err)
+	crash("mirror.recorded")
+	return again, err
 }
 
 // did is what an attempt found and did.

@@ -33,10 +33,10 @@ const testText = "test ! -e slow || sleep 2\ntest ! -e bad\n"
 
 // The crash points, by the part of the life that they cut.
 var points = map[string][]string{
-	"push":    {"push.decided", "git.migrate.before", "git.migrate.after", "push.migrated", "review.hold.refs", "review.hold.rows", "push.durable"},
+	"push":    {"push.decided", "git.migrate.before", "git.migrate.after", "push.migrated", "git.refs.before", "git.refs.after", "review.hold.numbers", "review.hold.refs", "review.hold.rows", "push.durable"},
 	"stage":   {"stage.claimed", "stage.executed"},
 	"landing": {"land.intent.written", "land.ref.moved", "land.outcome.written"},
-	"mirror":  {"mirror.sync.pushed", "mirror.sync.written"},
+	"mirror":  {"mirror.pushed", "mirror.recorded"},
 }
 
 // crashWorld is a server with one repository that is mirrored, and a working copy.
@@ -103,19 +103,15 @@ func (w *crashWorld) retry() {
 
 // change is what the API says of a change.
 type change struct {
-	ID           int64  `json:"id"`
+	Number       int64  `json:"number"`
 	Key          string `json:"key"`
 	Status       string `json:"status"`
-	State        string `json:"state"`
 	LandedCommit string `json:"landed_commit"`
 }
 
 func (w *crashWorld) find(key string) (change, bool) {
 	w.Helper()
-	out, err := w.As(w.Token(), "change", "list", "--repo", "hello", "--status", "all", "--limit", "500", "--json")
-	if err != nil {
-		return change{}, false
-	}
+	out := w.Gate("change", "list", "--repo", "hello", "--status", "all", "--limit", "100", "--json")
 	var all []change
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		w.Fatal(err)
@@ -126,6 +122,16 @@ func (w *crashWorld) find(key string) (change, bool) {
 		}
 	}
 	return change{}, false
+}
+
+// state is where `gate why` says that a change stands.
+func (w *crashWorld) state(c change) string {
+	w.Helper()
+	var e struct{ State string }
+	if err := json.Unmarshal([]byte(w.Gate("why", fmt.Sprint(c.Number), "--json")), &e); err != nil {
+		w.Fatal(err)
+	}
+	return e.State
 }
 
 // settle waits until the change has landed and the mirror has it.
@@ -205,7 +211,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		w.settle(good)
 		w.Until("the bad change is refused", func() bool {
 			c, ok := w.find(bad)
-			return !ok || c.State == "REFUSED"
+			return !ok || w.state(c) == "REFUSED"
 		})
 		w.Stop()
 	}
