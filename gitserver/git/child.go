@@ -21,10 +21,10 @@ import (
 
 // Bounds of a child that asks for none of its own.
 const (
-	defaultWall   = 2 * time.Minute  // beyond any plumbing command on a repository we serve
-	defaultOutput = 64 << 20         // listings and patches held in memory
-	maxStderr     = 16 << 10         // enough for the first errors, and they matter most
-	killDelay     = 10 * time.Second // from the end of a child to the end of waiting for its pipes
+	defaultWall   = 2 * time.Minute // beyond any plumbing command on a repository we serve
+	defaultOutput = 64 << 20        // listings and patches held in memory
+	maxStderr     = 16 << 10        // enough for the first errors, and they matter most
+	killDelay     = 3 * time.Second // from asking a child to end, to killing it
 )
 
 // child is one git command to run.
@@ -172,17 +172,21 @@ func bound(cmd *exec.Cmd) error {
 	return nil
 }
 
-// setGroup puts cmd in its own process group and kills the whole group when its context ends:
-// git has children of its own (pack-objects, ssh, remote helpers).
+// setGroup puts cmd in its own process group and ends the whole group when its context does:
+// git has children of its own (pack-objects, ssh, remote helpers). They are asked first, so
+// that git takes its lock and temporary files away; who does not listen is killed.
 func setGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	cmd.Cancel = func() error { return signalGroup(cmd.Process, syscall.SIGTERM) }
 	cmd.WaitDelay = killDelay
 }
 
 // killGroup kills p and all that it started.
-func killGroup(p *os.Process) error {
-	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
+func killGroup(p *os.Process) error { return signalGroup(p, syscall.SIGKILL) }
+
+// signalGroup sends a signal to p and all that it started.
+func signalGroup(p *os.Process, signal syscall.Signal) error {
+	err := syscall.Kill(-p.Pid, signal)
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}

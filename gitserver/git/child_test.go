@@ -68,6 +68,20 @@ func TestGrandchildrenAreKilled(t *testing.T) {
 	}
 }
 
+// Who does not listen to being asked is killed.
+func TestStubbornChildrenAreKilled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := shell(t).run(ctx, child{args: []string{"-c", "trap '' TERM; echo ready; while :; do :; done"}, stdout: writerFunc(cancel), max: -1})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// writerFunc calls itself for each write.
+type writerFunc func()
+
+func (f writerFunc) Write(p []byte) (int, error) { f(); return len(p), nil }
+
 // zombie reports whether a process has ended and waits for its parent.
 func zombie(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

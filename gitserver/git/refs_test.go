@@ -1,6 +1,8 @@
 package git
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -147,6 +149,20 @@ func TestUpdateRefs(t *testing.T) {
 	held("refs/heads/y", Zero)
 	held("refs/gate/c/1", Zero)
 	held("refs/heads/main", a)
+}
+
+// A caller whose client goes away in the middle still learns the outcome, and nothing stays locked.
+func TestUpdateRefsIsNotCutShort(t *testing.T) {
+	r, _, a := seeded(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	CrashPoint = func(name string) { cancel() }
+	err := r.UpdateRefs(ctx, []RefUpdate{{"refs/heads/x", Zero, a}}, "")
+	CrashPoint = nil
+	must(t, err)
+	if err := r.UpdateRefs(ctx, []RefUpdate{{"refs/heads/x", a, Zero}}, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("begun after the end: %v", err)
+	}
+	must(t, r.UpdateRefs(t.Context(), []RefUpdate{{"refs/heads/x", a, Zero}}, ""))
 }
 
 // A symbolic ref is not followed: a push to trunk must not move main.

@@ -26,6 +26,7 @@ const maxRefUpdates = 50_000
 // UpdateRefs makes all updates or none, durably, in one transaction of git's. A ref that no
 // longer holds its Old is a Conflict: somebody else moved it first. why goes to the reflog.
 // A symbolic ref is Refused, because to write through it moves a ref that nobody named.
+// Once begun it does not stop with ctx, so that its outcome is always known.
 func (r *Repo) UpdateRefs(ctx context.Context, updates []RefUpdate, why string) error {
 	const op = "git.UpdateRefs"
 	if r.q != nil && !r.q.migrated.Load() {
@@ -41,7 +42,13 @@ func (r *Repo) UpdateRefs(ctx context.Context, updates []RefUpdate, why string) 
 	if err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("git: update refs: %w", err)
+	}
 	crash("git.refs.before")
+	// From here on it ends by itself: a client that goes away must not leave locks behind, nor
+	// a caller that does not know whether the ref has moved.
+	ctx = context.WithoutCancel(ctx)
 	out, err := r.git.run(ctx, child{
 		args:  []string{"update-ref", "-z", "--stdin", "-m", reflogLine(why)},
 		env:   r.env(),
@@ -113,9 +120,6 @@ func (r *Repo) whyNotUpdated(ctx context.Context, updates []RefUpdate, out strin
 	if strings.Contains(out, "prepare: ok") {
 		// Every lock was held and every Old was right: what failed is the writing itself.
 		return fmt.Errorf("git: update refs: commit: %w", cause)
-	}
-	if ctx.Err() != nil {
-		return cause
 	}
 	names := make([]string, len(updates))
 	for i, u := range updates {
