@@ -185,13 +185,14 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, svc service, p
 		return
 	}
 	limits := s.Limits.complete()
-	body := io.Reader(newPatientReader(r.Body, s.now, limits.Stall, stallBytes, aborter(w)))
+	sent := newPatientReader(r.Body, s.now, limits.Stall, stallBytes, aborter(w))
+	body := io.Reader(sent)
 	if enc := r.Header.Get("Content-Encoding"); enc == "gzip" || enc == "x-gzip" {
 		// Reading the header may fail; that is then the first read's error.
-		body = &lazyGzip{in: body}
+		body = &lazyGzip{in: sent}
 	}
 	if svc == receivePack {
-		err = s.receiveHTTP(w, r, actor, found, g, body)
+		err = s.receiveHTTP(w, r, exchange{actor: actor, repo: found, git: g, in: newInput(body)}, sent)
 	} else {
 		err = s.fetchHTTP(w, r, g, body)
 	}
@@ -249,28 +250,33 @@ func (s *Server) fetchHTTP(w http.ResponseWriter, r *http.Request, g *git.Repo, 
 	return out.fail(err)
 }
 
-// receiveHTTP takes a push. Progress goes out while the pack still comes in.
-func (s *Server) receiveHTTP(w http.ResponseWriter, r *http.Request, actor account.Actor, found repo.Repository, g *git.Repo, body io.Reader) error {
+// receiveHTTP takes a push. Progress goes out while the pack still comes in. sent is the body
+// as it was sent, on which x.in reads.
+func (s *Server) receiveHTTP(w http.ResponseWriter, r *http.Request, x exchange, sent io.Reader) error {
 	rc := http.NewResponseController(w)
 	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fault.Wrap(err, fault.Internal, "gitserver.receiveHTTP", "full duplex")
 	}
 	out := &lazyHeader{w: w, contentType: "application/x-git-receive-pack-result"}
-	in := newInput(body)
-	err := s.receive(r.Context(), exchange{
-		actor: actor, repo: found, git: g, in: in,
-		out: s.patient(w, out), flush: rc.Flush, abort: aborter(w),
-		packEnd: func() error { return bodyEnd(in) },
-	})
+	x.out, x.flush, x.abort = s.patient(w, out), rc.Flush, aborter(w)
+	x.packEnd = func() error { return bodyEnd(x.in) }
+	err := s.receive(r.Context(), x)
 	var broken *protocolError
 	switch {
 	case errors.As(err, &broken) && !out.sent:
 		w.Header().Set("Connection", "close")
 		text(w, http.StatusBadRequest, broken.Error())
-	case err == nil && !out.sent: // nothing to push, or a client that wants no report
-		_, err = out.Write(nil)
 	case err != nil:
 		_ = out.fail(err)
+	case !x.in.over(sent):
+		// In full duplex net/http would take what is left for the next request.
+		if out.sent {
+			aborter(w)()
+		}
+		w.Header().Set("Connection", "close")
+	}
+	if err == nil && !out.sent { // nothing to push, or a client that wants no report
+		_, err = out.Write(nil)
 	}
 	return err
 }

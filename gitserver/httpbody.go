@@ -16,13 +16,14 @@ func (s *Server) patient(w http.ResponseWriter, out io.Writer) io.Writer {
 	return &patientWriter{out: out, limit: s.Limits.complete().Stall, abort: aborter(w)}
 }
 
-// aborter gives up on the client of w: pending reads and writes end. Deadlines in the past
-// need no clock.
+// aborter gives up on the client of w: pending reads and writes end, and the connection with
+// them. Writes go first: a handler that is woken by its failed read must not succeed in
+// answering, because then the connection would be kept. Deadlines in the past need no clock.
 func aborter(w http.ResponseWriter) func() {
 	rc := http.NewResponseController(w)
 	return func() {
-		_ = rc.SetReadDeadline(time.Unix(1, 0))
 		_ = rc.SetWriteDeadline(time.Unix(1, 0))
+		_ = rc.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -56,6 +57,7 @@ func (l *lazyHeader) fail(err error) error {
 	case err == nil:
 		return nil
 	case !l.sent:
+		l.w.Header().Set("Connection", "close") // there may be a request that nobody has read
 		text(l.w, httpCodes[fault.KindOf(err)], fault.Sentence(err))
 	default:
 		aborter(l.w)()

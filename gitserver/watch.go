@@ -2,6 +2,7 @@ package gitserver
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -113,4 +114,13 @@ func (i *input) Read(p []byte) (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.in.Read(p)
+}
+
+// over reports whether body, which lies below, has been read to its end.
+func (i *input) over(body io.Reader) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var one [1]byte
+	n, err := io.ReadFull(body, one[:])
+	return n == 0 && errors.Is(err, io.EOF) && i.in.Buffered() == 0
 }

@@ -207,7 +207,11 @@ func (w *world) newRepo(name string, private bool) repo.Repository {
 	for i := range 3 {
 		w.commit(dir, fmt.Sprintf("file%d", i), strings.Repeat(fmt.Sprintf("line %d\n", i), 50))
 	}
-	w.git(dir, "push", "-q", w.sshURL("alice", name), "main:refs/heads/main")
+	g, err := w.server.Repos.Open(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.git(dir, "push", "-q", g.Dir(), "main:refs/heads/main") // past the server: tests change how that behaves
 	return r
 }
 
@@ -495,4 +499,8 @@ func (f *fakeDecider) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.pushes)
+}
+
+func newRepository(name string, owner int64) repo.NewRepository {
+	return repo.NewRepository{Name: name, Owner: owner}
 }
