@@ -13,8 +13,8 @@ import (
 // from the candidate's plan: run, results, env, and whatever makes a stage smaller. So a
 // change can develop its own tests and never loosen its own gates.
 //
-// A stage that only the candidate has runs too, without network, and no gate waits for it
-// until it has landed. A stage that only the policy has stays, as Removed, and counts as
+// A stage that only the candidate has runs too, with the defaults for time and memory and
+// without network, and no gate waits for it until it has landed. A stage that only the policy has stays, as Removed, and counts as
 // FAILED. problems say what the candidate must put right; the composed plan is never nil and
 // refuses the same things by itself.
 func Compose(policy, candidate *Plan) (composed *Plan, problems []Problem) {
@@ -88,25 +88,26 @@ func composeStage(policy, candidate *Plan, own Stage) Stage {
 	required, known := policy.Stage(own.Name)
 	if !known {
 		note("%s is new: no gate waits for it", s.Name)
-		if s.Network {
-			s.Network = false
-			note("%s has no network", s.Name)
+		required = Stage{Timeout: DefaultTimeout}
+	} else {
+		extra := slices.DeleteFunc(s.After, func(n string) bool { return slices.Contains(required.After, n) })
+		s.After = slices.Concat(required.After, extra)
+		s.Paths = slices.Clone(required.Paths)
+		if !slices.Equal(own.Paths, required.Paths) {
+			note("%s keeps the paths of the target branch's plan", s.Name)
 		}
-		return s
-	}
-	extra := slices.DeleteFunc(s.After, func(n string) bool { return slices.Contains(required.After, n) })
-	s.After = slices.Concat(required.After, extra)
-	s.Paths = slices.Clone(required.Paths)
-	if !slices.Equal(own.Paths, required.Paths) {
-		note("%s keeps the paths of the target branch's plan", s.Name)
 	}
 	if s.Timeout > required.Timeout {
 		s.Timeout = required.Timeout
-		note("%s keeps its timeout of %s", s.Name, shortDuration(s.Timeout))
+		note("%s has a timeout of %s", s.Name, shortDuration(s.Timeout))
 	}
-	if required.Memory != 0 && (s.Memory == 0 || s.Memory > required.Memory) {
+	switch {
+	case required.Memory == 0 && s.Memory != 0:
+		s.Memory = 0
+		note("%s has the memory that the server gives by default", s.Name)
+	case required.Memory != 0 && (s.Memory == 0 || s.Memory > required.Memory):
 		s.Memory = required.Memory
-		note("%s keeps its memory of %dMiB", s.Name, s.Memory>>20)
+		note("%s has %dMiB of memory", s.Name, s.Memory>>20)
 	}
 	if s.Network && !required.Network {
 		s.Network = false

@@ -18,7 +18,7 @@ func Evaluate(g Gate, e Evidence) Verdict {
 	for _, c := range g.Require {
 		v.Reasons = append(v.Reasons, evaluate(g, c, e)...)
 	}
-	v.State = Conjunction(v.Reasons)
+	v.State = conjunction(v.Reasons)
 	return v
 }
 
@@ -35,9 +35,9 @@ func evaluate(g Gate, c Criterion, e Evidence) []Reason {
 	}
 }
 
-// Conjunction is the state of several reasons that all must hold. Without any reason it is
+// conjunction is the state of several reasons that all must hold. Without any reason it is
 // CLOSED: nothing was asked, so nothing was shown.
-func Conjunction(reasons []Reason) GateState {
+func conjunction(reasons []Reason) GateState {
 	strictest := []GateState{Refused, GateErrored, Inconclusive, Closed, Waiting}
 	for _, state := range strictest {
 		if slices.ContainsFunc(reasons, func(r Reason) bool { return r.State == state }) {

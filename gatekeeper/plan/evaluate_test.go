@@ -153,7 +153,7 @@ func TestConjunction(t *testing.T) {
 		for _, s := range states {
 			all = append(all, Reason{State: s})
 		}
-		return Conjunction(all)
+		return conjunction(all)
 	}
 	for _, c := range []struct {
 		got, want GateState

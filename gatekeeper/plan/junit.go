@@ -36,6 +36,9 @@ type junitSuite struct {
 // expand. A suite whose attributes count more failures than its cases show counts as one more
 // failed test: tools report so what happens outside of any test.
 func (c *collector) junit(text []byte) error {
+	if tooWide(text) {
+		return fmt.Errorf("an element has more than %d attributes", maxAttributes)
+	}
 	r := &junitReader{c: c}
 	d := xml.NewDecoder(bytes.NewReader(text))
 	for {
@@ -65,6 +68,42 @@ func (c *collector) junit(text []byte) error {
 		return errors.New("there is no testsuite in the file")
 	}
 	return nil
+}
+
+// tooWide looks for an element with too many attributes, by their equals signs: before the XML
+// reader would gather them in memory.
+func tooWide(text []byte) bool {
+	others := [][2]string{{"!--", "-->"}, {"![CDATA[", "]]>"}, {"?", "?>"}} // what may hold anything
+next:
+	for {
+		_, rest, found := bytes.Cut(text, []byte("<"))
+		if !found {
+			return false
+		}
+		for _, o := range others {
+			if bytes.HasPrefix(rest, []byte(o[0])) {
+				_, text, _ = bytes.Cut(rest[len(o[0]):], []byte(o[1]))
+				continue next
+			}
+		}
+		attributes, quote, i := 0, byte(0), 0
+		for ; i < len(rest) && (quote != 0 || rest[i] != '>'); i++ {
+			switch b := rest[i]; {
+			case quote != 0:
+				if b == quote {
+					quote = 0
+				}
+			case b == '"' || b == '\'':
+				quote = b
+			case b == '=':
+				attributes++
+			}
+		}
+		if attributes > maxAttributes {
+			return true
+		}
+		text = rest[i:]
+	}
 }
 
 func attribute(e xml.StartElement, name string) string {

@@ -97,7 +97,7 @@ func RunVerdict(p *Plan, e Evidence) (RunState, []Reason) {
 			}
 		}
 	}
-	state := Conjunction(all)
+	state := conjunction(all)
 	if len(all) == 0 {
 		state = Open // the gates ask nothing of stages; people are asked elsewhere
 	}

@@ -194,7 +194,7 @@ gates: {g: {after: [unit], require: [{stages: passed}, {tests: {min: 1}}]}}
 	t.Run("actions from the candidate, limits from the policy", func(t *testing.T) {
 		own := mustParse(t, `version: 1
 stages:
-  new: {run: new, network: true}
+  new: {run: new, network: true, timeout: 2h, memory: 8GiB}
   lint: {run: lint2, paths: [nothing]}
   unit: {run: fresh, after: [new], timeout: 20m, memory: 2GiB, network: true, env: {A: b}, results: {tap: other.tap}}
 gates: {weak: {require: [{review: {min: 1}}]}}
@@ -209,14 +209,14 @@ roles: {all: [mallory]}
 		unit.Line = 0
 		want := Stage{Name: "unit", Run: "fresh", After: []string{"lint", "new"}, Timeout: 600e9, Memory: 1 << 30,
 			Env: map[string]string{"A": "b"}, Results: map[string]string{TAP: "other.tap"},
-			Notes: []string{"unit keeps its timeout of 10m until this change has landed", "unit keeps its memory of 1024MiB until this change has landed", "unit has no network until this change has landed"}}
+			Notes: []string{"unit has a timeout of 10m until this change has landed", "unit has 1024MiB of memory until this change has landed", "unit has no network until this change has landed"}}
 		if diff := cmp.Diff(want, unit); diff != "" {
 			t.Errorf("unit (-want +got):\n%s", diff)
 		}
 		if lint, _ := p.Stage("lint"); lint.Run != "lint2" || !slices.Equal(lint.Paths, []string{"*.go"}) {
 			t.Errorf("lint = %+v", lint)
 		}
-		if fresh, _ := p.Stage("new"); fresh.Network || len(fresh.Notes) != 2 {
+		if fresh, _ := p.Stage("new"); fresh.Network || fresh.Memory != 0 || fresh.Timeout != DefaultTimeout || len(fresh.Notes) != 4 {
 			t.Errorf("new = %+v", fresh)
 		}
 		if _, kept := p.Stage("extra"); kept {

@@ -98,6 +98,7 @@ func TestJUnit(t *testing.T) {
 		{"retried and passed", `<testsuite><testcase name="a"><flakyFailure/></testcase></testsuite>`, "1 passed, 0 failed"},
 		{"not run", `<testsuite><testcase name="a" status="notrun"/></testsuite>`, "0 passed, 0 failed, 1 skipped"},
 		{"skipped and failed", `<testsuite><testcase name="a"><failure/><skipped/></testcase></testsuite>`, "0 passed, 1 failed;  a"},
+		{"equals signs in text", `<testsuite><!-- <a ` + strings.Repeat("=", 300) + ` --><testcase name="` + strings.Repeat("=", 300) + `"/><system-out>` + strings.Repeat("=", 300) + `<![CDATA[<x ' ` + strings.Repeat("=", 300) + `]]></system-out></testsuite>`, "1 passed, 0 failed"},
 		{"empty", `<testsuites/>`, "0 passed, 0 failed"},
 		{"nested tests", `<testsuite><testcase name="a"><testsuite><testcase name="b"></testcase></testsuite></testcase></testsuite>`, "1 passed, 0 failed"},
 	} {
@@ -159,6 +160,7 @@ func TestResultsRefused(t *testing.T) {
 		{"junit: entities", JUnit, `<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><testsuite name="&b;"/>`, "document type"},
 		{"junit: unknown entity", JUnit, `<testsuite name="&b;"/>`, "well-formed"},
 		{"junit: deep", JUnit, strings.Repeat("<testsuite>", 40), "nest deeper"},
+		{"junit: wide", JUnit, "<testsuite " + strings.Repeat("a='>' ", 300) + "/>", "attributes"},
 		{"junit: other encoding", JUnit, `<?xml version="1.0" encoding="UTF-16"?><testsuite/>`, "well-formed"},
 		{"tap: empty", TAP, "", "no TAP"},
 		{"tap: text", TAP, "hello\n", "no TAP"},
@@ -195,15 +197,6 @@ func TestResultsAreBounded(t *testing.T) {
 	}
 	if _, err := ParseResults(TAP, []byte(strings.Repeat("ok\n", MaxCases+1))); err == nil {
 		t.Error("any number of tests is read")
-	}
-}
-
-func TestAdd(t *testing.T) {
-	a := Tests{Passed: 1000, Failed: 1, Cases: []Case{{Name: "a", Status: CasePassed}}, Truncated: true, Duration: 1}
-	b := Tests{Skipped: 1, Failed: 1, Cases: []Case{{Name: "b", Status: CaseFailed}}, Duration: 2}
-	want := Tests{Passed: 1000, Failed: 2, Skipped: 1, Duration: 3, Truncated: true, Cases: []Case{{Name: "b", Status: CaseFailed}, {Name: "a", Status: CasePassed}}}
-	if diff := cmp.Diff(want, a.Add(b)); diff != "" {
-		t.Errorf("sum (-want +got):\n%s", diff)
 	}
 }
 

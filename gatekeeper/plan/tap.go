@@ -152,6 +152,9 @@ func (r *tapReader) point(ok bool, number, rest string) error {
 	return nil
 }
 
+// directiveRoom is how far after # a directive's word ends: spaces and four letters.
+const directiveRoom = 16
+
 // splitDirective parts a description from its directive: the text after the first # that no
 // backslash escapes and that starts with SKIP or TODO.
 func splitDirective(rest string) (name, directive string) {
@@ -161,7 +164,8 @@ func splitDirective(rest string) (name, directive string) {
 		case rest[i] == '\\':
 			i++
 		case rest[i] == '#':
-			word := strings.ToLower(strings.TrimSpace(rest[i+1:]))
+			// A few bytes hold the word: a line full of # must not cost its length squared.
+			word := strings.ToLower(strings.TrimSpace(rest[i+1 : min(len(rest), i+1+directiveRoom)]))
 			for _, d := range []string{"skip", "todo"} {
 				if strings.HasPrefix(word, d) {
 					return describe(rest[:i]), d
