@@ -84,6 +84,8 @@ type Controller struct {
 	mu       sync.Mutex
 	branches map[branchKey]*sync.Mutex
 	running  map[int64]context.CancelFunc // stage runs of this process
+
+	maintained map[int64]time.Time // repositories, when they were last looked at
 }
 
 type branchKey struct {
@@ -102,13 +104,14 @@ func New(cfg Config) *Controller {
 	}
 	c := &Controller{
 		Config: cfg, me: token(),
-		branches: map[branchKey]*sync.Mutex{}, running: map[int64]context.CancelFunc{},
+		branches: map[branchKey]*sync.Mutex{}, running: map[int64]context.CancelFunc{}, maintained: map[int64]time.Time{},
 	}
 	cfg.Review.Labels = c.labels
 	cfg.Review.Refused = c.refusedAmong
 	cfg.Jobs.Handle(repo.JobBranch, branchWorkers, c.branchHandler)
 	cfg.Jobs.Handle(JobStage, max(cfg.Workers, 1), c.stageHandler)
 	cfg.Jobs.Handle(mirror.Job, mirrorWorkers, c.mirrorHandler)
+	cfg.Jobs.Handle(JobMaintain, maintainWorkers, c.maintainHandler)
 	return c
 }
 

@@ -271,6 +271,11 @@ func TestTagsAreMadeOnce(t *testing.T) {
 	if r := w.push("carol", "refs/tags/v1", "HEAD"); !strings.Contains(r.Reason, "never move") {
 		t.Errorf("moving a tag: %q", r.Reason)
 	}
+	for _, twin := range []string{"refs/tags/V1", "refs/tags/main", "refs/heads/v1", "refs/heads/Main"} {
+		if r := w.push("carol", twin, "HEAD"); !strings.Contains(r.Reason, "would be taken for") {
+			t.Errorf("%s: %q", twin, r.Reason)
+		}
+	}
 	if r := w.push("carol", "refs/tags/v1", ""); !strings.Contains(r.Reason, "never move") {
 		t.Errorf("deleting a tag: %q", r.Reason)
 	}

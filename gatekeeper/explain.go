@@ -339,6 +339,9 @@ func (f *facts) stageRequirements() []Requirement {
 				r.Evidence = testWords(*s.Tests)
 			}
 		}
+		for _, note := range stage.Notes {
+			r.Evidence = join(r.Evidence, note)
+		}
 		if r.State == string(plan.Queued) && f.noStages != "" {
 			r.Reason = f.noStages
 		}

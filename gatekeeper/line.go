@@ -89,16 +89,16 @@ func (t *tick) queuedCandidates(ctx context.Context, q db.Querier, e queueEntry)
 }
 
 func (t *tick) runOf(ctx context.Context, q db.Querier, cand candidate) (queue.Run, error) {
+	composed, err := t.composed(ctx, t.git, t.tip, cand.Commit)
+	if fault.Is(err, fault.Internal) {
+		return queue.Run{}, err
+	}
+	if err != nil { // no run can be started under a plan that nobody can follow
+		return queue.Run{State: queue.RunRefused, Reason: fault.Sentence(err)}, nil
+	}
 	runs, err := queryRuns(ctx, q, `r.candidate_id = $1 AND r.state <> $2`, cand.ID, string(RunSuperseded))
 	if err != nil || len(runs) == 0 {
 		return queue.Run{}, err
-	}
-	composed, err := t.composed(ctx, t.git, t.tip, cand.Commit)
-	if err != nil {
-		if fault.Is(err, fault.Internal) {
-			return queue.Run{}, err
-		}
-		return queue.Run{State: queue.RunRefused, Reason: fault.Sentence(err)}, nil
 	}
 	run := runs[len(runs)-1]
 	if run.planDigest != composed.Digest() {

@@ -12,12 +12,8 @@ import (
 	"gatehouse/gitserver/repo"
 )
 
-const (
-	// maxPlanBytes bounds the plan file: the largest that people write by hand is far smaller.
-	maxPlanBytes = 256 << 10
-	// planCacheEntries bounds the memory for plans read before; each is a few kilobytes.
-	planCacheEntries = 512
-)
+// planCacheEntries bounds the memory for plans read before; each is a few kilobytes.
+const planCacheEntries = 512
 
 // planCache keeps composed plans by the two commits that they come from, which never change.
 type planCache struct {
@@ -64,7 +60,7 @@ func (c *Controller) planOf(ctx context.Context, g *git.Repo, commit git.OID) (*
 	if p := c.plans.get(key); p != nil {
 		return p, nil, nil
 	}
-	text, err := g.FileAt(ctx, commit, plan.File, maxPlanBytes)
+	text, err := g.FileAt(ctx, commit, plan.File, plan.MaxFile)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		text = nil
@@ -111,8 +107,7 @@ func (c *Controller) composed(ctx context.Context, g *git.Repo, policyAt, candid
 	return p, nil
 }
 
-// checkPlan refuses a commit whose plan does not parse. unchanged tells that the file is the
-// branch's own, which a change cannot be blamed for.
+// checkPlan lists what is wrong with the plan in a commit.
 func (c *Controller) checkPlan(ctx context.Context, g *git.Repo, commit git.OID) []plan.Problem {
 	_, problems, err := c.planOf(ctx, g, commit)
 	if err == nil || len(problems) > 0 {
@@ -123,5 +118,5 @@ func (c *Controller) checkPlan(ctx context.Context, g *git.Repo, commit git.OID)
 	if errors.As(err, &f) && f.Kind != fault.Internal {
 		text = f.Public
 	}
-	return []plan.Problem{{Line: 1, Column: 1, Message: text, Fix: "make it a regular file of at most 256 KiB"}}
+	return []plan.Problem{{Line: 1, Column: 1, Message: text, Fix: fmt.Sprintf("make it a regular file of at most %d KiB", plan.MaxFile>>10)}}
 }

@@ -103,7 +103,28 @@ func (c *Controller) decide(ctx context.Context, p *gitserver.Push, cmd gitserve
 		d.refusal = fault.New(fault.Refused, "gatekeeper.decide", fmt.Sprintf("prohibited by Gatehouse: %s cannot be pushed", cmd.Ref),
 			"push to refs/for/BRANCH, refs/heads/BRANCH or refs/tags/TAG")
 	}
+	if d.refusal == nil && d.update != nil && d.update.Old.IsZero() {
+		d.refusal = c.twin(ctx, p, cmd.Ref)
+	}
 	return d
+}
+
+// twin refuses a new ref whose name somebody would take for another's: the same but for case
+// or Unicode form, or a tag named like a branch.
+func (c *Controller) twin(ctx context.Context, p *gitserver.Push, name string) error {
+	refs, err := p.Git.Refs(ctx, strings.TrimSuffix(headsPrefix, "/"), strings.TrimSuffix(tagsPrefix, "/"))
+	if err != nil {
+		return err
+	}
+	short := func(ref string) string {
+		return git.FoldName(strings.TrimPrefix(strings.TrimPrefix(ref, headsPrefix), tagsPrefix))
+	}
+	for _, ref := range refs {
+		if ref.Name != name && short(ref.Name) == short(name) {
+			return fault.New(fault.Refused, "gatekeeper.decide", fmt.Sprintf("%s would be taken for %s, which exists", name, ref.Name), "choose another name")
+		}
+	}
+	return nil
 }
 
 func (c *Controller) decideFor(ctx context.Context, p *gitserver.Push, d *decision) {

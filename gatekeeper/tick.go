@@ -51,7 +51,7 @@ func (c *Controller) Tick(ctx context.Context, repoID int64, branch string) erro
 		topics = append(topics, event.ChangeTopic(ch.ID))
 	}
 	c.Bus.Wake(topics...)
-	return nil
+	return c.maintain(ctx, r)
 }
 
 // tick is one look at one branch, under its lock.

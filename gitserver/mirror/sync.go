@@ -75,7 +75,9 @@ func (s *Store) Sync(ctx context.Context, id int64) (again time.Duration, err er
 		crash("mirror.pushed")
 	}
 	again, err = s.record(ctx, r, m, done, err)
-	crash("mirror.recorded")
+	if done.pushed > 0 {
+		crash("mirror.recorded")
+	}
 	return again, err
 }
 
