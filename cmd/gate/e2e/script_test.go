@@ -59,9 +59,9 @@ type worldKey struct{}
 type world struct {
 	*gatetest.World
 	tokens    map[string]string   // account name to token
-	repos     []string            // names
+	repos     map[string]string   // repository name to its folder
 	snapshots map[string]snapshot // by repository
-	known     string              // ssh's configuration file
+	ssh       string              // ssh's configuration file
 }
 
 // script is a running script.
@@ -75,22 +75,21 @@ func setup(env *testscript.Env) error {
 	if !ok {
 		return errors.New("the scripts run under go test only")
 	}
-	w := &world{World: gatetest.New(t), tokens: map[string]string{}, snapshots: map[string]snapshot{}}
+	w := &world{World: gatetest.New(t), tokens: map[string]string{}, repos: map[string]string{}, snapshots: map[string]snapshot{}}
 	w.tokens["root"] = w.Token()
-	w.known = filepath.Join(env.WorkDir, ".ssh", "config")
-	if err := os.MkdirAll(filepath.Dir(w.known), 0o700); err != nil {
-		return err
-	}
-	if err := os.WriteFile(w.known, []byte(sshConfig), 0o600); err != nil {
+	w.ssh = filepath.Join(w.Dir, "ssh-config")
+	known := "UserKnownHostsFile " + filepath.Join(w.Dir, "known-hosts") + "\n"
+	if err := os.WriteFile(w.ssh, []byte(sshConfig+known), 0o600); err != nil {
 		return err
 	}
 	env.Values[worldKey{}] = w
-	for _, pair := range append(w.Environ(),
-		"HOME="+env.WorkDir, "DATA="+w.Data, "ROOT_TOKEN="+w.Token(), "GATE_TOKEN="+w.Token(),
-		"GIT_SSH_COMMAND=ssh -F "+w.known,
-		"PATH="+filepath.Dir(gatetest.Binary(t))+string(os.PathListSeparator)+os.Getenv("PATH"),
-	) {
-		name, value, _ := strings.Cut(pair, "=")
+	env.Vars = append(env.Vars, w.Env...)
+	for name, value := range map[string]string{
+		"ZERO": zero, "HOME": env.WorkDir, "DATA": w.Data, "ROOT_TOKEN": w.Token(), "GATE_TOKEN": w.Token(),
+		"GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -F " + w.ssh,
+		"GIT_AUTHOR_NAME": "Tester", "GIT_AUTHOR_EMAIL": "tester@example.test", "GIT_COMMITTER_NAME": "Tester", "GIT_COMMITTER_EMAIL": "tester@example.test",
+		"PATH": filepath.Dir(gatetest.Binary(t)) + string(os.PathListSeparator) + os.Getenv("PATH"),
+	} {
 		env.Setenv(name, value)
 	}
 	env.Defer(func() { w.audit() })
@@ -102,7 +101,6 @@ const sshConfig = `IdentitiesOnly yes
 IdentityAgent none
 BatchMode yes
 StrictHostKeyChecking accept-new
-UserKnownHostsFile ~/.ssh/known_hosts
 LogLevel ERROR
 PreferredAuthentications publickey
 `
@@ -114,25 +112,28 @@ var commands = map[string]func(*script, []string){
 	"account":    (*script).account,   // NAME [FLAG…]: an account with a key and a token
 	"seed":       (*script).seed,      // NAME [FLAG…]: the folder NAME becomes a repository of the server
 	"change":     (*script).change,    // FILE SUBJECT [CHANGE-ID|none]: commit one more line in FILE
-	"gate":       (*script).program,   // …: the command line
-	"git":        (*script).program,   // …
-	"curl":       (*script).program,   // …
-	"sh":         (*script).program,   // -c SCRIPT
-	"as":         (*script).as,        // NAME COMMAND…: with NAME's token
-	"ssh":        (*script).ssh,       // NAME COMMAND…: what NAME types behind ssh HOST
+	"gate":       program("gate"),     // …: the command line
+	"git":        program("git"),      // …
+	"curl":       program("curl"),     // …
+	"sh":         program("sh"),       // -c SCRIPT
+	"as":         program("as"),       // NAME COMMAND…: with NAME's token
+	"ssh":        program("ssh"),      // NAME COMMAND…: what NAME types behind ssh HOST
 	"code":       (*script).code,      // N COMMAND…: it must end with this exit code
 	"until":      (*script).until,     // COMMAND…: again and again until it ends with 0
 	"wait-state": (*script).waitState, // CHANGE STATE: until gate why says so
 	"set":        (*script).set,       // VARIABLE COMMAND…: keep its stdout
-	"json":       (*script).json,      // PATH [REGEXP]: something in the JSON on stdout
+	"json":       (*script).json,      // PATH REGEXP: something in the JSON on stdout
+	"get":        (*script).get,       // VARIABLE PATH: keep it
 	"snapshot":   (*script).snapshot,  // REPO: remember its refs and changes
 	"unchanged":  (*script).unchanged, // REPO: they are what the last snapshot saw, and nothing is left over
 	"pkt":        (*script).pkt,       // FILE ITEM…: write pkt-lines
 	"cut-push":   (*script).cutPush,   // http|ssh NAME REPO REF: a push whose connection ends in mid-pack
 }
 
-// args0 names the programs whose command is called after them.
-func (s *script) program(args []string) { s.Fatalf("unreachable: %q", args) }
+// program is the command of a program that is called as it is.
+func program(name string) func(*script, []string) {
+	return func(s *script, args []string) { s.must(append([]string{name}, args...)) }
+}
 
 // run runs a command line of commands that can stand behind others, and returns its exit code.
 func (s *script) run(words []string) int {
@@ -153,7 +154,7 @@ func (s *script) run(words []string) int {
 			s.Fatalf("usage: ssh NAME COMMAND…")
 		}
 		host, port, _ := strings.Cut(s.world.SSH, ":")
-		words = append([]string{"ssh", "-F", s.world.known, "-p", port, words[1] + "@" + host}, words[2:]...)
+		words = append([]string{"ssh", "-F", s.world.ssh, "-p", port, words[1] + "@" + host}, words[2:]...)
 	}
 	err := s.Exec(words[0], words[1:]...)
 	var exit *exec.ExitError
@@ -174,9 +175,6 @@ func (s *script) must(words []string) {
 		s.Fatalf("%s ended with exit code %d", words[0], code)
 	}
 }
-
-func (s *script) as(args []string)  { s.must(append([]string{"as"}, args...)) }
-func (s *script) ssh(args []string) { s.must(append([]string{"ssh"}, args...)) }
 
 func (s *script) code(args []string) {
 	if len(args) < 2 {

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gatehouse/migrations/db/dbtest"
 )
 
 // patience bounds every wait for something that must happen: far more than the slowest
@@ -38,6 +40,9 @@ type World struct {
 	SSH  string // host:port
 	// Flags are added to every start of the server.
 	Flags []string
+	// Env is added to the environment of everything that is run: the database under test, when
+	// it is not the one in the folder.
+	Env []string
 
 	binary string
 	token  string // of the administrator
@@ -83,6 +88,9 @@ func New(t testing.TB) *World {
 		t.Fatal(err)
 	}
 	w.log = log
+	if os.Getenv(dbtest.Env) != "" {
+		w.Env = []string{"GATE_DATABASE=" + dbtest.DSN(t)}
+	}
 	w.Local("account", "create", "root", "--email", "root@example.test", "--admin")
 	w.token = w.Local("token", "create", "root")
 	t.Cleanup(func() {
@@ -195,7 +203,7 @@ func (w *World) Until(what string, met func() bool) {
 }
 
 func (w *World) environ() []string {
-	return append(os.Environ(), "HOME="+w.Dir, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+	return append(append(os.Environ(), w.Env...), "HOME="+w.Dir, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=Tester", "GIT_AUTHOR_EMAIL=tester@example.test", "GIT_COMMITTER_NAME=Tester", "GIT_COMMITTER_EMAIL=tester@example.test")
 }
 
