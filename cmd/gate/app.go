@@ -103,7 +103,7 @@ func (a *app) wire(o appOptions) {
 	})
 	a.server = &gitserver.Server{
 		Git: a.git, Accounts: a.accounts, Repos: a.repos, Decide: a.gate, Log: a.log, Now: time.Now,
-		Limits: gitserver.Limits{Pack: git.PackLimits{Bytes: int64(s.MaxPack)}},
+		Limits: gitserver.Limits{Pack: git.PackLimits{Bytes: int64(s.MaxPack)}, File: int64(s.MaxBlob)},
 	}
 	a.web = &web.Web{
 		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Mirrors: a.mirrors, Bus: a.bus,

@@ -138,7 +138,7 @@ func showRequirement(w io.Writer, r gatekeeper.Requirement) error {
 	}
 	lines := []string{strings.TrimRight(text, " ")}
 	under := func(what, text string) {
-		if text != "" && text != r.Reason {
+		if text != "" && text != r.Reason && !strings.EqualFold(text, r.State) {
 			lines = append(lines, indent(text, strings.Repeat(" ", underRequirement-1)+what))
 		}
 	}

@@ -12,17 +12,9 @@ import (
 	"gatehouse/gitserver/fault"
 )
 
-// access says who may call an operation at all; what they may do with it is decided behind it.
-type access string
-
-const (
-	// signedIn is for those whom the server knows. It is what an operation without a word gets.
-	signedIn access = "signed-in"
-	// anyone is also for strangers: reading what is public.
-	anyone access = "anyone"
-)
-
-const accessKey = "access"
+// openKey marks, among an operation's metadata, those that strangers may call. One without the
+// mark is closed to them.
+const openKey = "open"
 
 type actorKey struct{}
 
@@ -38,11 +30,11 @@ func actorOf(ctx context.Context) account.Actor {
 	return actor
 }
 
-// authenticate finds who asks and stops strangers at every operation that is not for anyone.
+// authenticate finds who asks and stops strangers at every operation that is not open.
 func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humamux.Unwrap(ctx)
 	actor, err := s.actor(r)
-	if err == nil && actor.Anonymous() && ctx.Operation().Metadata[accessKey] != anyone {
+	if err == nil && actor.Anonymous() && ctx.Operation().Metadata[openKey] != true {
 		err = fault.New(fault.Unauthenticated, "api.authenticate", "nobody is signed in", "send a token: Authorization: Bearer TOKEN; `gate token create NAME` makes one")
 	}
 	if err != nil {

@@ -67,9 +67,9 @@ type RepositoryPath struct {
 }
 
 func (s *Server) repositoryRoutes() {
-	add(s, route{id: "list-repositories", at: "GET /repositories", summary: "List repositories", open: anyone}, s.listRepositories)
+	add(s, route{id: "list-repositories", at: "GET /repositories", summary: "List repositories", open: true}, s.listRepositories)
 	add(s, route{id: "create-repository", at: "POST /repositories", summary: "Create a repository", status: 201}, s.createRepository)
-	add(s, route{id: "get-repository", at: "GET /repositories/{repository}", summary: "Show a repository", open: anyone}, s.getRepository)
+	add(s, route{id: "get-repository", at: "GET /repositories/{repository}", summary: "Show a repository", open: true}, s.getRepository)
 	add(s, route{id: "change-repository", at: "PATCH /repositories/{repository}", summary: "Change a repository's settings"}, s.changeRepository)
 	add(s, route{id: "import-repository", at: "POST /repositories/{repository}/import", summary: "Fill an empty repository with another's branches and tags"}, s.importRepository)
 }

@@ -142,13 +142,13 @@ func writeWhole(w io.Writer, v any) error {
 	return nil
 }
 
-// route describes an operation: "GET /accounts/{name}", what it does, and for whom it is open.
+// route describes an operation: "GET /accounts/{name}", and what it does.
 type route struct {
 	id      string
 	at      string
 	summary string
-	open    access
-	status  int // 0 is 200, or 204 without an answer
+	open    bool // for strangers too: reading what is public
+	status  int  // 0 is 200, or 204 without an answer
 }
 
 // add registers an operation. Errors of the handler become problems.
@@ -158,10 +158,10 @@ func add[I, O any](s *Server, at route, handle func(ctx context.Context, who acc
 	op := huma.Operation{
 		OperationID: at.id, Method: method, Path: "/api/v1" + path, Summary: at.summary, Tags: []string{tag},
 		DefaultStatus: at.status, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
-		Metadata: map[string]any{accessKey: at.open},
+		Metadata: map[string]any{openKey: at.open},
 		Security: []map[string][]string{{"token": {}}, {"basic": {}}},
 	}
-	if at.open == anyone {
+	if at.open {
 		op.Security = append(op.Security, map[string][]string{})
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
