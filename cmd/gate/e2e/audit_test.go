@@ -33,7 +33,7 @@ func (s *script) look(args []string) (repo string, now snapshot) {
 	dir := s.world.repos[repo]
 	s.must([]string{"git", "-C", dir, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags", "refs/changes"})
 	now.Refs = strings.Split(strings.TrimSpace(s.ReadFile("stdout")), "\n")
-	s.must([]string{"gate", "change", "list", "--repo", repo, "--status", "all", "--limit", "500", "--json"})
+	s.must([]string{"gate", "change", "list", "--repo", repo, "--status", "all", "--limit", "200", "--json"})
 	s.Check(json.Unmarshal([]byte(s.ReadFile("stdout")), &now.Changes))
 	return repo, now
 }

@@ -107,11 +107,13 @@ func (s *script) waitState(args []string) {
 		s.Fatalf("usage: wait-state CHANGE STATE")
 	}
 	s.wait("change "+args[0]+" becomes "+args[1], func() bool {
-		s.must([]string{"gate", "why", args[0], "--json"})
+		out, err := s.world.As(s.world.Token(), "why", args[0], "--json")
+		s.Check(err)
 		var e struct{ State string }
-		s.Check(json.Unmarshal([]byte(s.ReadFile("stdout")), &e))
+		s.Check(json.Unmarshal([]byte(out), &e))
 		return e.State == args[1]
 	})
+	s.must([]string{"gate", "why", args[0], "--json"})
 }
 
 // json looks for something in the JSON on stdout, as requirements[name=unit].evidence.
