@@ -33,3 +33,7 @@ lint:
 
 clean:
 	rm -f gate
+
+# Ratios to plain git and sshd, on the same repositories in the same run.
+bench: setup
+	$(GO) test ./cmd/gate/bench -run '^$$' -bench . -benchtime=20x -timeout 30m
