@@ -137,6 +137,9 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.mirrors.Janitor(ctx); err != nil {
 		return err
 	}
+	if err := a.mirrors.Janitor(ctx); err != nil {
+		return err
+	}
 	if err := a.runner.Janitor(); err != nil {
 		return err
 	}

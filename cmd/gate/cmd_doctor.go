@@ -91,6 +91,9 @@ func examine(ctx context.Context, c *doctorCmd, p *process) []finding {
 	if _, err := os.Stat(set.Data); os.IsNotExist(err) {
 		return append(all, finding{"data", "note", "there is no folder " + set.Data + " yet", "gate serve makes it"})
 	}
+	if err := knownFolder(set.Data); err != nil {
+		return append(all, finding{"data", "note", "no server has run on " + set.Data + " yet", "gate serve --data " + set.Data})
+	}
 	return append(all, checkData(set), checkSpace(set), checkDatabase(ctx, set), checkServer(ctx, set))
 }
 

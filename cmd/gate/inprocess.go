@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -105,6 +106,11 @@ func (t target) onFolder(p *process, data string) (*client, error) {
 	if err := ownFolder(data); err != nil {
 		return nil, err
 	}
+	if !t.begins || !blank(data) {
+		if err := knownFolder(data); err != nil {
+			return nil, err
+		}
+	}
 	args := []string{"--data=" + data}
 	if t.Config != "" {
 		args = append(args, "--config="+t.Config)
@@ -155,4 +161,21 @@ func ownFolder(data string) error {
 		return fault.New(fault.Denied, "gate.data", fmt.Sprintf("%s belongs to another user (uid %d)", data, stat.Uid), "run this as that user")
 	}
 	return nil
+}
+
+// knownFolder refuses to make a database in a folder that was named by mistake.
+func knownFolder(data string) error {
+	for _, mark := range []string{serverLock, startLock} {
+		if _, err := os.Stat(filepath.Join(data, mark)); err == nil {
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "gate.data", fmt.Sprintf("%s is not a server's folder", data),
+		"`gate serve` makes ./gate-data; name the folder that it said it uses")
+}
+
+// blank reports whether a folder holds nothing, or only settings.
+func blank(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && (len(entries) == 0 || len(entries) == 1 && entries[0].Name() == fileName)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
@@ -274,6 +275,30 @@ func TestMalformedRequests(t *testing.T) {
 		if c.a.problem.Detail == "" || c.a.problem.Code != c.a.Code {
 			t.Errorf("%s: problem %+v", name, c.a.problem)
 		}
+	}
+}
+
+// deadlines notes what is asked of a connection.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.read = append(d.read, t)
+	return nil
+}
+
+// A body has a deadline, and what is done with it has not: net/http would cancel the request
+// of an import when the deadline for its body passes.
+func TestTheDeadlineIsForTheBodyAlone(t *testing.T) {
+	w := newWorld(t)
+	r := w.request("POST", "/api/v1/accounts/self/tokens", api.NewToken{})
+	r.Header.Set("Authorization", "Bearer "+w.tokens["writer"])
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	w.handler.ServeHTTP(d, r)
+	if d.Code != http.StatusCreated || len(d.read) != 2 || d.read[0].IsZero() || !d.read[1].IsZero() {
+		t.Errorf("%d, read deadlines %v", d.Code, d.read)
 	}
 }
 

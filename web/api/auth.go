@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
@@ -32,7 +33,7 @@ func actorOf(ctx context.Context) account.Actor {
 
 // authenticate finds who asks and stops strangers at every operation that is not open.
 func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
-	r, _ := humamux.Unwrap(ctx)
+	r, w := humamux.Unwrap(ctx)
 	actor, err := s.actor(r)
 	if err == nil && actor.Anonymous() && ctx.Operation().Metadata[openKey] != true {
 		err = fault.New(fault.Unauthenticated, "api.authenticate", "nobody is signed in", "send a token: Authorization: Bearer TOKEN; `gate token create NAME` makes one")
@@ -41,7 +42,17 @@ func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		s.fail(ctx, err)
 		return
 	}
-	next(huma.WithContext(ctx, As(ctx.Context(), actor)))
+	next(huma.WithContext(ctx, context.WithValue(As(ctx.Context(), actor), connectionKey{}, http.NewResponseController(w))))
+}
+
+type connectionKey struct{}
+
+// unhurried takes back the deadline that the framework set for reading the body. Left in
+// place it would end, half a minute on, the context of an import or a log that is followed.
+func unhurried(ctx context.Context) {
+	if c, ok := ctx.Value(connectionKey{}).(*http.ResponseController); ok {
+		_ = c.SetReadDeadline(time.Time{}) // an answer without a connection has no deadline
+	}
 }
 
 // actor reads the credentials of a request: the local operator's, a token, or the cookie of

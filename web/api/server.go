@@ -165,6 +165,7 @@ func add[I, O any](s *Server, at route, handle func(ctx context.Context, who acc
 		op.Security = append(op.Security, map[string][]string{})
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+		unhurried(ctx)
 		out, err := handle(ctx, actorOf(ctx), in)
 		if err != nil {
 			return nil, s.problem(ctx, at.id, err)
