@@ -386,6 +386,32 @@ func TestTheSecondIsTestedOnTheFirst(t *testing.T) {
 	}
 }
 
+// A right that is taken away between queue and landing takes the wish and the vote along.
+func TestALostRightDoesNotLand(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	gate := make(chan struct{})
+	w.stages.set(func(runner.Request) runner.Result { <-gate; return passed() })
+	id := w.propose("alice", "a.txt", "a\n", "submit")
+	w.vote("bob", id, 2)
+	w.state(id, gatekeeper.Queued)
+	w.disable("alice", true)
+	close(gate)
+	w.stage(id, "unit", plan.Passed)
+	w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	if e, err := w.control.Explain(w.ctx, w.people["bob"], id); err != nil || e.State == gatekeeper.Landed || e.State == gatekeeper.Queued {
+		t.Fatalf("%s, %v, though who asked for it is disabled", e.State, err)
+	}
+	w.disable("alice", false)
+	w.disable("bob", true)
+	w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	if e := w.explain(id); e.State == gatekeeper.Landed {
+		t.Fatal("it landed on the vote of a disabled account")
+	}
+	w.disable("bob", false)
+	w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	w.state(id, gatekeeper.Landed)
+}
+
 // -o wait stays until the change has landed, or was refused, and says what moves.
 func TestWaiting(t *testing.T) {
 	w := newWorld(t, "version: 1\nstages:\n  unit: {run: \"true\"}\ngates:\n  tested: {after: [unit], require: [{stages: passed}]}\nland: {after: [tested]}\n")

@@ -129,6 +129,8 @@ func (f *facts) mayQueue() string {
 		return "it is work in progress"
 	case f.change.SubmitBy == 0:
 		return "nobody has asked to land it"
+	case f.unable:
+		return f.name(f.change.SubmitBy) + " asked to land it and may not any more"
 	case f.planErr != nil:
 		return "the plan cannot be read"
 	case f.merge != "":
@@ -243,7 +245,7 @@ func onlyReviews(v plan.Verdict) bool {
 // readyBut: nothing is missing but that somebody asks to land it.
 func (f *facts) readyBut() bool {
 	asked := *f
-	asked.change.SubmitBy = f.change.Owner
+	asked.change.SubmitBy, asked.unable = f.change.Owner, false
 	return asked.mayQueue() == "" && len(f.openParents()) == 0
 }
 
@@ -392,11 +394,14 @@ func testWords(t plan.Tests) string {
 
 func (f *facts) submitRequirement() Requirement {
 	r := Requirement{Name: "submit", Kind: "submit"}
-	if f.change.SubmitBy != 0 {
+	if f.change.SubmitBy != 0 && !f.unable {
 		r.State, r.Reason = string(plan.Open), f.name(f.change.SubmitBy)+" asked to land it"
 		return r
 	}
 	r.State, r.Reason = string(plan.Closed), "nobody has asked to land it yet"
+	if f.unable {
+		r.Reason = f.name(f.change.SubmitBy) + " asked to land it and may not any more"
+	}
 	r.Who = []string{"anyone who may submit"}
 	r.Next = fmt.Sprintf("gate submit %d, or push with -o submit", f.change.ID)
 	return r

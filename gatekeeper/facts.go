@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 	"gatehouse/review"
@@ -26,6 +27,7 @@ type facts struct {
 	parents []parentFact
 	entry   *queueEntry
 	landing bool // an intent is open
+	unable  bool // who asked to land it may not any more
 	plan    *plan.Plan
 	planErr error   // why there is no plan
 	run     *runRow // the newest run of the current patch set, nil before the first
@@ -77,6 +79,9 @@ func (c *Controller) gather(ctx context.Context, q db.Querier, r repo.Repository
 	if err := c.gatherParents(ctx, q, f); err != nil {
 		return nil, err
 	}
+	if f.unable, err = c.unable(ctx, q, f); err != nil {
+		return nil, err
+	}
 	if f.entry, err = entryOf(ctx, q, id); err != nil {
 		return nil, err
 	}
@@ -93,6 +98,22 @@ func (c *Controller) gather(ctx context.Context, q db.Querier, r repo.Repository
 		f.run = runs[len(runs)-1]
 	}
 	return f, nil
+}
+
+// unable asks again whether who wanted the change to land still may: a right that was taken
+// away, or an account that was disabled, takes its wishes along.
+func (c *Controller) unable(ctx context.Context, q db.Querier, f *facts) (bool, error) {
+	if f.change.SubmitBy == 0 {
+		return false, nil
+	}
+	actor, err := c.Accounts.Actor(ctx, q, f.change.SubmitBy, methodVote)
+	if err == nil {
+		err = c.Accounts.May(ctx, q, actor, account.Submit, f.repo.Resource(f.change.Branch))
+	}
+	if fault.Is(err, fault.Internal) {
+		return false, err
+	}
+	return err != nil, nil
 }
 
 func (c *Controller) gatherPeople(ctx context.Context, q db.Querier, f *facts) error {

@@ -74,7 +74,14 @@ func (t *tick) look(ctx context.Context, changes []review.Change) error {
 	if err := t.advanceRuns(ctx); err != nil {
 		return err
 	}
+	unsettled, err := t.unsettled(ctx)
+	if err != nil {
+		return err
+	}
 	for _, ch := range changes {
+		if !unsettled[ch.ID] {
+			continue
+		}
 		if err := t.settle(ctx, ch); err != nil {
 			// One change that cannot be looked at must not hold up the others.
 			t.Log.Error("look at a change", "repo", t.lock.repo.Name, "change", ch.ID, "err", err)
@@ -92,6 +99,29 @@ func (t *tick) look(ctx context.Context, changes []review.Change) error {
 	return t.DB.Transact(ctx, func(tx *db.Tx) error {
 		return tx.Enqueue(ctx, repo.BranchJob(t.lock.repo.ID, t.lock.branch))
 	})
+}
+
+// unsettled finds the open changes that a look can do something for: those without a check,
+// those that somebody asked to land, and those in the queue. All others only wait for people.
+func (t *tick) unsettled(ctx context.Context) (map[int64]bool, error) {
+	rows, err := t.DB.Read().QueryContext(ctx, `SELECT c.id FROM changes c
+		WHERE c.repo_id = $1 AND c.branch = $2 AND c.status = $3 AND (c.submit_by <> 0
+			OR EXISTS (SELECT 1 FROM queue_entries e WHERE e.change_id = c.id)
+			OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.change_id = c.id AND r.ps = c.current_ps AND r.state <> $4))`,
+		t.lock.repo.ID, t.lock.branch, string(review.Open), string(RunSuperseded))
+	if err != nil {
+		return nil, fmt.Errorf("gatekeeper: unsettled changes: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	found := map[int64]bool{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("gatekeeper: unsettled changes: %w", err)
+		}
+		found[id] = true
+	}
+	return found, rows.Err()
 }
 
 // settle brings one open change up to date: its check has started, and it is in the queue

@@ -40,6 +40,7 @@ type world struct {
 	ctx     context.Context
 	db      *db.DB
 	people  map[string]account.Actor
+	account *account.Store
 	review  *review.Service
 	repos   *repo.Store
 	repo    repo.Repository
@@ -109,6 +110,7 @@ func newWorld(t *testing.T, planText string) *world {
 	w.must(err)
 	dir := t.TempDir()
 	accounts := &account.Store{DB: w.db, Now: time.Now}
+	w.account = accounts
 	w.repos = &repo.Store{DB: w.db, Git: found, Root: filepath.Join(dir, "repositories"), Now: time.Now, Accounts: accounts}
 	w.review = &review.Service{DB: w.db, Accounts: accounts, Repos: w.repos, Bus: w.bus, Now: time.Now, URL: "http://gate.test"}
 	jobs, err := job.New(w.ctx, w.db, log)
@@ -280,9 +282,16 @@ func (w *world) vote(who string, change int64, value int) {
 	w.must(w.review.Vote(w.ctx, w.people[who], change, 0, map[string]int{"Code-Review": value}, "", nil))
 }
 
+func (w *world) disable(who string, disabled bool) {
+	w.Helper()
+	w.must(w.db.Transact(w.ctx, func(tx *db.Tx) error {
+		return w.account.SetDisabled(w.ctx, tx, w.people[who].ID, disabled)
+	}))
+}
+
 func (w *world) explain(change int64) gatekeeper.Explanation {
 	w.Helper()
-	e, err := w.control.Explain(w.ctx, w.people["alice"], change)
+	e, err := w.control.Explain(w.ctx, w.people["carol"], change)
 	w.must(err)
 	return e
 }
