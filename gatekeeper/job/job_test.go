@@ -420,6 +420,8 @@ func TestOneServerPerPostgres(t *testing.T) {
 		t.Fatalf("second Start = %v", err)
 	}
 	stop(t, first)
+	b.patience = alonePatience
+	second.backend = b
 	start(t, second)
 }
 

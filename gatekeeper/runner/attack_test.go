@@ -243,6 +243,7 @@ func TestDetect(t *testing.T) {
 			}
 		})
 	}
+	needMode(t, Embedded)
 	mode, err := Detect(t.Context())
 	if err != nil || (mode != Bubblewrap && mode != Embedded) {
 		t.Errorf("Detect = %q, %v", mode, err)

@@ -170,13 +170,17 @@ func (r *Runner) Janitor() error {
 	return nil
 }
 
-// endInits kills the inits whose work folder begins with prefix, and waits for their end: theirs is
-// the end of all that they started.
+// endInits waits for the end of the inits whose work folder begins with prefix, which is the end of
+// all that they started. Nobody holds the other end of their pipes any more, so they are ending,
+// and without walls they need a moment to do so; those that take long are killed.
 func endInits(prefix string) error {
-	for range killRounds {
+	for round := range killRounds {
 		pids := initsOf(prefix)
 		if len(pids) == 0 {
 			return nil
+		}
+		if round < killRounds/2 {
+			pids = nil
 		}
 		for _, pid := range pids {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -81,6 +81,9 @@ var walls = []Mode{Bubblewrap, Embedded}
 
 func needMode(t *testing.T, mode Mode) {
 	t.Helper()
+	if mode != None && os.Getenv("GATE_STAGE") != "" {
+		t.Skip("these tests run in a stage, which can make no walls inside its own")
+	}
 	if mode == Bubblewrap {
 		if _, err := exec.LookPath("bwrap"); err != nil {
 			if os.Getenv("CI") == "true" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -63,13 +64,9 @@ func (in *initProcess) live() error {
 	if err := in.confine(); err != nil {
 		return err
 	}
-	pid, err := in.start()
-	if err != nil {
+	if err := in.start(); err != nil {
 		return fmt.Errorf("start /bin/sh: %w", err)
 	}
-	in.mu.Lock()
-	in.stage = pid
-	in.mu.Unlock()
 	in.say(report{Started: true})
 	go in.sample()
 	last := in.reap()
@@ -120,14 +117,17 @@ func (in *initProcess) confine() error {
 	return filter()
 }
 
-// limit sets what setrlimit can: for init too, which needs little.
+// limitedShell bounds the memory of each process of the stage, and not init's, which could not
+// live within the smallest limit.
+const limitedShell = `ulimit -d "$1" && exec /bin/sh -c "$2"`
+
+// limit sets what may bind init too.
 func limit(o orders) error {
 	for _, l := range []struct {
 		what int
 		max  uint64
 	}{
 		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_DATA, uint64(o.Memory)},    //nolint:gosec // not negative
 		{unix.RLIMIT_FSIZE, uint64(o.FileSize)}, //nolint:gosec // not negative
 		{unix.RLIMIT_NOFILE, uint64(o.OpenFiles)},
 		{unix.RLIMIT_NPROC, uint64(o.Processes)},
@@ -148,10 +148,10 @@ func limit(o orders) error {
 }
 
 // start starts the shell. The wait for it is [initProcess.reap]'s, together with all orphans.
-func (in *initProcess) start() (int, error) {
+func (in *initProcess) start() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = null.Close() }()
 	sys := &syscall.SysProcAttr{Setsid: true}
@@ -159,9 +159,13 @@ func (in *initProcess) start() (int, error) {
 		id := uint32(in.orders.User) //nolint:gosec // one of ours
 		sys.Credential = &syscall.Credential{Uid: id, Gid: id}
 	}
-	return syscall.ForkExec("/bin/sh", []string{"sh", "-c", in.orders.Run}, &syscall.ProcAttr{
+	kib := strconv.FormatInt(in.orders.Memory>>10, 10)
+	in.mu.Lock() // an end that comes now must find the shell, or keep it from starting
+	defer in.mu.Unlock()
+	in.stage, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", limitedShell, "sh", kib, in.orders.Run}, &syscall.ProcAttr{
 		Dir: in.orders.Dir, Env: in.orders.Env, Files: []uintptr{null.Fd(), outputFD, outputFD}, Sys: sys,
 	})
+	return err
 }
 
 // reap waits for every child until the shell has ended.
@@ -188,7 +192,7 @@ func (in *initProcess) reap() report {
 // end ends this process. Inside the walls the kernel then ends all others; without walls, we do.
 func (in *initProcess) end(code int) {
 	in.mu.Lock() // and keep it: nobody else shall end
-	if in.orders.Mode == None && in.stage != 0 {
+	if in.orders.Mode == None {
 		endDescendants()
 	}
 	os.Exit(code)
