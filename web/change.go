@@ -157,7 +157,9 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	v.setVotes()
 	v.setRights(w, c)
 	v.setNeeds(c.actor)
-	v.Story = storyOf(ctx, id, messages, v.comments, v.names)
+	texts, cancel := context.WithTimeout(ctx, textBudget)
+	defer cancel()
+	v.Story = storyOf(texts, id, messages, v.comments, v.names)
 	fold := max(0, len(v.Story)-storyOpen)
 	v.StoryFold, v.StoryLast = v.Story[:fold], v.Story[fold:]
 	return v, nil
@@ -476,8 +478,10 @@ func (w *Web) setDiff(c *call, v *changeView) error {
 
 // talkOf prepares the threads, and the form that the address asks for.
 func (w *Web) talkOf(c *call, v *changeView, q diffRequest) *talk {
+	texts, cancel := context.WithTimeout(c.ctx(), textBudget)
+	defer cancel()
 	t := &talk{
-		threads: threadsOf(c.ctx(), v.comments, v.names), mayComment: v.MayComment, left: v.Base, right: v.PS.Number,
+		threads: threadsOf(texts, v.comments, v.names), mayComment: v.MayComment, left: v.Base, right: v.PS.Number,
 		render: func(part string, view any) string {
 			html, err := w.renderPart("change", part, view)
 			if err != nil {

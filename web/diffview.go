@@ -126,9 +126,11 @@ func (w *Web) diff(ctx context.Context, q diffRequest) (*diffView, error) {
 	if err != nil {
 		return nil, err
 	}
+	haste, cancel := context.WithTimeout(ctx, colorBudget)
+	defer cancel()
 	for i := range v.Files {
 		if f := &v.Files[i]; f.Said == "" {
-			w.fill(ctx, q, f, changes[i], patch[f.Path])
+			w.fill(haste, q, f, changes[i], patch[f.Path])
 		}
 		if q.talk != nil {
 			q.talk.rest(&v.Files[i])
@@ -311,7 +313,11 @@ func (w *Web) colorsOf(ctx context.Context, g *git.Repo, oid git.OID, name, othe
 	if err != nil {
 		return nil
 	}
-	return w.colors.put(key, len(text), highlight(ctx, name, string(text)))
+	colors := highlight(ctx, name, string(text))
+	if ctx.Err() == nil { // without the page's haste it may go better next time
+		w.colors.put(key, len(text), colors)
+	}
+	return colors
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

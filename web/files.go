@@ -150,9 +150,9 @@ func (w *Web) readmeOf(c *call, p repoPage, rev revision, entries []git.Entry) (
 	}
 	r := &readme{Name: found.Name}
 	if isMarkdown(found.Name) {
-		r.HTML = markdown(c.ctx(), string(text), place{Repo: p.Repo.Name, Rev: rev.Rev, Dir: rev.Path})
+		r.HTML = w.document(c.ctx(), found.OID, string(text), place{Repo: p.Repo.Name, Rev: rev.Rev, Dir: rev.Path})
 	} else {
-		r.HTML = "<pre>" + visible(string(text)) + "</pre>"
+		r.HTML = asTyped(string(text))
 	}
 	return r, nil
 }
@@ -189,7 +189,7 @@ func (w *Web) fileAt(c *call) (repoPage, revision, git.Entry, error) {
 	}
 	dir := strings.TrimPrefix(path.Dir(rev.Path), ".")
 	entries, err := p.git.Tree(c.ctx(), rev.OID, dir)
-	if err != nil {
+	if err != nil && !fault.Is(err, fault.Invalid) { // Invalid: what stands above it is a file
 		return p, rev, git.Entry{}, err
 	}
 	for _, e := range entries {
@@ -253,7 +253,7 @@ func (w *Web) showFile(c *call, v *fileView, e git.Entry) error {
 		here := repoURL(v.Repo.Name, "file", v.Rev, v.Path)
 		v.Source = pick(source, here, here+"?view=source")
 		if !source {
-			v.Prose = markdown(c.ctx(), string(text), place{Repo: v.Repo.Name, Rev: v.Rev, Dir: strings.TrimPrefix(path.Dir(v.Path), ".")})
+			v.Prose = w.document(c.ctx(), e.OID, string(text), place{Repo: v.Repo.Name, Rev: v.Rev, Dir: strings.TrimPrefix(path.Dir(v.Path), ".")})
 			return nil
 		}
 	}

@@ -1,10 +1,8 @@
 package web
 
 import (
-	"container/list"
 	"context"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,6 +25,12 @@ const (
 	// highlightBudget bounds one text. Lexers backtrack; what they did not reach in time
 	// stays without colours.
 	highlightBudget = 400 * time.Millisecond
+	// colorBudget bounds all files of a diff together; those after it stay plain, and are
+	// coloured on the next visit from what this one left in the cache.
+	colorBudget = 2 * time.Second
+	// maxLanguage is the longest name of a language; maxLanguages is how many are remembered.
+	maxLanguage  = 40
+	maxLanguages = 500
 	// maxColorCache is how many bytes of source the cache of coloured texts may stand for.
 	maxColorCache = 16 << 20
 )
@@ -69,14 +73,34 @@ func highlight(ctx context.Context, name, text string) colored {
 
 // highlightAs colours text in the language that a Markdown fence names.
 func highlightAs(ctx context.Context, language, text string) colored {
-	lexer := lexers.Get(language)
+	if language == "" || len(language) > maxLanguage {
+		return nil
+	}
+	lexer := languages(language)
 	if lexer == nil || len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
 		return nil
 	}
 	return tokenise(ctx, lexer, text)
 }
 
+// languages finds a lexer by a language's name. Looking one up that does not exist compares
+// the name with every file pattern there is, so what was found is kept.
+var languages = func() func(string) chroma.Lexer {
+	known := lru[chroma.Lexer]{most: maxLanguages}
+	return func(name string) chroma.Lexer {
+		lexer, ok := known.get(name)
+		if !ok {
+			lexer = lexers.Get(name)
+			known.put(name, 1, lexer)
+		}
+		return lexer
+	}
+}()
+
 func tokenise(ctx context.Context, lexer chroma.Lexer, text string) (out colored) {
+	if ctx.Err() != nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, highlightBudget)
 	defer cancel()
 	defer func() {
@@ -204,49 +228,4 @@ func writePiece(b *strings.Builder, text, class string, marked bool) {
 		defer b.WriteString("</i>")
 	}
 	writeVisible(b, text)
-}
-
-// colorCache keeps coloured texts by blob, the least recently used going first.
-type colorCache struct {
-	mu    sync.Mutex
-	bytes int
-	order *list.List // of *cachedColors, most recent first
-	byKey map[string]*list.Element
-}
-
-type cachedColors struct {
-	key    string
-	size   int
-	colors colored
-}
-
-// get gives what is kept under a key: object id and file name.
-func (c *colorCache) get(key string) (colored, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.byKey[key]
-	if !ok {
-		return nil, false
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(*cachedColors).colors, true
-}
-
-// put keeps the colours of a text of the given size, and returns them.
-func (c *colorCache) put(key string, size int, colors colored) colored {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.order == nil {
-		c.order, c.byKey = list.New(), map[string]*list.Element{}
-	}
-	if _, ok := c.byKey[key]; ok || size > maxColorCache {
-		return colors
-	}
-	c.byKey[key] = c.order.PushFront(&cachedColors{key: key, size: size, colors: colors})
-	for c.bytes += size; c.bytes > maxColorCache; {
-		oldest := c.order.Remove(c.order.Back()).(*cachedColors)
-		delete(c.byKey, oldest.key)
-		c.bytes -= oldest.size
-	}
-	return colors
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/microcosm-cc/bluemonday"
 	"github.com/yuin/goldmark"
@@ -17,13 +18,27 @@ import (
 	tasks "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/renderer"
-	"github.com/yuin/goldmark/renderer/html"
+	gohtml "github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"gatehouse/gitserver/git"
 )
 
-// maxMarkdown is the largest text that is rendered; beyond it a reader gets the source.
-const maxMarkdown = 256 << 10
+const (
+	// maxMarkdown is the largest document that is rendered; beyond it a reader gets the source.
+	maxMarkdown = 256 << 10
+	// maxTyped is the same for what somebody typed: one of many texts on a page.
+	maxTyped = 8 << 10
+	// textBudget is what the texts of a page may take together. Some Markdown takes time that
+	// grows with the square of its length; what comes after the budget is shown as it is.
+	textBudget = 1500 * time.Millisecond
+	// maxSlowTexts is how many documents are rendered at once, those included that take longer
+	// than the budget and are finished in the background.
+	maxSlowTexts = 4
+	// maxTextCache is how many bytes of rendered documents are kept.
+	maxTextCache = 16 << 20
+)
 
 // place is where a Markdown document stands, so that its relative links lead somewhere. The
 // zero value is nowhere: a comment.
@@ -66,14 +81,23 @@ var sanitiser = func() *bluemonday.Policy {
 // inside http, https and mailto, pictures inside this server, hidden characters are marked.
 // With a place the text is a document of a repository; without, it is what somebody typed,
 // and its line breaks count.
-func markdown(ctx context.Context, source string, at place) template.HTML {
+func markdown(ctx context.Context, source string, at place) (html template.HTML) {
+	defer func() {
+		if recover() != nil { // a bug in the parser must not cost the page
+			html = asTyped(source)
+		}
+	}()
 	source = strings.ReplaceAll(source, "\r\n", "\n")
-	if len(source) > maxMarkdown {
-		return "<pre>" + visible(source[:maxMarkdown]) + "\n…</pre>"
+	most := maxMarkdown
+	if at == (place{}) {
+		most = maxTyped
+	}
+	if len(source) > most || ctx.Err() != nil {
+		return asTyped(source)
 	}
 	options := []renderer.Option{renderer.WithNodeRenderers(util.Prioritized(blockRenderer{ctx}, 100))}
 	if at == (place{}) {
-		options = append(options, html.WithHardWraps())
+		options = append(options, gohtml.WithHardWraps())
 	}
 	engine := goldmark.New(
 		goldmark.WithExtensions(extension.Linkify, extension.Strikethrough, extension.TaskList,
@@ -82,16 +106,48 @@ func markdown(ctx context.Context, source string, at place) template.HTML {
 			parser.WithASTTransformers(util.Prioritized(linkRewriter{at}, 100))),
 		goldmark.WithRendererOptions(options...),
 	)
-	state := parser.NewContext(parser.WithIDs(&headingIDs{seen: map[string]bool{}}))
+	state := parser.NewContext(parser.WithIDs(&headingIDs{seen: map[string]int{}}))
 	var out bytes.Buffer
 	if err := engine.Convert([]byte(source), &out, parser.WithContext(state)); err != nil {
-		return "<pre>" + visible(source) + "</pre>"
+		return asTyped(source)
 	}
 	return template.HTML(plain(string(sanitiser.SanitizeBytes(out.Bytes())))) //nolint:gosec // sanitised
 }
 
+// asTyped is a text as it was written.
+func asTyped(source string) template.HTML { return `<pre class="typed">` + visible(source) + "</pre>" }
+
+// document renders a file of a repository. One that takes too long is shown as it was typed
+// and finished in the background, for the next reader.
+func (w *Web) document(ctx context.Context, oid git.OID, source string, at place) template.HTML {
+	key := strings.Join([]string{string(oid), at.Repo, at.Rev, at.Dir}, "\x00")
+	if html, ok := w.texts.get(key); ok {
+		return html
+	}
+	patience, cancel := context.WithTimeout(ctx, textBudget)
+	defer cancel()
+	select {
+	case w.slow <- struct{}{}:
+	case <-patience.Done():
+		return asTyped(source)
+	}
+	ready := make(chan template.HTML, 1)
+	go func() {
+		defer func() { <-w.slow }()
+		html := markdown(context.WithoutCancel(ctx), source, at)
+		w.texts.put(key, len(source)+len(html), html)
+		ready <- html
+	}()
+	select {
+	case html := <-ready:
+		return html
+	case <-patience.Done():
+		return asTyped(source)
+	}
+}
+
 // headingIDs gives headings ids of their own prefix, so that none collides with the page's.
-type headingIDs struct{ seen map[string]bool }
+type headingIDs struct{ seen map[string]int }
 
 // Generate implements [parser.IDs].
 func (h *headingIDs) Generate(value []byte, _ ast.NodeKind) []byte {
@@ -107,16 +163,14 @@ func (h *headingIDs) Generate(value []byte, _ ast.NodeKind) []byte {
 		return -1
 	}, string(value)), "-")
 	id = id[:min(len(id), 70)]
-	name := id
-	for n := 2; h.seen[name]; n++ {
-		name = id + "-" + strconv.Itoa(n)
+	if h.seen[id]++; h.seen[id] > 1 {
+		id += "-" + strconv.Itoa(h.seen[id])
 	}
-	h.seen[name] = true
-	return []byte(name)
+	return []byte(id)
 }
 
 // Put implements [parser.IDs].
-func (h *headingIDs) Put(value []byte) { h.seen[string(value)] = true }
+func (h *headingIDs) Put(value []byte) { h.seen[string(value)]++ }
 
 // linkRewriter points relative links and pictures into the repository. A picture from
 // elsewhere becomes a link to it: the page's policy would not load it, and loading it would

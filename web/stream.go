@@ -48,10 +48,14 @@ func (w *Web) openStream(c *call) (s *stream, done func(), err error) {
 	}
 	h := c.rw.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
 	c.rw.WriteHeader(http.StatusOK)
-	return &stream{c: c, ctl: http.NewResponseController(c.rw)}, leave, nil
+	s = &stream{c: c, ctl: http.NewResponseController(c.rw)}
+	if err := s.beat(); err != nil { // without a first byte the reader would not know that it is open
+		leave()
+		return nil, nil, err
+	}
+	return s, leave, nil
 }
 
 // emit sends one event. A failure means that the reader has gone.

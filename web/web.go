@@ -16,6 +16,7 @@ package web
 
 import (
 	"context"
+	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
@@ -65,7 +66,9 @@ type Web struct {
 	heavy   chan struct{}
 	streams streamLimit
 	signins signinLimit
-	colors  colorCache
+	colors  lru[colored]
+	texts   lru[template.HTML]
+	slow    chan struct{}
 }
 
 // Routes adds the pages to r. They take every path that nothing before them took: the
@@ -74,7 +77,8 @@ func (w *Web) Routes(r *mux.Router) {
 	w.URL = strings.TrimSuffix(w.URL, "/")
 	w.pages = parsePages(w.Now)
 	w.guard = newGuard(w.URL)
-	w.heavy = make(chan struct{}, maxHeavy)
+	w.heavy, w.slow = make(chan struct{}, maxHeavy), make(chan struct{}, maxSlowTexts)
+	w.colors.most, w.texts.most = maxColorCache, maxTextCache
 	for _, rt := range routes() {
 		methods := []string{rt.method}
 		if rt.method == http.MethodGet {

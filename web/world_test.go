@@ -514,3 +514,24 @@ func (g *fakeGate) set(change int64, needs []gatekeeper.Requirement, runs []gate
 	g.mu.Unlock()
 	g.w.web.Bus.Wake(event.ChangeTopic(change))
 }
+
+// grant gives somebody a role on a repository.
+func (w *world) grant(r repo.Repository, who string, role account.Role) {
+	w.t.Helper()
+	w.transact(func(tx *db.Tx) error {
+		return w.web.Accounts.Grant(context.Background(), tx, r.ID, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "", role)
+	})
+}
+
+func reviewOptions() review.PushOptions { return review.PushOptions{} }
+
+func newMirror() mirror.NewMirror {
+	return mirror.NewMirror{URL: "https://git.example.test/hello.git", Username: "mirror", Token: "secret"}
+}
+
+func (w *world) revoke(r repo.Repository, who string) {
+	w.t.Helper()
+	w.transact(func(tx *db.Tx) error {
+		return w.web.Accounts.Revoke(context.Background(), tx, r.ID, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "")
+	})
+}
