@@ -185,7 +185,7 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, svc service, p
 		return
 	}
 	limits := s.Limits.complete()
-	sent := newPatientReader(r.Body, s.now, limits.Stall, stallBytes, aborter(w))
+	sent := newPatientReader(r.Body, s.Now, limits.Stall, stallBytes, aborter(w))
 	body := io.Reader(sent)
 	if enc := r.Header.Get("Content-Encoding"); enc == "gzip" || enc == "x-gzip" {
 		// Reading the header may fail; that is then the first read's error.
@@ -230,11 +230,11 @@ func checkRPC(r *http.Request, svc service) (code int, sentence string) {
 // [DefaultRequestBytes].
 func (s *Server) fetchHTTP(w http.ResponseWriter, r *http.Request, g *git.Repo, body io.Reader) error {
 	out := &lazyHeader{w: w, contentType: "application/x-git-upload-pack-result"}
-	request, err := readAll(body, s.Limits.complete().RequestBytes)
+	request, forget, err := s.readFetch(body)
 	if err != nil {
-		w.Header().Set("Connection", "close")
 		return out.fail(err)
 	}
+	defer forget()
 	leave, err := enter(r.Context(), s.line().fetches)
 	if err != nil {
 		return out.fail(err)

@@ -10,14 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"gatehouse/gitserver/account"
-	"gatehouse/migrations/db"
 )
 
 func TestHTTPHeaders(t *testing.T) {
@@ -176,126 +171,25 @@ func (w *world) raw(request string) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
-func TestHTTPSignIn(t *testing.T) {
-	w := newWorld(t)
-	w.newRepo("hello", false)
-	w.newRepo("secret", true)
-	alice, bob := w.people["alice"], w.people["bob"]
-	basic := func(name, password string) string {
-		r := &http.Request{Header: http.Header{}}
-		r.SetBasicAuth(name, password)
-		return r.Header.Get("Authorization")
-	}
-	const fetch, push = "/info/refs?service=git-upload-pack", "/info/refs?service=git-receive-pack"
-	tests := []struct {
-		name, auth, path string
-		want             int
-	}{
-		{"anybody fetches what is public", "", "/hello" + fetch, 200},
-		{"nobody pushes unnamed", "", "/hello" + push, 401},
-		{"a private repository asks for a name", "", "/secret" + fetch, 401},
-		{"and so does a missing one", "", "/missing" + fetch, 401},
-		{"its owner", basic("alice", alice.token), "/secret" + fetch, 200},
-		{"its owner with Bearer", "Bearer " + alice.token, "/secret" + push, 200},
-		{"somebody else", basic("bob", bob.token), "/secret" + fetch, 404},
-		{"somebody else pushing", basic("bob", bob.token), "/secret" + push, 404},
-		{"somebody else, missing", basic("bob", bob.token), "/missing" + fetch, 404},
-		{"another's token", basic("alice", bob.token), "/hello" + fetch, 401},
-		{"another's token, other way", basic("bob", alice.token), "/secret" + fetch, 401},
-		{"no name", basic("", alice.token), "/secret" + fetch, 401},
-		{"the token as name", basic(alice.token, ""), "/secret" + fetch, 401},
-		{"the token as name and x-oauth", basic(alice.token, "x-oauth-basic"), "/secret" + fetch, 401},
-		{"a wrong token even where none is needed", basic("alice", "gate_wrong"), "/hello" + fetch, 401},
-		{"no password", basic("alice", ""), "/hello" + fetch, 401},
-		{"another scheme", "Digest username=alice", "/hello" + fetch, 401},
-		{"garbage", "Basic !!!", "/hello" + fetch, 401},
-		{"a very long one", "Bearer " + strings.Repeat("x", 4096), "/hello" + fetch, 401},
-		{"case of the scheme", "bearer " + alice.token, "/secret" + fetch, 200},
-	}
-	answers := map[int]string{}
-	for _, tt := range tests {
-		resp, text := w.get("", tt.path, "Authorization", tt.auth)
-		if resp.StatusCode != tt.want {
-			t.Errorf("%s: %s, want %d", tt.name, resp.Status, tt.want)
-		}
-		if resp.StatusCode == 401 && resp.Header.Get("WWW-Authenticate") != `Basic realm="Gatehouse"` {
-			t.Errorf("%s: challenge %q", tt.name, resp.Header.Get("WWW-Authenticate"))
-		}
-		if tt.want == 404 {
-			if before, ok := answers[404]; ok && before != text {
-				t.Errorf("%s: %q tells it from %q", tt.name, text, before)
-			}
-			answers[404] = text
-		}
-	}
-	_, missing := w.get("", "/missing"+fetch)
-	if _, secret := w.get("", "/secret"+fetch); secret != missing {
-		t.Errorf("%q tells a private repository from a missing one: %q", secret, missing)
-	}
-	for _, p := range w.people {
-		if strings.Contains(w.log.String(), p.token) {
-			t.Error("a token is in the log")
-		}
-	}
-}
-
-func TestRevokedTokenAndDisabledAccount(t *testing.T) {
-	w := newWorld(t)
-	w.newRepo("secret", true)
-	const path = "/secret/info/refs?service=git-upload-pack"
-	if resp, _ := w.get("alice", path); resp.StatusCode != 200 {
-		t.Fatal(resp.Status)
-	}
-	w.transact(func(tx *db.Tx) error { return w.server.Accounts.RevokeSecret(w.ctx, tx, w.people["alice"].token) })
-	if resp, _ := w.get("alice", path); resp.StatusCode != 401 {
-		t.Errorf("revoked: %s", resp.Status)
-	}
-	w.transact(func(tx *db.Tx) error {
-		return w.server.Accounts.SetDisabled(w.ctx, tx, w.people["bob"].account.ID, true)
-	})
-	if resp, _ := w.get("bob", path); resp.StatusCode != 401 {
-		t.Errorf("disabled: %s", resp.Status)
-	}
-	if _, err := w.tryGit("", "ls-remote", w.sshURL("bob", "secret")); err == nil {
-		t.Error("a disabled account signs in over SSH")
-	}
-}
-
-func TestReadersMayFetchAndNotPush(t *testing.T) {
-	w := newWorld(t)
-	r := w.newRepo("secret", true)
-	bob := account.Subject{Kind: account.ToAccount, ID: w.people["bob"].account.ID}
-	w.transact(func(tx *db.Tx) error { return w.server.Accounts.Grant(w.ctx, tx, r.ID, bob, "", account.RoleRead) })
-	for _, to := range []string{w.httpURL("bob", "secret"), w.sshURL("bob", "secret")} {
-		dir := w.clone(to)
-		w.commit(dir, "new", "x\n")
-		if out, err := w.tryGit(dir, "push", "origin", "HEAD:refs/for/main"); err == nil {
-			t.Errorf("a reader pushed: %s", out)
-		}
-	}
-	if resp, text := w.get("bob", "/secret/info/refs?service=git-receive-pack"); resp.StatusCode != 403 || !strings.Contains(text, "alice") {
-		t.Errorf("%s %q does not say whom to ask", resp.Status, text)
-	}
-	// Who may propose on one branch may open a push; the rest is the Decider's.
-	w.transact(func(tx *db.Tx) error {
-		return w.server.Accounts.Grant(w.ctx, tx, r.ID, bob, "release/*", account.RoleWrite)
-	})
-	if resp, _ := w.get("bob", "/secret/info/refs?service=git-receive-pack"); resp.StatusCode != 200 {
-		t.Error(resp.Status)
-	}
-}
-
-func gzipped(t *testing.T, text []byte) string {
+func gzipped(t *testing.T, text io.Reader) string {
 	t.Helper()
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
-	if _, err := z.Write(text); err != nil {
+	if _, err := io.Copy(z, text); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return buf.String()
+}
+
+// zeros is what bombs are filled with.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func TestGzipRequests(t *testing.T) {
@@ -310,18 +204,27 @@ func TestGzipRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := append(appendFlush(appendPkt(nil, "want "+string(tip)+" ofs-delta\n")), "0009done\n"...)
-	resp, text := w.post("", "/hello/git-upload-pack", gzipped(t, want), "Content-Encoding", "gzip")
+	resp, text := w.post("", "/hello/git-upload-pack", gzipped(t, bytes.NewReader(want)), "Content-Encoding", "gzip")
 	if resp.StatusCode != 200 || !strings.Contains(text, "PACK") {
 		t.Errorf("%s %.100q", resp.Status, text)
 	}
-	before := highWater()
-	bomb := gzipped(t, make([]byte, 256<<20))
-	resp, text = w.post("", "/hello/git-upload-pack", bomb, "Content-Encoding", "gzip")
+	bomb := gzipped(t, io.LimitReader(zeros{}, 256<<20))
+	grown := heapGrowth(func() { resp, text = w.post("", "/hello/git-upload-pack", bomb, "Content-Encoding", "gzip") })
 	if resp.StatusCode != 413 || !strings.Contains(text, "too much") {
 		t.Errorf("a bomb of %d bytes: %s %q", len(bomb), resp.Status, text)
 	}
-	if grown := highWater() - before; grown > 300<<20 { // 256 of it are ours
+	if grown > 32<<20 {
 		t.Errorf("the heap grew by %d MiB", grown>>20)
+	}
+	w.server.requests.Store(maxRequests)
+	if resp, _ = w.post("", "/hello/git-upload-pack", strings.Repeat("0", 2*freeRequest)); resp.StatusCode != 503 {
+		t.Errorf("over the memory of all requests: %s", resp.Status)
+	}
+	if resp, _ = w.post("", "/hello/git-upload-pack", string(want)); resp.StatusCode != 200 {
+		t.Errorf("a small request meanwhile: %s", resp.Status)
+	}
+	if n := w.server.requests.Swap(0); n != maxRequests {
+		t.Errorf("%d bytes were not given back", n-maxRequests)
 	}
 	if resp, _ = w.post("", "/hello/git-upload-pack", "no gzip at all", "Content-Encoding", "gzip"); resp.StatusCode != 400 {
 		t.Error(resp.Status)
@@ -353,201 +256,6 @@ func TestGitProtocolHeaderIsNotTrusted(t *testing.T) {
 	if strings.Contains(text, "version 2") {
 		t.Errorf("%.100q", text)
 	}
-}
-
-// A client that stops in mid-request is given up, whatever it has sent so far.
-func TestHTTPStalledClient(t *testing.T) {
-	w := newWorld(t, func(s *Server) { s.Limits.Stall = 50 * time.Millisecond })
-	r := w.newRepo("hello", false)
-	pack, tip := w.packOf("hello")
-	push := lines(zeroID+" "+tip+" refs/heads/stalled"+allCap) + "0000" + pack
-	for _, tt := range []struct{ svc, body string }{
-		{"git-upload-pack", "00"}, {"git-receive-pack", "00"}, {"git-receive-pack", push[:len(push)/2]},
-	} {
-		conn, err := net.Dial("tcp", w.web.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = fmt.Fprintf(conn, "POST /hello/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-%s-request\r\nContent-Length: 100000\r\n\r\n%s",
-			tt.svc, w.people["alice"].token, tt.svc, tt.body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
-			t.Error(err)
-		}
-		_ = conn.Close()
-	}
-	eventually(t, "all requests are over", func() bool { return strings.Count(w.log.String(), `msg="git over http"`) == 3 })
-	w.noLeftovers(r)
-	if strings.Contains(w.refs(r), "stalled") {
-		t.Error("the half push arrived")
-	}
-}
-
-// packOf is a pack with all that main of the repository's seed has and one commit more.
-func (w *world) packOf(name string) (pack, tip string) {
-	w.t.Helper()
-	seed := filepath.Join(w.home, "seed-"+name)
-	big := make([]byte, 1<<20)
-	state := uint32(1)
-	for i := range big {
-		state = state*1664525 + 1013904223
-		big[i] = byte(state >> 24)
-	}
-	if err := os.WriteFile(filepath.Join(seed, "big"), big, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	w.git(seed, "add", "big")
-	w.git(seed, "commit", "-q", "-m", "big")
-	tip = w.git(seed, "rev-parse", "HEAD")
-	cmd := w.command(seed, "git", "pack-objects", "--revs", "--stdout", "-q")
-	cmd.Stdin = strings.NewReader(tip + "\n")
-	out, err := cmd.Output()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(out), tip
-}
-
-// flipped is text with all bits of one byte turned over.
-func flipped(text string, at int) string {
-	return text[:at] + string([]byte{^text[at]}) + text[at+1:]
-}
-
-// Each of these is answered in words, leaves nothing, and ends.
-func TestMalformedPushes(t *testing.T) {
-	w := newWorld(t)
-	r := w.newRepo("hello", false)
-	before := w.refs(r)
-	pack, tip := w.packOf("hello")
-	head := lines(zeroID+" "+tip+" refs/heads/bad"+allCap) + "0000"
-	tests := []struct{ name, body, want string }{
-		{"length 1", "0001", "no meaning"},
-		{"length 3", "0003", "no meaning"},
-		{"no hex", "zzzz", "bad pkt-line length"},
-		{"too long", "ffff", "maximum"},
-		{"half a length", "00", "inside"},
-		{"half a line", "0032hello", "inside"},
-		{"no command", lines("hello"), "no command"},
-		{"binary", "\x00\x01\x02\x03\x1b[2J", "bad pkt-line length"},
-		{"certificate", lines("push-cert" + allCap), "signed pushes"},
-		{"v2 command", lines("command=ls-refs"), "no command"},
-		{"later line", lines(zeroID+" "+tip+" refs/heads/bad"+allCap, "hello"), "no command"},
-		{"no pack", head, "pack ends before"},
-		{"no pack at all", head + "hello, world, this is no pack", "not a pack"},
-		{"half a pack", head + pack[:len(pack)/2], "early EOF"},
-		{"a flipped bit", head + flipped(pack, 5000), "unpack"},
-		{"bad checksum", head + flipped(pack, len(pack)-1), "unpack"},
-		{"an old pack version", head + "PACK\x00\x00\x00\x09" + pack[8:], "unpack"},
-		{"another tip than the pack has", lines(zeroID+" "+oneID+" refs/heads/bad"+allCap) + "0000" + pack, "refs/heads/bad"},
-		{"ref with a newline", lines(zeroID+" "+tip+" refs/heads/a\nX"+allCap) + "0000" + pack, "control"},
-		{"hidden ref", lines(zeroID+" "+tip+" refs/gate/x"+allCap) + "0000" + pack, "alone"},
-		{"same ref twice", lines(zeroID+" "+tip+" refs/heads/bad"+allCap, zeroID+" "+tip+" refs/heads/bad") + "0000" + pack, "named twice"},
-		{"shallow", lines("shallow "+tip, zeroID+" "+tip+" refs/heads/bad"+allCap) + "0000" + pack, "unshallow"},
-	}
-	c := w.mustDial("alice")
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			w.t = t
-			_, text := w.post("alice", "/hello/git-receive-pack", tt.body)
-			if !strings.Contains(text, tt.want) || strings.Contains(text, "\x1b") {
-				t.Errorf("http: %q, want %q", text, tt.want)
-			}
-			out, errOut, _ := w.exec(c, "git-receive-pack hello", tt.body)
-			if !strings.Contains(out+errOut, tt.want) || strings.Contains(out, "\x1b") {
-				t.Errorf("ssh: %q %q, want %q", out, errOut, tt.want)
-			}
-		})
-	}
-	w.t = t
-	if w.refs(r) != before || w.decider.count() != 0 {
-		t.Errorf("%d pushes came through:\n%s", w.decider.count(), w.refs(r))
-	}
-	w.noLeftovers(r)
-}
-
-func TestCutConnectionInMidPack(t *testing.T) {
-	w := newWorld(t)
-	r := w.newRepo("hello", false)
-	before := w.refs(r)
-	pack, tip := w.packOf("hello")
-	body := lines(zeroID+" "+tip+" refs/heads/cut"+allCap) + "0000" + pack
-	framings := []string{"Content-Length: %d\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n%x\r\n"}
-	for cut := range 4 {
-		part := body[:len(body)*(cut+1)/5]
-		conn, err := net.Dial("tcp", w.web.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = fmt.Fprintf(conn, "POST /hello/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
-			"Content-Type: application/x-git-receive-pack-request\r\n"+framings[cut%2]+"%s", w.people["alice"].token, len(body), part)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.Close()
-
-		c := w.mustDial("alice")
-		s, err := c.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := s.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Start("git-receive-pack hello"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(in, part); err != nil {
-			t.Fatal(err)
-		}
-		_ = c.Close()
-	}
-	eventually(t, "all pushes are over", func() bool {
-		log := w.log.String()
-		return strings.Count(log, `msg="git over http" verb=git-receive-pack`) == 4 && strings.Count(log, `msg="git over ssh" verb=git-receive-pack`) == 4
-	})
-	w.noLeftovers(r)
-	if w.refs(r) != before || w.decider.count() != 0 {
-		t.Errorf("%d pushes came through:\n%s", w.decider.count(), w.refs(r))
-	}
-}
-
-// Over SSH some clients (JGit, libgit2) leave their side open and wait for the report.
-func TestClientThatLeavesItsSideOpen(t *testing.T) {
-	w := newWorld(t)
-	r := w.newRepo("hello", false)
-	pack, tip := w.packOf("hello")
-	s, err := w.mustDial("alice").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := s.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start("git-receive-pack hello"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(in, lines(zeroID+" "+tip+" refs/heads/open"+allCap)+"0000"+pack); err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(out)
-	if err != nil || !strings.Contains(string(text), "ok refs/heads/open") {
-		t.Errorf("%q, %v", text, err)
-	}
-	if err := s.Wait(); err != nil {
-		t.Error(err)
-	}
-	if !strings.Contains(w.refs(r), "refs/heads/open "+tip) {
-		t.Error(w.refs(r))
-	}
-	w.noLeftovers(r)
 }
 
 // Chunked uploads of any size pass, and a bad one is refused before its end.

@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/repo"
 )
 
 // realm is what a browser or a credential helper shows.
@@ -39,7 +40,8 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, actor account.Acto
 }
 
 func (s *Server) logHTTP(r *http.Request, actor account.Actor, svc service, result string, err error) {
-	args := []any{"verb", string(svc), "path", cleanReason(r.URL.Path), "actor", actor.Name, "method", actor.Method,
+	name, _ := repo.FromPath(strings.TrimSuffix(strings.TrimSuffix(r.URL.Path, infoRefs), "/"+string(svc)))
+	args := []any{"verb", string(svc), "repo", name, "actor", actor.Name, "method", actor.Method,
 		"remote", r.RemoteAddr, "result", result}
 	if err != nil {
 		args = append(args, "err", err.Error())

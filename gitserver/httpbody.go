@@ -80,18 +80,34 @@ func bodyEnd(in io.Reader) error {
 	}
 }
 
-// readAll reads a request of at most limit bytes.
-func readAll(in io.Reader, limit int64) (io.Reader, error) {
-	const op = "gitserver.readAll"
-	var buf bytes.Buffer
-	n, err := io.Copy(&buf, io.LimitReader(in, limit+1))
-	switch {
-	case n > limit:
-		return nil, fault.New(fault.TooLarge, op, "this fetch asks for too much at once", "fetch fewer refs at a time")
-	case err != nil:
-		return nil, fault.Wrap(err, fault.Invalid, op, "the request could not be read")
+// readFetch reads a whole fetch request. forget must be called when err is nil and the
+// request is done with.
+func (s *Server) readFetch(in io.Reader) (request *bytes.Buffer, forget func(), err error) {
+	const op = "gitserver.readFetch"
+	limit := s.Limits.complete().RequestBytes
+	held := int64(0)
+	forget = func() { s.requests.Add(-held) }
+	request = &bytes.Buffer{}
+	for {
+		n, err := io.CopyN(request, in, freeRequest)
+		switch {
+		case int64(request.Len()) > limit:
+			err = fault.New(fault.TooLarge, op, "this fetch asks for too much at once", "fetch fewer refs at a time")
+		case errors.Is(err, io.EOF):
+			return request, forget, nil
+		case err != nil:
+			err = fault.Wrap(err, fault.Invalid, op, "the request could not be read")
+		default:
+			held += n
+			if s.requests.Add(n) > maxRequests {
+				err = fault.New(fault.Unavailable, op, "too many large fetches at once", "try again in a moment")
+			}
+		}
+		if err != nil {
+			forget()
+			return nil, nil, err
+		}
 	}
-	return &buf, nil
 }
 
 // flushWriter sends each piece on its way: a client shows progress as it comes.

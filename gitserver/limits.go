@@ -21,6 +21,10 @@ const (
 	// are 300,000 wants and haves. It is held in memory, because upload-pack answers while
 	// it reads and a client that does not read yet would otherwise block both for ever.
 	DefaultRequestBytes = 16 << 20
+	// maxRequests is the memory that all fetch requests together may take beyond the first
+	// freeRequest bytes of each; more than that many haves are rare.
+	maxRequests = 512 << 20
+	freeRequest = 64 << 10
 	// DefaultKeepAlive is how often a waiting push and an SSH connection show life. Proxies
 	// cut silent connections after 30 s or more.
 	DefaultKeepAlive = 15 * time.Second
@@ -60,6 +64,7 @@ const (
 // Limits bounds what clients may take. A zero field means its default.
 type Limits struct {
 	Pack            git.PackLimits
+	File            int64 // bytes of one file that a push adds
 	Fetches         int
 	Pushes          int
 	RequestBytes    int64
@@ -85,6 +90,7 @@ func orDefault[T int | int64 | float64 | time.Duration](v, standard T) T {
 
 // complete returns l with the defaults filled in.
 func (l Limits) complete() Limits {
+	l.File = orDefault(l.File, git.MaxBlob)
 	l.Fetches = orDefault(l.Fetches, DefaultFetches)
 	l.Pushes = orDefault(l.Pushes, DefaultPushes)
 	l.RequestBytes = orDefault(l.RequestBytes, DefaultRequestBytes)

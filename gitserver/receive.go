@@ -160,6 +160,7 @@ func (p *pushRun) take(ctx context.Context) {
 		p.fail(err, "")
 		return
 	}
+	p.quarantine.Policy.MaxBlob = p.server.Limits.complete().File
 	var progress io.Writer = io.Discard
 	if p.band.muxed && !p.req.caps.quiet {
 		progress = &progressWriter{to: p.band}

@@ -19,6 +19,7 @@ package gitserver
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/gitserver/account"
@@ -71,7 +72,7 @@ type Decider interface {
 	Receive(ctx context.Context, p *Push) []Result
 }
 
-// Server serves repositories. All fields but Log, Now and Limits are required.
+// Server serves repositories. Log, Limits and Ticker may be left out.
 type Server struct {
 	Git      *git.Git
 	Accounts *account.Store
@@ -85,6 +86,8 @@ type Server struct {
 	Ticker func(every time.Duration) (ticks <-chan time.Time, stop func())
 
 	slots admission
+	// requests is how many bytes of large fetch requests are in memory.
+	requests atomic.Int64
 }
 
 func (s *Server) log() *slog.Logger {
@@ -92,13 +95,6 @@ func (s *Server) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return s.Log
-}
-
-func (s *Server) now() time.Time {
-	if s.Now == nil {
-		return time.Now()
-	}
-	return s.Now()
 }
 
 func (s *Server) ticker(every time.Duration) (<-chan time.Time, func()) {

@@ -135,8 +135,8 @@ func chunks(text []byte) func(yield func([]byte) bool) {
 	}
 }
 
-// progressWriter is what a git child's progress goes to: whole pieces up to the last line
-// end, so that cleaning does not meet half a character.
+// progressWriter is what a git child's progress goes to: whole lines, so that cleaning does
+// not meet half a character.
 type progressWriter struct {
 	to  *sideband
 	buf []byte
@@ -148,13 +148,25 @@ const maxProgress = 4096
 // Write implements [io.Writer]. It never fails: progress is a courtesy.
 func (w *progressWriter) Write(p []byte) (int, error) {
 	w.buf = append(w.buf, p...)
-	end := bytes.LastIndexAny(w.buf, "\r\n") + 1
-	if end == 0 && len(w.buf) > maxProgress {
-		end = len(w.buf)
+	var show []byte
+	rest := w.buf
+	for {
+		end := bytes.IndexAny(rest, "\r\n") + 1
+		if end == 0 && len(rest) > maxProgress {
+			end = len(rest)
+		}
+		if end == 0 {
+			break
+		}
+		// The client counts what it sends itself; to hear it again is noise.
+		if !bytes.HasPrefix(rest, []byte("Receiving objects:")) {
+			show = append(show, rest[:end]...)
+		}
+		rest = rest[end:]
 	}
-	if end > 0 {
-		w.to.progress(w.buf[:end])
-		w.buf = append(w.buf[:0], w.buf[end:]...)
+	w.buf = append(w.buf[:0], rest...)
+	if len(show) > 0 {
+		w.to.progress(show)
 	}
 	return len(p), nil
 }

@@ -60,7 +60,8 @@ func TestSidebandCleansWhatPeopleSee(t *testing.T) {
 	b := &sideband{out: &out, muxed: true}
 	b.tell("a\x1b]0;x\x07b\u202ec\nd\xff\x00\u0085e\tf")
 	w := &progressWriter{to: b}
-	_, _ = w.Write([]byte("Resolving: 5"))
+	_, _ = w.Write([]byte("Receiving objects: 100% (1/1)\rReceiving obj"))
+	_, _ = w.Write([]byte("ects: 100% (1/1), done.\nResolving: 5"))
 	_, _ = w.Write([]byte("0%\rResolving\x1b[2J: 100%\ndo"))
 	_, _ = w.Write([]byte("ne.\n"))
 	bands, _ := unband(t, out.String())

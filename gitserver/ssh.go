@@ -3,7 +3,6 @@ package gitserver
 import (
 	"context"
 	"crypto/rsa"
-	"errors"
 	"net"
 	"sync"
 	"time"
@@ -57,10 +56,11 @@ type SSH struct {
 	base   context.Context // ends when handlers must
 	cut    context.CancelFunc
 
-	mu      sync.Mutex
-	closing bool
-	conns   map[*sshConn]struct{}
-	active  sync.WaitGroup // sessions; added to only while not closing
+	mu        sync.Mutex
+	closing   bool
+	listeners []net.Listener
+	conns     map[*sshConn]struct{}
+	active    sync.WaitGroup // sessions; added to only while not closing
 }
 
 // SSH makes the SSH side, with the host key in hostKeyFile, which is created (ed25519, 0600)
@@ -71,7 +71,7 @@ func (s *Server) SSH(hostKeyFile string) (*SSH, error) {
 		return nil, err
 	}
 	limits := s.Limits.complete()
-	h := &SSH{server: s, limits: limits, door: newDoorman(limits, s.now), conns: map[*sshConn]struct{}{}}
+	h := &SSH{server: s, limits: limits, door: newDoorman(limits, s.Now), conns: map[*sshConn]struct{}{}}
 	h.base, h.cut = context.WithCancel(context.Background())
 	h.inner = &ssh.Server{
 		Version:              "Gatehouse",
@@ -100,26 +100,30 @@ func (s *Server) SSH(hostKeyFile string) (*SSH, error) {
 // Serve takes connections from l until [SSH.Shutdown], and then returns nil.
 func (h *SSH) Serve(l net.Listener) error {
 	h.mu.Lock()
-	closing := h.closing
-	h.mu.Unlock()
-	if closing {
+	if h.closing {
+		h.mu.Unlock()
 		return l.Close()
 	}
-	if err := h.inner.Serve(l); err != nil && !errors.Is(err, ssh.ErrServerClosed) {
-		return fault.Wrap(err, fault.Internal, "gitserver.Serve", "ssh stopped")
+	h.listeners = append(h.listeners, l)
+	h.mu.Unlock()
+	err := h.inner.Serve(l)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return nil
 	}
-	return nil
+	return fault.Wrap(err, fault.Internal, "gitserver.Serve", "ssh stopped")
 }
 
 // Shutdown takes no more connections, and waits for running commands until ctx ends; then
-// it cuts them off.
+// it cuts them off. The library's own does not wait for handlers, and waits for idle clients.
 func (h *SSH) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
+	for _, l := range h.listeners {
+		_ = l.Close()
+	}
 	h.mu.Unlock()
-	at, cancel := context.WithCancel(ctx)
-	cancel()
-	_ = h.inner.Shutdown(at) // closes the listeners; who waits for what is decided here
 	h.closeConns(func(c *sshConn) bool { return c.idle() })
 	done := make(chan struct{})
 	go func() {

@@ -272,7 +272,7 @@ func (c *sshConn) offend() {
 
 // request counts a global request.
 func (c *sshConn) request() {
-	if !c.requests.AllowN(c.h.server.now(), 1) {
+	if !c.requests.AllowN(c.h.server.Now(), 1) {
 		_ = c.Close()
 	}
 }

@@ -91,23 +91,23 @@ func (s *sshSession) serve(ctx ssh.Context, requests <-chan *gossh.Request) {
 	defer unused.Stop()
 	var done chan struct{}
 	for r := range requests {
-		served := false
 		switch {
 		case done != nil: // it has had its command; signals and the like mean nothing here
-		case r.Type == "env":
-			served = s.setenv(r.Payload)
+		case r.Type == "env" && s.setenv(r.Payload):
+			_ = r.Reply(true, nil)
+			continue
 		case r.Type == "exec" || r.Type == "shell":
 			unused.Stop()
-			served, done = true, make(chan struct{})
+			_ = r.Reply(true, nil) // first: the command may be over, and the channel closed, at once
+			done = make(chan struct{})
 			go func() {
 				defer close(done)
 				s.command(running, r.Type == "shell", r.Payload)
 			}()
+			continue
 		}
-		_ = r.Reply(served, nil)
-		if !served {
-			s.conn.offend()
-		}
+		_ = r.Reply(false, nil)
+		s.conn.offend()
 	}
 	cancel()
 	s.close()
@@ -202,7 +202,9 @@ func (s *sshSession) run(ctx context.Context, line string) int {
 		err = s.fetch(ctx, g, in, out)
 	case receivePack:
 		err = s.push(ctx, g, exchange{
-			actor: actor, repo: found, git: g, in: newInput(in), out: out, abort: s.abort,
+			actor: actor, repo: found, git: g, in: newInput(in), abort: s.abort,
+			// The Decider waits for what it tells: a client that does not read must not hold it up.
+			out: &patientWriter{out: out, limit: s.h.limits.Stall, abort: s.abort},
 		})
 	default:
 		panic("gitserver: unknown service " + string(cmd.service))
