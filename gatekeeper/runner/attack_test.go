@@ -45,7 +45,7 @@ func TestWalls(t *testing.T) {
 		"make a user namespace":      `unshare -U true`,
 		"become root":                `su root -c true || sudo -n true || setpriv --reuid=0 true`,
 		"kill its init":              `kill -KILL 1; kill -QUIT 1; kill -SEGV 1; sleep 0.2; false`,
-		"see others' processes":      `grep -l 'runner[.]test' /proc/[0-9]*/cmdline`,
+		"see others' processes":      `grep -sq 'runner[.]test' /proc/[0-9]*/cmdline`,
 		"use a device of the host":   `ls /dev/sd* /dev/vd* /dev/kmsg /dev/mem 2>/dev/null | grep .`,
 		"use docker":                 `ls /run/docker.sock /var/run/docker.sock`,
 		"fill the memory with files": `head -c 300000000 /dev/zero > /dev/shm/f`,
