@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,6 +96,18 @@ func (s Settings) checkExposure() error {
 	}
 	return fault.New(fault.Refused, "gate.serve", fmt.Sprintf("%s is reached by other machines, and without TLS they would send their tokens in the clear", s.HTTP),
 		"give --tls-cert and --tls-key, or --insecure-http behind a proxy that does TLS")
+}
+
+// tlsConfig is how HTTP is encrypted, nil when it is not.
+func (s Settings) tlsConfig() (*tls.Config, error) {
+	if s.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+	if err != nil {
+		return nil, fault.Newf(fault.Invalid, "gate.serve", "the certificate cannot be used: %v", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // writeWhole replaces a file as a whole, readable for its owner alone.

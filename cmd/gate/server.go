@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,6 +74,10 @@ func startServer(ctx context.Context, set Settings, logTo io.Writer) (s *server,
 	if err := errors.Join(set.check(), set.checkExposure()); err != nil {
 		return s, err
 	}
+	encrypted, err := set.tlsConfig()
+	if err != nil {
+		return s, err
+	}
 	if set.Data, err = filepath.Abs(set.Data); err != nil {
 		return s, fmt.Errorf("gate: data folder: %w", err)
 	}
@@ -83,7 +88,7 @@ func startServer(ctx context.Context, set Settings, logTo io.Writer) (s *server,
 	if err != nil {
 		return s, err
 	}
-	s.serveHTTP(set, httpAt)
+	s.serveHTTP(encrypted, httpAt)
 	repaired, err := lockStarting(set.Data)
 	if err != nil {
 		return s, err
@@ -149,23 +154,23 @@ func (s *server) bind(set *Settings) (httpAt, sshAt net.Listener, err error) {
 	return httpAt, sshAt, nil
 }
 
-func (s *server) serveHTTP(set Settings, l net.Listener) {
+func (s *server) serveHTTP(encrypted *tls.Config, l net.Listener) {
 	base, cut := context.WithCancel(context.Background())
 	s.cut = cut
 	s.http = &http.Server{
 		Handler: s, BaseContext: func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaders,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		TLSConfig: encrypted, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	go func() {
 		var err error
-		if set.TLSCert != "" {
-			err = s.http.ServeTLS(l, set.TLSCert, set.TLSKey)
+		if encrypted != nil {
+			err = s.http.ServeTLS(l, "", "")
 		} else {
 			err = s.http.Serve(l)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fault.Wrap(err, fault.Invalid, "gate.serve", fmt.Sprintf("HTTP stopped: %v", err))
+			s.failed <- fmt.Errorf("gate: HTTP stopped: %w", err)
 		}
 	}()
 }
