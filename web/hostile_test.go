@@ -28,10 +28,11 @@ var hostile = []string{
 	"```html\n</pre><script>alert(1)</script>\n```", `[a]: javascript:alert(1)` + "\n\n[a]", `<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>`,
 }
 
-// TestHostileTextIsInert puts every hostile text into every field that a person can fill and
-// looks at every page as a parser sees it (attack list W1).
-func TestHostileTextIsInert(t *testing.T) {
-	w := newWorld(t)
+// hostileWorld is a server with every hostile text in every field that a person can fill, and
+// the addresses of the pages that show them.
+func hostileWorld(t testing.TB) (w *world, paths []string) {
+	t.Helper()
+	w = newWorld(t)
 	ctx := context.Background()
 	all := strings.Join(hostile, "\n\n")
 	files := map[string]string{"README.md": all, "code.go": "package x\n\n/* " + all + " */\n", "plain.txt": all, "doc.md": all, "page.html": all}
@@ -76,7 +77,7 @@ func TestHostileTextIsInert(t *testing.T) {
 		return err
 	})
 	head := w.git("rev-parse", "HEAD")
-	paths := []string{"/", "/repositories", "/hostile", "/hostile/-/tree/main/odd", "/hostile/-/log", "/hostile/-/branches", "/hostile/-/changes", "/hostile/-/queue/main",
+	paths = []string{"/", "/repositories", "/hostile", "/hostile/-/tree/main/odd", "/hostile/-/log", "/hostile/-/branches", "/hostile/-/changes", "/hostile/-/queue/main",
 		"/hostile/-/commit/" + head, "/hostile/-/commit/" + head + "?diff=unified", "/c/1", "/c/1?diff=unified", "/c/1?comment=README.md:3", "/c/1?comment=" + url.QueryEscape(hostile[1]+":1"),
 		"/stage/11/log", "/settings", "/hostile/-/file/main/code.go", "/hostile/-/file/main/doc.md", "/hostile/-/file/main/doc.md?view=source", "/hostile/-/file/main/plain.txt", "/hostile/-/file/main/page.html",
 		"/nowhere/" + url.PathEscape(hostile[1]), "/signin?next=" + url.QueryEscape(hostile[1]), "/?done=" + url.QueryEscape(hostile[0])}
@@ -85,6 +86,12 @@ func TestHostileTextIsInert(t *testing.T) {
 			paths = append(paths, repoURL("hostile", "file", "main", name))
 		}
 	}
+	return w, paths
+}
+
+// TestHostileTextIsInert looks at every page as a parser sees it (attack list W1).
+func TestHostileTextIsInert(t *testing.T) {
+	w, paths := hostileWorld(t)
 	for _, who := range []string{"", "bob", "alice"} {
 		c := w.session(who)
 		for _, path := range paths {

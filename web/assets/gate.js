@@ -24,7 +24,8 @@
   const bare = (html) => html.replace(/(<time[^>]*>)[^<]*/g, '$1').replace(/ open=""/g, '');
   const say = (text) => { const e = $('#say'); if (e && text && e.textContent !== text) e.textContent = text; };
   const renew = (html) => {
-    const box = doc.createElement('template');
+    const box = doc.createElement('template'), typing = doc.activeElement.matches('textarea, input') && doc.activeElement;
+    const top = typing && typing.getBoundingClientRect().top;
     box.innerHTML = html;
     for (const fresh of [...box.content.children]) {
       const old = fresh.id && doc.getElementById(fresh.id);
@@ -40,6 +41,7 @@
       say(fresh.dataset.say);
     }
     times();
+    if (typing) scrollBy(0, typing.getBoundingClientRect().top - top); // what is written stays where it is
   };
 
   // ---- event streams, closed while nobody looks: browsers open only a few to one host ----
@@ -136,14 +138,19 @@
     else if (hit('[data-unfold]')) { const all = $$('details.file'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
     else if (e.target.tagName === 'DIALOG') e.target.close();
   });
+  // ---- what is written is not lost: a review that is begun waits in this tab ----
+  const draft = $('#message'), shelf = 'draft ' + location.pathname;
+  if (draft && !draft.value) draft.value = sessionStorage.getItem(shelf) || '';
+  if (draft) draft.addEventListener('input', () => sessionStorage.setItem(shelf, draft.value));
   let sent = false;
   doc.addEventListener('submit', (e) => {
-    sent = true;
     const ask = e.submitter && e.submitter.dataset.ask;
-    if (ask && !confirm(ask)) { e.preventDefault(); sent = false; }
+    if (ask && !confirm(ask)) { e.preventDefault(); return; }
+    sent = true;
+    if (draft && e.target.contains(draft)) sessionStorage.removeItem(shelf);
   });
   addEventListener('beforeunload', (e) => {
-    if (!sent && $$('textarea').some((t) => t.value !== t.defaultValue)) e.preventDefault();
+    if (!sent && $$('textarea').some((t) => t !== draft && t.value !== t.defaultValue)) e.preventDefault();
   });
   doc.addEventListener('change', (e) => { if (e.target.matches('select[data-go]')) e.target.form.requestSubmit(); });
 
