@@ -9,7 +9,6 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
@@ -23,18 +22,19 @@ const infoRefs = "/info/refs"
 var protocolValue = regexp.MustCompile(`^version=[012](:[a-z0-9-]{1,32}(=[A-Za-z0-9._-]{1,64})?){0,4}$`)
 
 // dumbPath is what clients of the dumb protocol ask for: files inside a repository.
-var dumbPath = regexp.MustCompile(`^(.+)/objects/(info/(packs|alternates|http-alternates)|pack/pack-[0-9a-f]{40}\.(pack|idx)|[0-9a-f]{2}/[0-9a-f]{38})$|^(.+\.git)/(HEAD|config|packed-refs|refs/.*)$`)
+var dumbPath = regexp.MustCompile(`^(.+)/objects/(?:info/(?:packs|alternates|http-alternates)|pack/pack-[0-9a-f]{40}\.(?:pack|idx)|[0-9a-f]{2}/[0-9a-f]{38})$|^(.+\.git)/(?:HEAD|config|packed-refs|refs/.*)$`)
 
 // Routes adds smart HTTP: REPO/info/refs, REPO/git-upload-pack and REPO/git-receive-pack,
-// where REPO is /NAME, /NAME.git, /a/NAME or /p/NAME. It also answers the dumb protocol's
-// paths, with a refusal, and takes nothing else.
+// where REPO is /NAME, /NAME.git, /a/NAME or /p/NAME, and refuses the dumb protocol's paths
+// below REPO. It takes nothing else, also not below a path that no repository can have.
 func (s *Server) Routes(r *mux.Router) {
 	r.MatcherFunc(isDumb).HandlerFunc(refuseDumb)
 	r.MatcherFunc(isInfoRefs).HandlerFunc(s.serveInfoRefs)
 	for _, svc := range []service{uploadPack, receivePack} {
 		suffix := "/" + string(svc)
 		r.MatcherFunc(func(req *http.Request, _ *mux.RouteMatch) bool {
-			return strings.HasSuffix(req.URL.Path, suffix) && (req.Method == http.MethodPost || isRepo(strings.TrimSuffix(req.URL.Path, suffix)))
+			path, ok := strings.CutSuffix(req.URL.Path, suffix)
+			return ok && isRepo(path)
 		}).HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			s.serveRPC(w, req, svc, strings.TrimSuffix(req.URL.Path, suffix))
 		})
@@ -48,18 +48,16 @@ func isRepo(path string) bool {
 
 func isInfoRefs(req *http.Request, _ *mux.RouteMatch) bool {
 	path, ok := strings.CutSuffix(req.URL.Path, infoRefs)
-	return ok && (req.URL.Query().Has("service") || isRepo(path))
+	return ok && isRepo(path)
 }
 
-func isDumb(req *http.Request, _ *mux.RouteMatch) bool { return dumbPath.MatchString(req.URL.Path) }
+func isDumb(req *http.Request, _ *mux.RouteMatch) bool {
+	m := dumbPath.FindStringSubmatch(req.URL.Path)
+	return m != nil && (isRepo(m[1]) || isRepo(m[2]))
+}
 
 func refuseDumb(w http.ResponseWriter, _ *http.Request) {
 	text(w, http.StatusForbidden, "the dumb git protocol is not served here; use a git client of this decade")
-}
-
-// noRepo answers a path that no repository can have: signing in would not help.
-func noRepo(w http.ResponseWriter) {
-	text(w, http.StatusNotFound, fault.Sentence(account.Missing("gitserver.noRepo")))
 }
 
 // text answers with a plain sentence, which git clients show after "remote: ".
@@ -113,10 +111,6 @@ func (s *Server) serveInfoRefs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := strings.TrimSuffix(r.URL.Path, infoRefs)
-	if !isRepo(path) {
-		noRepo(w)
-		return
-	}
 	actor, err := s.actorOf(r)
 	if err != nil {
 		s.deny(w, r, actor, svc, err)
@@ -164,10 +158,6 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, svc service, p
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
 		text(w, http.StatusMethodNotAllowed, string(svc)+" is asked for with POST")
-		return
-	}
-	if !isRepo(path) {
-		noRepo(w)
 		return
 	}
 	if code, sentence := checkRPC(r, svc); code != 0 {

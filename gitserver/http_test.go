@@ -105,6 +105,10 @@ func TestHTTPRefusesWhatDoesNotAgree(t *testing.T) {
 		{"GET", "/hello/tree/main/README", nil, 418},
 		{"POST", "/api/v1/changes", nil, 418},
 		{"GET", "/hello/-/tree/main/info/refs", nil, 418},
+		{"GET", "/hello/-/tree/main/info/refs?service=git-upload-pack", nil, 418},
+		{"GET", "/hello/-/tree/main/x.git/config", nil, 418},
+		{"GET", "/hello/-/tree/main/objects/" + oneID[:2] + "/" + oneID[2:], nil, 418},
+		{"POST", "/hello/-/x/git-upload-pack", nil, 418},
 	}
 	for _, tt := range tests {
 		r, err := http.NewRequestWithContext(w.ctx, tt.method, w.web.URL+tt.path, nil)

@@ -175,6 +175,20 @@ func TestShallowPushIsRefused(t *testing.T) {
 	}
 }
 
+func TestTooLargeAFileIsRefused(t *testing.T) {
+	w := newWorld(t, func(s *Server) { s.Limits.File = 1000 })
+	r := w.newRepo("hello", false)
+	for way, to := range w.ways("hello") {
+		dir := w.clone(to)
+		w.commit(dir, "large-"+way, strings.Repeat("0123456789", 200))
+		out, err := w.tryGit(dir, "push", "origin", "HEAD:refs/for/main")
+		if err == nil || !strings.Contains(out, "large-"+way) || w.decider.count() != 0 {
+			t.Errorf("%s: %v\n%s", way, err, out)
+		}
+	}
+	w.noLeftovers(r)
+}
+
 func TestBadContentIsRefusedForEachRef(t *testing.T) {
 	w := newWorld(t)
 	r := w.newRepo("hello", false)
