@@ -25,7 +25,7 @@ type changeRow struct {
 	Topic    string `json:"topic"`
 }
 
-func (s *script) look(args []string) (repo string, now snapshot) {
+func (s *script) holdings(args []string) (repo string, now snapshot) {
 	if len(args) != 1 {
 		s.Fatalf("usage: snapshot REPO or unchanged REPO")
 	}
@@ -39,13 +39,13 @@ func (s *script) look(args []string) (repo string, now snapshot) {
 }
 
 func (s *script) snapshot(args []string) {
-	repo, now := s.look(args)
+	repo, now := s.holdings(args)
 	s.world.snapshots[repo] = now
 }
 
 // unchanged holds a repository to its snapshot, and looks for what a push may have left over.
 func (s *script) unchanged(args []string) {
-	repo, now := s.look(args)
+	repo, now := s.holdings(args)
 	before, ok := s.world.snapshots[repo]
 	if !ok {
 		s.Fatalf("there is no snapshot of %s", repo)

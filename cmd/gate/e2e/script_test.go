@@ -201,6 +201,13 @@ func (s *script) until(args []string) {
 
 // wait looks until something is so.
 func (s *script) wait(what string, met func() bool) {
+	if !s.look(met) {
+		s.Fatalf("waited %s in vain: %s", patience, what)
+	}
+}
+
+// look looks again and again, and reports whether it was so before the patience ended.
+func (s *script) look(met func() bool) bool {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	look := time.NewTicker(lookAgain)
@@ -208,10 +215,11 @@ func (s *script) wait(what string, met func() bool) {
 	for !met() {
 		select {
 		case <-deadline.C:
-			s.Fatalf("waited in vain: %s", what)
+			return false
 		case <-look.C:
 		}
 	}
+	return true
 }
 
 func (s *script) token(name string) string {

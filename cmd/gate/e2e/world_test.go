@@ -106,14 +106,18 @@ func (s *script) waitState(args []string) {
 	if len(args) != 2 {
 		s.Fatalf("usage: wait-state CHANGE STATE")
 	}
-	s.wait("change "+args[0]+" becomes "+args[1], func() bool {
-		out, err := s.world.As(s.world.Token(), "why", args[0], "--json")
+	why := []string{"gate", "why", args[0], "--json"}
+	there := s.look(func() bool {
+		out, err := s.world.As(s.world.Token(), why[1:]...)
 		s.Check(err)
 		var e struct{ State string }
 		s.Check(json.Unmarshal([]byte(out), &e))
 		return e.State == args[1]
 	})
-	s.must([]string{"gate", "why", args[0], "--json"})
+	s.must(why)
+	if !there {
+		s.Fatalf("change %s does not become %s within %s", args[0], args[1], patience)
+	}
 }
 
 // json looks for something in the JSON on stdout, as requirements[name=unit].evidence.
