@@ -70,7 +70,8 @@ func (c *Controller) facts(ctx context.Context, q db.Querier, id int64) (*facts,
 		if fault.Is(err, fault.Internal) {
 			return nil, err
 		}
-		f.plan, f.planErr = plan.Default(), err
+		_, problems, _ := c.planOf(ctx, g, tip)
+		f.plan, f.planErr, f.branchPlan = plan.Default(), err, len(problems) > 0
 		return f, nil
 	}
 	if f.changed, err = c.changedPaths(ctx, g, base, subject); err != nil {
@@ -157,6 +158,9 @@ func (f *facts) mayQueue() string {
 
 // kindReview is the kind of a reason that votes decide.
 const kindReview = "review"
+
+// kindStages is the kind of a reason about a stage, which has a line of its own below.
+const kindStages = "stages"
 
 // mayLand says why the change may not land with this run, "" when it may. It is asked in the
 // transaction that writes the intent.
@@ -259,8 +263,10 @@ func (f *facts) explain() Explanation {
 		return e
 	}
 	e.Requirements = append(e.Requirements, f.obstacles()...)
-	e.Requirements = append(e.Requirements, f.gateRequirements()...)
-	e.Requirements = append(e.Requirements, f.stageRequirements()...)
+	if f.planErr == nil { // otherwise nobody knows the gates, and those of the default plan are not asked
+		e.Requirements = append(e.Requirements, f.gateRequirements()...)
+		e.Requirements = append(e.Requirements, f.stageRequirements()...)
+	}
 	e.Requirements = append(e.Requirements, f.submitRequirement())
 	return e
 }
@@ -269,9 +275,7 @@ func (f *facts) explain() Explanation {
 func (f *facts) obstacles() []Requirement {
 	var all []Requirement
 	if f.planErr != nil {
-		sentence, next := fault.Public(f.planErr)
-		all = append(all, Requirement{Name: "plan", Kind: "plan", State: string(plan.Refused), Reason: sentence,
-			Next: next, Source: plan.File, Who: []string{f.name(f.change.Owner)}})
+		all = append(all, f.planRequirement())
 	}
 	if f.change.WIP {
 		all = append(all, Requirement{Name: "ready", Kind: "wip", State: string(plan.Closed), Reason: "it is marked as work in progress",
@@ -297,6 +301,21 @@ func (f *facts) obstacles() []Requirement {
 	return all
 }
 
+// planRequirement says whose plan cannot be followed: the change's, which its owner mends, or
+// the branch's, which closes the branch for everybody (I13).
+func (f *facts) planRequirement() Requirement {
+	sentence, next := fault.Public(f.planErr)
+	r := Requirement{Name: "plan", Kind: "plan", State: string(plan.Refused), Reason: sentence,
+		Next: next, Source: plan.File, Who: []string{f.name(f.change.Owner)}}
+	if f.branchPlan {
+		r.Reason = fmt.Sprintf("nothing lands while the plan of %s cannot be read: %s", f.change.Branch, sentence)
+		r.Who = []string{"the owners of " + f.repo.Name}
+		r.Next = fmt.Sprintf("an owner takes %s off the gated branches (gate repo set %s --ungated), pushes the mended plan (%s), and puts it back (--gated %s)",
+			f.change.Branch, f.repo.Name, next, f.change.Branch)
+	}
+	return r
+}
+
 func (f *facts) gateRequirements() []Requirement {
 	var all []Requirement
 	for _, v := range f.verdicts() {
@@ -305,7 +324,7 @@ func (f *facts) gateRequirements() []Requirement {
 			if reason.State == v.State && r.Reason == "" {
 				r.Reason, r.Who, r.Next = reason.What, reason.Who, reason.Next
 			}
-			if reason.Evidence != "" {
+			if reason.Evidence != "" && reason.Kind != kindStages {
 				r.Evidence = join(r.Evidence, reason.Evidence)
 			}
 		}
@@ -419,6 +438,9 @@ func (f *facts) summary(e Explanation) string {
 	case Queued:
 		return fmt.Sprintf("number %d in the queue of %s", e.QueuePosition, f.change.Branch)
 	case Ready:
+		if f.change.SubmitBy != 0 {
+			return fmt.Sprintf("ready: it enters the queue of %s", f.change.Branch)
+		}
 		return "ready: every gate before the queue is open; somebody has to ask to land it"
 	case Conflict:
 		return "does not merge: " + f.merge
