@@ -184,6 +184,9 @@ func (s *Server) changeRepository(ctx context.Context, who account.Actor, in *st
 func (c RepositoryChange) apply(r *repo.Repository) {
 	put(&r.Name, c.Name)
 	put(&r.Description, c.Description)
+	if c.Private != nil && *c.Private && !r.Private {
+		r.DefaultRole = account.RoleNone // as one that is created private: it is for those who are granted a role
+	}
 	put(&r.Private, c.Private)
 	put(&r.Gated, c.Gated)
 	put(&r.DirectPush, c.DirectPush)
