@@ -307,6 +307,28 @@ func TestAChangeCannotLoosenItsOwnGates(t *testing.T) {
 	w.state(id, gatekeeper.Refused)
 }
 
+// A branch whose own plan cannot be read, as an import may bring it, is closed: even the change
+// that mends the plan does not land. The answer says who gets it out, and how.
+func TestABrokenBranchPlanClosesTheBranch(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	w.fromTip()
+	w.commit(0, plan.File, "version: 1\nstages:\n  unit: {rum: true}\n")
+	broken := git.OID(w.git("rev-parse", "HEAD"))
+	w.git("push", "-q", w.bare.Dir(), "HEAD:refs/heads/main") // around the gate
+	if w.tip() != broken {
+		t.Fatal("the branch does not have the broken plan")
+	}
+	id := w.propose("alice", plan.File, how(plan.Merge), "submit")
+	w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	e := w.explain(id)
+	if e.State == gatekeeper.Landed || e.State == gatekeeper.Queued {
+		t.Fatalf("it is %s under a plan that cannot be read", e.State)
+	}
+	if len(e.Requirements) == 0 || !strings.Contains(e.Requirements[0].Next, "--ungated") {
+		t.Errorf("the answer does not say how to get out: %+v", e.Requirements)
+	}
+}
+
 // A result that comes after its run was superseded counts for nothing (I7).
 func TestALateResultCountsForNothing(t *testing.T) {
 	w := newWorld(t, how(plan.Merge))

@@ -29,11 +29,13 @@ type facts struct {
 	landing bool // an intent is open
 	unable  bool // who asked to land it may not any more
 	plan    *plan.Plan
-	planErr error   // why there is no plan
-	run     *runRow // the newest run of the current patch set, nil before the first
-	merge   string  // why it does not merge onto the branch, "" when it does
-	ballots []plan.Vote
-	changed []string // paths that the candidate, or before it the patch set, changes
+	planErr error // why there is no plan
+	// branchPlan says that it is the branch's own plan that cannot be read.
+	branchPlan bool
+	run        *runRow // the newest run of the current patch set, nil before the first
+	merge      string  // why it does not merge onto the branch, "" when it does
+	ballots    []plan.Vote
+	changed    []string // paths that the candidate, or before it the patch set, changes
 	// noStages is why this server runs no stages.
 	noStages string
 }

@@ -55,6 +55,10 @@ func (c *Controller) Receive(ctx context.Context, p *gitserver.Push) []gitserver
 	}
 	if accepted && p.Quarantine != nil {
 		crash("push.decided")
+		if err := p.Quarantine.Keep(ctx, wanted(decisions)); err != nil {
+			c.Log.Error("set the accepted objects apart", "repo", p.Repo.Name, "err", err)
+			return all(p.Commands, "the server could not keep the objects; push again")
+		}
 		if err := p.Quarantine.Migrate(ctx); err != nil {
 			c.Log.Error("migrate a push", "repo", p.Repo.Name, "err", err)
 			return all(p.Commands, "the server could not keep the objects; push again")
@@ -76,6 +80,17 @@ func (c *Controller) Receive(ctx context.Context, p *gitserver.Push) []gitserver
 		c.wait(ctx, p, held, results)
 	}
 	return results
+}
+
+// wanted are the tips of what was accepted.
+func wanted(decisions []decision) []git.OID {
+	var tips []git.OID
+	for _, d := range decisions {
+		if d.refusal == nil && !d.cmd.New.IsZero() {
+			tips = append(tips, d.cmd.New)
+		}
+	}
+	return tips
 }
 
 func all(cmds []gitserver.Command, reason string) []gitserver.Result {

@@ -32,6 +32,7 @@ func (q *Quarantine) Check(ctx context.Context, newTips []OID) error {
 	if err := c.connectivity(ctx, newTips); err != nil {
 		return err
 	}
+	q.reached, q.checked = c.reached, newTips
 	if err := c.headers(ctx); err != nil {
 		return err
 	}
@@ -90,6 +91,7 @@ type checker struct {
 	large   map[OID]int64 // new blobs beyond the limit
 	trees   treeCache
 	paths   int
+	reached int // new objects
 }
 
 // connectivity walks from the tips to what existing refs reach, as git itself does after a
@@ -140,6 +142,7 @@ func (c *checker) object(record []byte) error {
 	if len(f) != 3 || !isHex(f[0], oidLen) {
 		return fmt.Errorf("git: check: unreadable record %q", clip(string(record)))
 	}
+	c.reached++
 	oid := OID(f[0])
 	size, err := strconv.ParseInt(f[2], 10, 64)
 	if err != nil {

@@ -32,6 +32,10 @@ type Quarantine struct {
 	view     *Repo // base, reading through the quarantine
 	dir      string
 	migrated atomic.Bool
+
+	sent    int   // objects that came
+	reached int   // new objects that the checked tips reach
+	checked []OID // the tips that were checked
 }
 
 // Quarantine opens an empty quarantine. The caller ends it with Migrate or Discard.
@@ -140,6 +144,7 @@ func (q *Quarantine) TakePack(ctx context.Context, in io.Reader, limits PackLimi
 		}
 		return fmt.Errorf("git: take pack: %w", err)
 	}
+	q.sent += int(count)
 	if count > 0 {
 		return nil
 	}
