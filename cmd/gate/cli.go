@@ -97,7 +97,7 @@ func describe(value *kong.Value) string {
 // examples are shown under the help of a command.
 var examples = map[string][]string{
 	"":               {"gate serve", "gate demo", "gate repo create hello --import . --data ./gate-data", "gate why 12"},
-	"serve":          {"gate serve", "gate serve --http 127.0.0.1:9000 --data /var/lib/gatehouse", "gate serve --http :443 --tls-cert cert.pem --tls-key key.pem --url https://git.example.org"},
+	"serve":          {"gate serve", "gate serve --http 127.0.0.1:9000 --data /var/lib/gatehouse", "gate serve --http :443 --tls-cert cert.pem --tls-key key.pem --public-url https://git.example.org"},
 	"demo":           {"gate demo", "gate demo --once --keep /tmp/demo --json"},
 	"repo":           {"gate repo create hello", "gate repo list --json"},
 	"repo create":    {"gate repo create hello", "gate repo create hello --import . --mirror ssh://git@github.com/team/hello.git", "gate repo create team/tool --private --import https://git.example.org/tool.git"},

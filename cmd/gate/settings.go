@@ -26,7 +26,7 @@ type Settings struct {
 	Data     string        `setting:"" name:"data" default:"./gate-data" placeholder:"DIR" help:"Folder of everything the server keeps: repositories, database, keys, logs."`
 	HTTP     string        `setting:"" name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen for HTTP; port 0 takes a free one."`
 	SSH      string        `setting:"" name:"ssh" default:"127.0.0.1:29418" placeholder:"HOST:PORT" help:"Where to listen for SSH; port 0 takes a free one."`
-	URL      string        `setting:"" name:"url" placeholder:"URL" help:"How people reach this server; without it the HTTP address."`
+	URL      string        `setting:"" name:"public-url" placeholder:"URL" help:"How people reach this server; without it the HTTP address."`
 	SSHURL   string        `setting:"" name:"ssh-url" placeholder:"URL" help:"How people reach it over SSH, as ssh://git.example.org; without it the SSH address."`
 	Database string        `setting:"" name:"database" placeholder:"DSN" help:"postgres://USER@HOST/NAME or sqlite:FILE; without it DATA/gate.db."`
 	Sandbox  string        `setting:"" name:"sandbox" default:"auto" enum:"auto,bubblewrap,embedded,none" help:"How stages are shut in: auto, bubblewrap, embedded, or none (they can then do whatever the server can)."`
@@ -203,7 +203,7 @@ func (l *layers) originOf(name string) origin {
 
 // strangers lists GATE_ variables that nothing reads: most often a typo.
 func strangers(environ []string) []string {
-	known := []string{"GATE_TOKEN", "GATE_TOKEN_FILE"}
+	known := []string{"GATE_URL", "GATE_TOKEN", "GATE_TOKEN_FILE"} // which server a verb is for
 	for _, name := range settingNames() {
 		known = append(known, envName(name))
 	}
@@ -298,7 +298,7 @@ func (s Settings) check() error {
 			return fault.New(fault.Invalid, "config.check", fmt.Sprintf("stage-env has %q, which is not NAME=VALUE", pair), "write it as GOPROXY=off")
 		}
 	}
-	for name, text := range map[string]string{"url": s.URL, "ssh-url": s.SSHURL} {
+	for name, text := range map[string]string{"public-url": s.URL, "ssh-url": s.SSHURL} {
 		if text == "" {
 			continue
 		}
