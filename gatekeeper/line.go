@@ -3,8 +3,8 @@ package gatekeeper
 import (
 	"context"
 	"fmt"
+	"slices"
 
-	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
@@ -177,14 +177,24 @@ func (c *Controller) Queue(ctx context.Context, actor account.Actor, repoName, b
 	if err != nil {
 		return view, err
 	}
-	for i, e := range entries {
+	looking := &tick{Controller: c, lock: branchLock{r, branch}, git: g, tip: view.Tip} // it only reads
+	state, err := looking.queueState(ctx)
+	if err != nil {
+		return view, err
+	}
+	for _, e := range entries {
 		entry, err := c.queueEntry(ctx, q, e)
 		if err != nil {
 			return view, err
 		}
-		entry.Position = i + 1
+		ahead, why := queue.Position(state, e.Change)
+		entry.Position = ahead + 1
+		if entry.Why == "" {
+			entry.Why = why
+		}
 		view.Entries = append(view.Entries, entry)
 	}
+	slices.SortStableFunc(view.Entries, func(a, b QueueEntry) int { return a.Position - b.Position })
 	view.Landed, err = c.recent(ctx, q, r.ID, branch)
 	return view, err
 }
@@ -203,25 +213,18 @@ func (c *Controller) queueEntry(ctx context.Context, q db.Querier, e queueEntry)
 	return view, nil
 }
 
-// waitsFor says in a few words what a queued change waits for.
+// waitsFor names the stage that a queued change waits for, "" when it waits for none.
 func (f *facts) waitsFor() string {
-	if below := f.openParents(); len(below) > 0 {
-		return fmt.Sprintf("waits for change %d", below[0].Change)
+	if f.run == nil || len(f.openParents()) > 0 {
+		return ""
 	}
-	if f.landing {
-		return "landing"
-	}
-	for name, s := range f.run.forGates().stages() {
-		if !s.State.Settled() {
+	latest := f.run.latest()
+	for _, name := range f.plan.StageOrder() {
+		if s, ok := latest[name]; ok && !s.State.Settled() {
 			return "stage " + name + " " + s.words()
 		}
 	}
-	for _, v := range f.verdicts() {
-		if v.State != plan.Open {
-			return "gate " + v.Gate
-		}
-	}
-	return "waits for its turn"
+	return ""
 }
 
 func (c *Controller) recent(ctx context.Context, q db.Querier, repoID int64, branch string) ([]LandedView, error) {

@@ -1,0 +1,158 @@
+package gatekeeper
+
+import (
+	"fmt"
+
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/review"
+)
+
+// verdicts judges the gates that landing waits for.
+func (f *facts) verdicts() []plan.Verdict {
+	e := f.run.forGates().evidence(f.ballots, f.changed)
+	gates := f.plan.Landing()
+	all := make([]plan.Verdict, 0, len(gates))
+	for _, g := range gates {
+		all = append(all, plan.Evaluate(g, e))
+	}
+	return all
+}
+
+func (r *runRow) forGates() *Run {
+	if r == nil {
+		return nil
+	}
+	return &r.Run
+}
+
+// mayQueue says why the change may not stand in the queue, "" when it may.
+func (f *facts) mayQueue() string {
+	switch {
+	case f.change.Status != review.Open:
+		return "it is closed"
+	case f.change.WIP:
+		return "it is work in progress"
+	case f.change.SubmitBy == 0:
+		return "nobody has asked to land it"
+	case f.unable:
+		return f.name(f.change.SubmitBy) + " asked to land it and may not any more"
+	case f.planErr != nil:
+		return "the plan cannot be read"
+	case f.merge != "":
+		return "it does not merge: " + f.merge
+	case f.run != nil && f.run.State == RunRefused:
+		return "its stages refused it"
+	case f.run != nil && f.run.State == RunErrored:
+		return "its stages could not be run"
+	}
+	for _, p := range f.openParents() {
+		if !p.Queued {
+			return fmt.Sprintf("change %d comes first", p.Change)
+		}
+	}
+	for _, v := range f.verdicts() {
+		for _, reason := range v.Reasons {
+			if reason.Kind == kindReview && reason.State != plan.Open {
+				return "gate " + v.Gate + ": " + reason.What
+			}
+		}
+	}
+	return ""
+}
+
+// kindReview is the kind of a reason that votes decide.
+const kindReview = "review"
+
+// kindStages is the kind of a reason about a stage, which has a line of its own below.
+const kindStages = "stages"
+
+// mayLand says why the change may not land with this run, "" when it may. It is asked in the
+// transaction that writes the intent.
+func (f *facts) mayLand(run *runRow) string {
+	if why := f.mayQueue(); why != "" {
+		return why
+	}
+	switch {
+	case run.PS != f.change.Current:
+		return "the patch set was replaced"
+	case run.State != RunPassed:
+		return "its run has not passed"
+	case f.entry == nil || f.entry.PS != run.PS:
+		return "it left the queue"
+	case len(f.openParents()) > 0:
+		return fmt.Sprintf("change %d has not landed yet", f.openParents()[0].Change)
+	}
+	for _, v := range f.verdicts() {
+		if v.State != plan.Open {
+			return fmt.Sprintf("gate %s is %s", v.Gate, v.State)
+		}
+	}
+	return ""
+}
+
+func (f *facts) openParents() []parentFact {
+	var open []parentFact
+	for _, p := range f.parents {
+		if p.Status != review.Landed {
+			open = append(open, p)
+		}
+	}
+	return open
+}
+
+// state derives where the change stands.
+func (f *facts) state() State {
+	switch f.change.Status {
+	case review.Landed:
+		return Landed
+	case review.Abandoned:
+		return Abandoned
+	case review.Open:
+	default:
+		panic("gatekeeper: unknown status " + string(f.change.Status))
+	}
+	switch {
+	case f.landing:
+		return Landing
+	case f.merge != "":
+		return Conflict
+	case f.refused():
+		return Refused
+	case f.entry != nil && f.entry.PS == f.change.Current:
+		return Queued
+	case f.readyBut():
+		return Ready
+	default:
+		return Open
+	}
+}
+
+// refused: a gate's no, a plan that nobody can follow, or a run that ended without a yes.
+func (f *facts) refused() bool {
+	if f.planErr != nil || f.run != nil && (f.run.State == RunRefused || f.run.State == RunErrored) {
+		return true
+	}
+	for _, v := range f.verdicts() {
+		if v.State == plan.Refused && onlyReviews(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyReviews reports whether the refusal is a person's: a stage's is the run's to tell.
+func onlyReviews(v plan.Verdict) bool {
+	for _, r := range v.Reasons {
+		if r.State == plan.Refused && r.Kind == kindReview {
+			return true
+		}
+	}
+	return false
+}
+
+// readyBut: nothing is missing but that somebody asks to land it.
+func (f *facts) readyBut() bool {
+	asked := *f
+	asked.change.SubmitBy, asked.unable = f.change.Owner, false
+	return asked.mayQueue() == "" && len(f.openParents()) == 0
+}
