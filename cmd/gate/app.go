@@ -60,7 +60,7 @@ type appOptions struct {
 func (s Settings) folder(name string) string { return filepath.Join(s.Data, name) }
 
 // newApp opens everything in the data folder and wires it. It starts nothing. The settings
-// have the URL that people use in URL.
+// have the URL that people use in URL, and mean the database that the folder has had so far.
 func newApp(ctx context.Context, s Settings, o appOptions) (a *app, err error) {
 	a = &app{settings: s, log: o.log, bus: &event.Bus{}}
 	defer func() {
@@ -68,6 +68,9 @@ func newApp(ctx context.Context, s Settings, o appOptions) (a *app, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	if err := s.checkDatabase(); err != nil {
+		return a, err
+	}
 	if a.git, err = git.Find(ctx); err != nil {
 		return a, err
 	}

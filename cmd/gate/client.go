@@ -33,6 +33,7 @@ type target struct {
 	TokenFile string `name:"token-file" group:"server" placeholder:"FILE" type:"path" help:"File with the API token for it ($GATE_TOKEN_FILE; $GATE_TOKEN holds the token itself)."`
 	Data      string `name:"data" group:"server" placeholder:"DIR" help:"Instead work on this server's folder, as its administrator, whether it runs or not ($GATE_DATA)."`
 	Config    string `name:"config" group:"server" placeholder:"FILE" help:"With --data: the server's settings file, when it is not DIR/gate.yaml ($GATE_CONFIG)."`
+	Database  string `name:"database" group:"server" placeholder:"DSN" help:"With --data: the server's database, when its settings file does not say ($GATE_DATABASE)."`
 	As        string `name:"as" group:"server" placeholder:"NAME" help:"With --data: act as this account."`
 
 	// begins says that the verb may be the first on a folder that does not exist yet.

@@ -28,6 +28,7 @@ type doctorCmd struct {
 	reading
 	Data   string `placeholder:"DIR" default:"./gate-data" help:"The server's folder ($GATE_DATA)."`
 	Config string `placeholder:"FILE" help:"The server's settings file, when it is not DIR/gate.yaml ($GATE_CONFIG)."`
+	DSN    string `name:"database" placeholder:"DSN" help:"The server's database, when its settings file does not say ($GATE_DATABASE)."`
 }
 
 // finding is what one check of the doctor found.
@@ -75,11 +76,7 @@ func examine(ctx context.Context, c *doctorCmd, p *process) []finding {
 		data = value
 	}
 	all := []finding{checkGit(ctx), checkSandbox(ctx)}
-	args := []string{"--data=" + data}
-	if c.Config != "" {
-		args = append(args, "--config="+c.Config)
-	}
-	set, err := loadSettings(p.env, args...)
+	set, err := settingsOf(p, data, c.Config, c.DSN)
 	if err != nil {
 		return append(all, failed("settings", err))
 	}
@@ -164,6 +161,9 @@ func checkSpace(set Settings) finding {
 
 // checkDatabase opens the database; for a SQLite file that is not there yet it leaves it so.
 func checkDatabase(ctx context.Context, set Settings) finding {
+	if err := set.checkDatabase(); err != nil {
+		return failed("database", err)
+	}
 	dsn := set.databaseDSN()
 	shown := hidePassword(dsn)
 	if file, ok := strings.CutPrefix(dsn, "sqlite:"); ok {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -106,16 +107,13 @@ func (t target) onFolder(p *process, data string) (*client, error) {
 	if err := ownFolder(data); err != nil {
 		return nil, err
 	}
-	if !t.begins || !blank(data) {
+	begins := t.begins && blank(data)
+	if !begins {
 		if err := knownFolder(data); err != nil {
 			return nil, err
 		}
 	}
-	args := []string{"--data=" + data}
-	if t.Config != "" {
-		args = append(args, "--config="+t.Config)
-	}
-	settings, err := loadSettings(p.env, args...)
+	settings, err := settingsOf(p, data, t.Config, t.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +123,11 @@ func (t target) onFolder(p *process, data string) (*client, error) {
 		return nil, err
 	}
 	a, err := newApp(p.ctx, settings, appOptions{log: quietLog(p.stderr)})
+	if err == nil && begins {
+		if err = settings.keepDatabase(); err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}
 	if err != nil {
 		unlock()
 		return nil, err

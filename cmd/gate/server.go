@@ -97,6 +97,9 @@ func startServer(ctx context.Context, set Settings, logTo io.Writer) (s *server,
 	if err := s.openApp(ctx, set); err != nil {
 		return s, err
 	}
+	if err := set.keepDatabase(); err != nil {
+		return s, err
+	}
 	if s.ssh, err = s.app.server.SSH(set.folder("ssh_host_ed25519_key")); err != nil {
 		return s, err
 	}

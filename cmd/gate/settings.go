@@ -234,6 +234,19 @@ func loadSettings(env func(string) (string, bool), args ...string) (Settings, er
 	return s, s.check()
 }
 
+// settingsOf gives the settings of the server on a folder; config and dsn are "" when the
+// command line does not say.
+func settingsOf(p *process, data, config, dsn string) (Settings, error) {
+	args := []string{"--data=" + data}
+	if config != "" {
+		args = append(args, "--config="+config)
+	}
+	if dsn != "" {
+		args = append(args, "--database="+dsn)
+	}
+	return loadSettings(p.env, args...)
+}
+
 // setting is one row of the table, with its value.
 type setting struct {
 	name  string
@@ -309,12 +322,15 @@ func (s Settings) check() error {
 	return nil
 }
 
+// ownDatabase is the SQLite file in the data folder that is used when nothing else is said.
+const ownDatabase = "gate.db"
+
 // databaseDSN is the database that the settings mean.
 func (s Settings) databaseDSN() string {
 	if s.Database != "" {
 		return s.Database
 	}
-	return "sqlite:" + filepath.Join(s.Data, "gate.db")
+	return "sqlite:" + s.folder(ownDatabase)
 }
 
 // stageEnv is the variables for every stage.
