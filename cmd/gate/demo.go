@@ -17,6 +17,7 @@ import (
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
 	"gatehouse/gitserver/repo"
 	"gatehouse/web/api"
@@ -154,7 +155,6 @@ func (d *demo) play() (demoResult, error) {
 		return result, err
 	}
 	result.Repo = g.Dir()
-	say(d.talk, "\nwhat landed is, byte for byte, what the stages ran on: %s", result.Landed)
 	return result, nil
 }
 
@@ -292,8 +292,27 @@ func (d *demo) waitLanded(result *demoResult) error {
 		}
 		return e.State == gatekeeper.Landed, nil
 	})
+	if err != nil {
+		return err
+	}
 	result.Landed = string(e.LandedCommit)
-	return err
+	d.tell("main is at %s", result.Landed)
+	return d.checkTested(e.LandedCommit)
+}
+
+// checkTested makes sure that the commit that landed is one that the stages passed on.
+func (d *demo) checkTested(landed git.OID) error {
+	var runs items[gatekeeper.Run]
+	if err := d.operator.do(http.MethodGet, changePath(d.change, "/runs"), nil, &runs); err != nil {
+		return err
+	}
+	for _, run := range runs.Items {
+		if run.Candidate == landed && run.State == gatekeeper.RunPassed {
+			d.tell("vet and unit passed on that very commit")
+			return nil
+		}
+	}
+	return fmt.Errorf("gate: demo: %s landed, and no run passed on it", landed)
 }
 
 // waitMirrored waits for the mirror and then asks the upstream itself.
