@@ -31,8 +31,13 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
+# Draws every page, light, dark and phone-wide, into ./screenshots for people to look at.
+screenshots: setup
+	mkdir -p screenshots
+	GATE_SCREENSHOTS=$(CURDIR)/screenshots $(GO) test ./web -run TestScreenshots -timeout 10m
+
 clean:
-	rm -f gate
+	rm -rf gate screenshots
 
 # Ratios to plain git and sshd, on the same repositories in the same run.
 bench: setup
