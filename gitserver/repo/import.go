@@ -61,7 +61,7 @@ func (s *Store) Import(ctx context.Context, r Repository, url string, auth git.A
 			return []string{branch} // nobody chose: the gate follows the default branch
 		}
 		return gatedWith(now, branch)
-	})
+	}, nil)
 	return err
 }
 
@@ -140,8 +140,9 @@ func clearImport(ctx context.Context, g *git.Repo) error {
 }
 
 // SetDefaultBranch makes another branch the default one and gates it; what was gated stays so.
-// In a repository that has branches it must be one of them.
-func (s *Store) SetDefaultBranch(ctx context.Context, r Repository, branch string) (Repository, error) {
+// In a repository that has branches it must be one of them. When also is not nil it is called
+// in the transaction that writes the row, with the row before and after; its error undoes all.
+func (s *Store) SetDefaultBranch(ctx context.Context, r Repository, branch string, also func(tx *db.Tx, before, now Repository) error) (Repository, error) {
 	const op = "repo.SetDefaultBranch"
 	if err := checkBranch(op, branch); err != nil {
 		return Repository{}, err
@@ -157,7 +158,7 @@ func (s *Store) SetDefaultBranch(ctx context.Context, r Repository, branch strin
 	if len(branches) > 0 && !slices.ContainsFunc(branches, func(ref git.Ref) bool { return ref.Name == heads+branch }) {
 		return Repository{}, fault.New(fault.NotFound, op, fmt.Sprintf("%s has no branch %s", r.Name, branch), "push it first")
 	}
-	return s.setDefault(ctx, g, r.ID, branch, func(now Repository) []string { return gatedWith(now, branch) })
+	return s.setDefault(ctx, g, r.ID, branch, func(now Repository) []string { return gatedWith(now, branch) }, also)
 }
 
 func gatedWith(r Repository, branch string) []string {
@@ -169,16 +170,17 @@ func gatedWith(r Repository, branch string) []string {
 
 // setDefault writes HEAD, then the row. When a crash comes between, clones check out the new
 // branch already and doing it again completes it; the gate goes by the row.
-func (s *Store) setDefault(ctx context.Context, g *git.Repo, id int64, branch string, gated func(now Repository) []string) (Repository, error) {
+func (s *Store) setDefault(ctx context.Context, g *git.Repo, id int64, branch string, gated func(now Repository) []string, also func(tx *db.Tx, before, now Repository) error) (Repository, error) {
 	if err := g.SetHead(ctx, heads+branch); err != nil {
 		return Repository{}, fmt.Errorf("repo: default branch: %w", err)
 	}
-	var r Repository
+	var before, r Repository
 	err := s.DB.Transact(ctx, func(tx *db.Tx) (err error) {
-		if r, err = s.ByID(ctx, tx, id); err != nil {
+		if before, err = s.ByID(ctx, tx, id); err != nil {
 			return err
 		}
-		r.Gated, r.DefaultBranch = gated(r), branch
+		r = before
+		r.Gated, r.DefaultBranch = gated(before), branch
 		list, err := json.Marshal(r.Gated)
 		if err != nil {
 			return fmt.Errorf("repo: default branch: %w", err)
@@ -186,8 +188,15 @@ func (s *Store) setDefault(ctx context.Context, g *git.Repo, id int64, branch st
 		if _, err := tx.ExecContext(ctx, `UPDATE repositories SET default_branch = $1, gated = $2 WHERE id = $3`, branch, string(list), id); err != nil {
 			return fmt.Errorf("repo: default branch of %s: %w", r.Name, err)
 		}
-		return nil
+		if also == nil {
+			return nil
+		}
+		return also(tx, before, r)
 	})
+	// Only after a plain no is it certain that the row stayed as it was.
+	if err != nil && before.ID != 0 && fault.KindOf(err) != fault.Internal {
+		err = errors.Join(err, g.SetHead(ctx, heads+before.DefaultBranch))
+	}
 	return r, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
+	"gatehouse/migrations/db"
 )
 
 // upstream makes a repository with two branches, a tag of each sort and the given HEAD.
@@ -184,7 +185,7 @@ func TestImportCut(t *testing.T) {
 func TestSetDefaultBranch(t *testing.T) {
 	w := newWorld(t)
 	r := w.create(repo.NewRepository{Name: "hello"})
-	r, err := w.SetDefaultBranch(w.ctx, r, "trunk") // nothing there yet
+	r, err := w.SetDefaultBranch(w.ctx, r, "trunk", nil) // nothing there yet
 	if err != nil || r.DefaultBranch != "trunk" {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -194,14 +195,34 @@ func TestSetDefaultBranch(t *testing.T) {
 	if err := w.Import(w.ctx, r, upstream(t, "trunk"), git.Auth{AllowLocal: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.SetDefaultBranch(w.ctx, r, "nowhere"); !fault.Is(err, fault.NotFound) {
+	if _, err := w.SetDefaultBranch(w.ctx, r, "nowhere", nil); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a branch that is not there: %v", err)
 	}
-	if _, err := w.SetDefaultBranch(w.ctx, r, "a..b"); !fault.Is(err, fault.Invalid) {
+	if _, err := w.SetDefaultBranch(w.ctx, r, "a..b", nil); !fault.Is(err, fault.Invalid) {
 		t.Errorf("no branch name: %v", err)
 	}
-	r, err = w.SetDefaultBranch(w.ctx, r, "old")
+	r, err = w.SetDefaultBranch(w.ctx, r, "old", nil)
 	if err != nil || r.DefaultBranch != "old" || !r.Gates("old") || !r.Gates("main") {
 		t.Errorf("%+v, %v", r, err)
+	}
+	// what is done in the same transaction sees both rows, and undoes all with its no
+	no := fault.New(fault.Conflict, "test", "no", "")
+	_, err = w.SetDefaultBranch(w.ctx, r, "twin", func(_ *db.Tx, before, now repo.Repository) error {
+		if before.DefaultBranch != "old" || before.Gates("twin") || now.DefaultBranch != "twin" || !now.Gates("twin") {
+			t.Errorf("before %+v, now %+v", before, now)
+		}
+		return no
+	})
+	if !fault.Is(err, fault.Conflict) {
+		t.Errorf("undone with %v", err)
+	}
+	g, err := w.Open(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := g.Head(w.ctx)
+	now, err2 := w.ByID(w.ctx, w.DB.Read(), r.ID)
+	if err != nil || err2 != nil || head != "refs/heads/old" || now.DefaultBranch != "old" || now.Gates("twin") {
+		t.Errorf("HEAD is %s, the row %+v: %v, %v", head, now, err, err2)
 	}
 }

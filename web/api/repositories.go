@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,8 +48,8 @@ type RepositoryChange struct {
 	Name          *string   `json:"name,omitempty" maxLength:"100"`
 	Description   *string   `json:"description,omitempty" maxLength:"2000"`
 	DefaultBranch *string   `json:"default_branch,omitempty" maxLength:"200"`
-	Private       *bool     `json:"private,omitempty"`
-	Gated         *[]string `json:"gated,omitempty" maxItems:"50"`
+	Private       *bool     `json:"private,omitempty" doc:"Made private without a default_role, it gets none."`
+	Gated         *[]string `json:"gated,omitempty" maxItems:"50" doc:"Replaces the patterns; an empty list gates no branch at all."`
 	DefaultRole   *string   `json:"default_role,omitempty" enum:"none,read,write,maintain"`
 	DirectPush    *string   `json:"direct_push,omitempty" enum:"hold,refuse"`
 	TopicIdentity *bool     `json:"topic_identity,omitempty"`
@@ -158,26 +159,72 @@ func (s *Server) changeRepository(ctx context.Context, who account.Actor, in *st
 			return nil, err
 		}
 	}
-	if in.Body.DefaultBranch != nil && *in.Body.DefaultBranch != r.DefaultBranch {
-		if r, err = s.Repos.SetDefaultBranch(ctx, r, *in.Body.DefaultBranch); err != nil {
-			return nil, err
-		}
+	refs, err := s.branchesOf(ctx, r)
+	if err != nil {
+		return nil, err
 	}
-	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
-		if r, err = s.Repos.ByID(ctx, tx, r.ID); err != nil {
+	var changed repo.Repository
+	write := func(tx *db.Tx, before, now repo.Repository) error {
+		in.Body.apply(&now)
+		changed = now
+		if err := s.Repos.Update(ctx, tx, now); err != nil {
 			return err
 		}
-		in.Body.apply(&r)
-		if err := s.Repos.Update(ctx, tx, r); err != nil {
-			return err
-		}
-		return s.lookAgain(ctx, tx, r)
-	})
+		return s.followUp(ctx, tx, before, now, refs)
+	}
+	if to := in.Body.DefaultBranch; to != nil && *to != r.DefaultBranch {
+		_, err = s.Repos.SetDefaultBranch(ctx, r, *to, write)
+	} else {
+		err = s.DB.Transact(ctx, func(tx *db.Tx) error {
+			now, err := s.Repos.ByID(ctx, tx, r.ID)
+			if err != nil {
+				return err
+			}
+			return write(tx, now, now)
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.Bus.Wake(event.RepoTopic(r.ID))
-	return &answer[Repository]{s.repositoryOf(r)}, nil
+	return &answer[Repository]{s.repositoryOf(changed)}, nil
+}
+
+// branchesOf lists the branches (short names) that are in git.
+func (s *Server) branchesOf(ctx context.Context, r repo.Repository) ([]string, error) {
+	const heads = "refs/heads/"
+	g, err := s.Repos.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := g.Refs(ctx, heads)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		names = append(names, strings.TrimPrefix(ref.Name, heads))
+	}
+	return names, nil
+}
+
+// followUp asks for what a change of settings brings with it, in its transaction: looks at
+// branches, those that are newly gated among them, and a sync of the mirrors, which carry the
+// gated branches and no others.
+func (s *Server) followUp(ctx context.Context, tx *db.Tx, before, now repo.Repository, branches []string) error {
+	var newly []string
+	for _, branch := range branches {
+		if now.Gates(branch) && !before.Gates(branch) {
+			newly = append(newly, branch)
+		}
+	}
+	if err := s.lookAgain(ctx, tx, now, newly...); err != nil {
+		return err
+	}
+	if before.DefaultBranch == now.DefaultBranch && slices.Equal(before.Gated, now.Gated) {
+		return nil
+	}
+	return s.Mirrors.EnqueueAll(ctx, tx, now.ID)
 }
 
 // apply puts the changes that were asked for into r.
@@ -202,15 +249,17 @@ func put[T any](field *T, value *T) {
 	}
 }
 
-// lookAgain asks for a look at the branches that a change of settings may have to do with.
-func (s *Server) lookAgain(ctx context.Context, tx *db.Tx, r repo.Repository) error {
-	branches := []string{r.DefaultBranch}
+// lookAgain asks for a look at the branches that a change of settings may have to do with:
+// those that it names, and more.
+func (s *Server) lookAgain(ctx context.Context, tx *db.Tx, r repo.Repository, more ...string) error {
+	branches := append([]string{r.DefaultBranch}, more...)
 	for _, pattern := range r.Gated {
-		if !strings.Contains(pattern, "*") && pattern != r.DefaultBranch {
+		if !strings.Contains(pattern, "*") {
 			branches = append(branches, pattern)
 		}
 	}
-	for _, branch := range branches {
+	slices.Sort(branches)
+	for _, branch := range slices.Compact(branches) {
 		if err := tx.Enqueue(ctx, repo.BranchJob(r.ID, branch)); err != nil {
 			return err
 		}
