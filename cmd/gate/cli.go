@@ -101,7 +101,7 @@ var examples = map[string][]string{
 	"demo":           {"gate demo", "gate demo --once --keep /tmp/demo --json"},
 	"repo":           {"gate repo create hello", "gate repo list --json"},
 	"repo create":    {"gate repo create hello", "gate repo create hello --import . --mirror ssh://git@github.com/team/hello.git", "gate repo create team/tool --private --import https://git.example.org/tool.git"},
-	"repo set":       {"gate repo set hello --gated main --gated 'release/*'", "gate repo set hello --private", "gate repo set hello --direct-push refuse"},
+	"repo set":       {"gate repo set hello --gated main --gated 'release/*'", "gate repo set hello --private", "gate repo set hello --ungated", "gate repo set hello --direct-push refuse"},
 	"repo grant":     {"gate repo grant hello --to alice --role write", "gate repo grant hello --to group:release --role maintain --branch 'release/*'", "gate repo grant hello --to alice --role none"},
 	"repo rule":      {"gate repo rule hello --branch 'release/*' --verb submit --role maintain"},
 	"mirror add":     {"gate mirror add hello ssh://git@github.com/team/hello.git", "gate mirror add hello https://git.example.org/hello.git --token-file upstream-token"},

@@ -149,9 +149,10 @@ type repoSetCmd struct {
 	Rename        string   `placeholder:"NAME" help:"Call it something else; old URLs stop working."`
 	Description   *string  `placeholder:"TEXT" help:"One line about it."`
 	DefaultBranch string   `name:"default-branch" placeholder:"B" help:"Its default branch."`
-	Private       bool     `xor:"visibility" help:"Only for those who are granted a role."`
+	Private       bool     `xor:"visibility" help:"Only for those who are granted a role: without --default-role it becomes none."`
 	Public        bool     `xor:"visibility" help:"For everybody to read."`
-	Gated         []string `sep:"none" placeholder:"PATTERN" help:"A pattern of gated branches; may be given more than once and replaces those of before."`
+	Gated         []string `sep:"none" xor:"gated" placeholder:"PATTERN" help:"A pattern of gated branches; may be given more than once and replaces those of before."`
+	Ungated       bool     `xor:"gated" help:"Gate no branch at all, as for an owner to push the fix of a plan that nobody can read; --gated gates again."`
 	Role          string   `name:"default-role" enum:"none,read,write,maintain,unset" default:"unset" placeholder:"ROLE" help:"What every account is: none, read, write or maintain."`
 	DirectPush    string   `name:"direct-push" enum:"hold,refuse,unset" default:"unset" placeholder:"WHAT" help:"What becomes of a push straight to a gated branch: hold or refuse."`
 	TopicIdentity *bool    `name:"topic-identity" negatable:"" help:"Let -o topic=NAME stand in for a missing Change-Id."`
@@ -169,6 +170,9 @@ func (c *repoSetCmd) Run(p *process) error {
 	if len(c.Gated) > 0 {
 		change.Gated = &c.Gated
 	}
+	if c.Ungated {
+		change.Gated = &[]string{}
+	}
 	if change == (api.RepositoryChange{}) {
 		return fault.New(fault.Invalid, "gate.repo.set", "nothing to set", "gate repo set --help lists the settings")
 	}
@@ -177,6 +181,7 @@ func (c *repoSetCmd) Run(p *process) error {
 		if err := cl.do(http.MethodPatch, "/repositories/"+inPath(c.Name), change, &now); err != nil {
 			return err
 		}
+		c.tell(p, now)
 		if c.JSON {
 			return printJSON(p.stdout, now)
 		}
@@ -184,9 +189,22 @@ func (c *repoSetCmd) Run(p *process) error {
 	})
 }
 
-// given sets field to what a flag says; a flag that was not given is empty or "unset".
+// tell says what the settings that were asked for bring with them.
+func (c *repoSetCmd) tell(p *process, now api.Repository) {
+	if c.Private && c.Role == unset && now.DefaultRole == "none" {
+		say(p.stderr, "%s is private, and its default role is none: only those with a grant may read it", now.Name)
+	}
+	if c.Ungated {
+		say(p.stderr, "%s gates no branch: a push that may move one goes straight in; to gate again: gate repo set %s --gated %s", now.Name, now.Name, now.DefaultBranch)
+	}
+}
+
+// unset is the value of a flag with fixed values that was not given.
+const unset = "unset"
+
+// given sets field to what a flag says; a flag that was not given is empty or [unset].
 func given(field **string, value string) {
-	if value != "" && value != "unset" {
+	if value != "" && value != unset {
 		*field = &value
 	}
 }

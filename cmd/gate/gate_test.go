@@ -297,6 +297,18 @@ func TestSampleArchives(t *testing.T) {
 	}
 }
 
+func TestTableKeepsItsColumns(t *testing.T) {
+	var out bytes.Buffer
+	err := printTable(&out, "ID URL STATE REASON", [][]string{{"1", "ssh://a", "synced", ""}, {"22", "ssh://longer", "retrying", "no route"}, {"3", "", "", ""}})
+	want := "ID  URL           STATE     REASON\n" +
+		"1   ssh://a       synced\n" +
+		"22  ssh://longer  retrying  no route\n" +
+		"3\n"
+	if err != nil || out.String() != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, &out, want)
+	}
+}
+
 func TestAnswersAreJSONWithoutEscapes(t *testing.T) {
 	var out bytes.Buffer
 	if err := printJSON(&out, map[string]string{"a": "<&>"}); err != nil || !strings.Contains(out.String(), "<&>") || !json.Valid(out.Bytes()) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,17 +24,27 @@ func printTable(w io.Writer, header string, rows [][]string) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text bytes.Buffer
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	lines := append([][]string{strings.Split(header, " ")}, rows...)
 	for _, cells := range lines {
 		for i, cell := range cells {
 			cells[i] = clean(cell)
 		}
-		if _, err := fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t")); err != nil {
+		// An empty last cell keeps its tab: without it the columns above and below part.
+		if _, err := fmt.Fprintln(t, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for row := range strings.Lines(text.String()) {
+		if err := line(w, "%s", strings.TrimRight(row, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clean makes text of other people harmless for a terminal and a table: what would move the
