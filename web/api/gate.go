@@ -79,7 +79,6 @@ func (s *Server) stageLog(ctx context.Context, who account.Actor, in *logIn) (*h
 		defer stop()
 		_, w := humamux.Unwrap(hc)
 		hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
-		hc.SetHeader("X-Content-Type-Options", "nosniff")
 		hc.SetStatus(http.StatusOK)
 		if err := s.follow(ctx, who, in, w, log, done, woken); err != nil && ctx.Err() == nil {
 			s.Log.Warn("a log was cut", "stage", in.ID, "err", err)

@@ -61,7 +61,7 @@ func (s *Server) Routes(r *mux.Router) {
 	// A router of its own, not a subrouter: that would repeat the prefix in front of the
 	// document's full paths, and mux forgets there that a method was the only thing wrong.
 	sub := mux.NewRouter()
-	r.PathPrefix("/api/").Handler(sub)
+	r.PathPrefix("/api/").Handler(s.guarded(sub))
 	sub.NotFoundHandler = s.refuse(fault.New(fault.NotFound, "api", "there is no such operation", "see /api/openapi.json"))
 	sub.MethodNotAllowedHandler = s.refuse(&Problem{
 		Title: http.StatusText(http.StatusMethodNotAllowed), Code: http.StatusMethodNotAllowed, Kind: fault.Invalid.String(),

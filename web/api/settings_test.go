@@ -86,3 +86,25 @@ func TestSettingsChangeTogether(t *testing.T) {
 		t.Errorf("half changed: %+v, jobs %v", now, asked.asked)
 	}
 }
+
+// Who makes a repository private means it: what every account was there, nobody is any more,
+// unless the same request says otherwise.
+func TestMadePrivateNobodyHasARole(t *testing.T) {
+	w := newWorld(t)
+	w.repository("hello", false)
+	on, off, read := true, false, "read"
+	for _, step := range []struct {
+		change api.RepositoryChange
+		want   string
+	}{
+		{api.RepositoryChange{Private: &on}, "none"},
+		{api.RepositoryChange{DefaultRole: &read}, "read"},
+		{api.RepositoryChange{Private: &on}, "read"}, // it was private
+		{api.RepositoryChange{Private: &off}, "read"},
+		{api.RepositoryChange{Private: &on, DefaultRole: &read}, "read"},
+	} {
+		if now := get[api.Repository](w, "owner", "PATCH", "/api/v1/repositories/hello", step.change); now.DefaultRole != step.want {
+			t.Errorf("%+v: the default role is %s, want %s", step.change, now.DefaultRole, step.want)
+		}
+	}
+}
