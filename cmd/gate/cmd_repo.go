@@ -52,6 +52,7 @@ func (c *repoCreateCmd) Run(p *process) error {
 				say(p.stderr, "created %s, but it is empty; to try again: gate repo import %s %s", c.Name, c.Name, c.Import)
 				return err
 			}
+			warn(p, made)
 		}
 		for _, address := range c.Mirror {
 			if err := addMirror(p, cl, c.Name, api.NewMirror{URL: address, Token: tokens.forMirror(address)}); err != nil {
@@ -118,9 +119,22 @@ func (c *repoImportCmd) Run(p *process) error {
 		if err := cl.do(http.MethodGet, "/repositories/"+inPath(c.Name), nil, &into); err != nil {
 			return err
 		}
-		_, err = fill(p, cl, into, from, c.From, token)
-		return err
+		if into, err = fill(p, cl, into, from, c.From, token); err != nil {
+			return err
+		}
+		warn(p, into)
+		return nil
 	})
+}
+
+// warn says what is wrong with a repository that was filled, and the way out.
+func warn(p *process, filled api.Repository) {
+	for _, warning := range filled.Warnings {
+		say(p.stderr, "warning: %s", clean(warning))
+	}
+	if len(filled.Warnings) > 0 {
+		say(p.stderr, "next: gate repo set %s --ungated, push the fix to %s, then gate repo set %s --gated %s", filled.Name, filled.DefaultBranch, filled.Name, filled.DefaultBranch)
+	}
 }
 
 type repoListCmd struct {

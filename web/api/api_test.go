@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/git"
 	"gatehouse/migrations/db"
 	"gatehouse/web/api"
 )
@@ -157,6 +159,32 @@ func TestImportOfAServerPathIsForTheLocalOperator(t *testing.T) {
 	r := w.request("POST", "/api/v1/repositories/copy/import", api.Import{URL: g.Dir()})
 	if a := w.send(r.WithContext(api.As(w.ctx, account.Local()))); a.Code != http.StatusOK {
 		t.Errorf("at the server: %d %s", a.Code, a.Body)
+	}
+}
+
+// An import brings in whatever plan there is; one that nobody can read closes the branch, and
+// that is said at once.
+func TestImportWarnsOfABrokenPlan(t *testing.T) {
+	w := newWorld(t)
+	for name, c := range map[string]struct{ plan, want string }{
+		"good":   {"version: 1\n", ""},
+		"broken": {"version: 1\nstagez: {}\n", "nothing lands on main: gatehouse.yaml:2:1: "},
+	} {
+		from := w.repository("from-"+name, false)
+		g, err := w.Repos.Open(from)
+		must(t, err)
+		must(t, g.UpdateRefs(w.ctx, []git.RefUpdate{{Ref: "refs/heads/main", Old: git.Zero, New: w.commit(g, plan.File, c.plan, "begin\n")}}, "test"))
+		get[api.Repository](w, "admin", "POST", "/api/v1/repositories", api.NewRepository{Name: name})
+		r := w.request("POST", "/api/v1/repositories/"+name+"/import", api.Import{URL: g.Dir()})
+		a := w.send(r.WithContext(api.As(w.ctx, account.Local())))
+		var into api.Repository
+		must(t, json.Unmarshal(a.Body.Bytes(), &into))
+		if a.Code != http.StatusOK || (len(into.Warnings) > 0) != (c.want != "") {
+			t.Fatalf("%s: %d %s", name, a.Code, a.Body)
+		}
+		if c.want != "" && (!strings.HasPrefix(into.Warnings[0], c.want) || !strings.Contains(into.Warnings[0], "did you mean")) {
+			t.Errorf("%s: %q", name, into.Warnings)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type Repository struct {
 	CloneHTTP     string    `json:"clone_http"`
 	CloneSSH      string    `json:"clone_ssh,omitempty"`
 	CreatedAt     time.Time `json:"created_at"`
+	Warnings      []string  `json:"warnings,omitempty" doc:"After an import: what keeps changes from landing, each with its place in the plan."`
 }
 
 // NewRepository is what a repository is made of.
@@ -305,7 +307,28 @@ func (s *Server) importRepository(ctx context.Context, who account.Actor, in *st
 		return nil, err
 	}
 	s.Bus.Wake(event.RepoTopic(r.ID))
-	return &answer[Repository]{s.repositoryOf(r)}, nil
+	out := s.repositoryOf(r)
+	out.Warnings = s.planWarnings(ctx, r)
+	return &answer[Repository]{out}, nil
+}
+
+// planWarnings says why the plan on the default branch, which an import brings in without
+// asking, keeps everything from landing there. The import itself is done by then: a failure of
+// the server's own is logged and takes nothing back.
+func (s *Server) planWarnings(ctx context.Context, r repo.Repository) []string {
+	_, problems, err := s.Gate.PlanAt(ctx, r, r.DefaultBranch)
+	var warnings []string
+	for _, problem := range problems {
+		warnings = append(warnings, fmt.Sprintf("nothing lands on %s: %s", r.DefaultBranch, problem))
+	}
+	switch {
+	case err == nil || len(warnings) > 0:
+	case fault.Is(err, fault.Internal):
+		s.Log.Error("plan after an import", "repo", r.Name, "err", err)
+	default: // no regular file, too large
+		warnings = append(warnings, fmt.Sprintf("nothing lands on %s: %s", r.DefaultBranch, fault.Sentence(err)))
+	}
+	return warnings
 }
 
 // secretFile keeps a secret in a file that only the server can read, for git to read it from
