@@ -2,7 +2,7 @@
 //
 // A [World] is a data folder with a server that can be started, killed and started again,
 // accounts with tokens and SSH keys, and the command line against it. Everything is a real
-// process: gate, git, ssh. The binary is built once per test process with the crash points
+// process: gate, git, ssh; with GATE_TEST_DATABASE the server keeps its data in PostgreSQL. The binary is built once per test process with the crash points
 // compiled in; without GATE_CRASH_AT in the environment they do nothing.
 package gatetest
 
@@ -45,6 +45,7 @@ type World struct {
 	Env []string
 
 	binary string
+	dsn    string // of its PostgreSQL database, "" for SQLite in the folder
 	token  string // of the administrator
 	proc   *exec.Cmd
 	exited chan error
@@ -83,6 +84,9 @@ func New(t testing.TB) *World {
 	t.Helper()
 	w := &World{TB: t, Dir: t.TempDir(), binary: Binary(t)}
 	w.Data = filepath.Join(w.Dir, "data")
+	if os.Getenv(dbtest.Env) != "" {
+		w.dsn = dbtest.DSN(t)
+	}
 	log, err := os.Create(filepath.Join(w.Dir, "server.log"))
 	if err != nil {
 		t.Fatal(err)
