@@ -288,7 +288,7 @@ func (w *Web) fill(ctx context.Context, q diffRequest, f *fileDiff, c git.FileCh
 		lines += len(file.Hunks[i].Lines)
 	}
 	f.Long = lines > longFile
-	if q.unified {
+	if q.unified || c.Status == 'A' || c.Status == 'D' { // one side would be empty
 		r.unified(file.Hunks)
 	} else {
 		r.split(file.Hunks)

@@ -39,6 +39,10 @@ func (w *Web) rowsOf(ctx context.Context, changes []review.Change, why map[int64
 	if err != nil {
 		return nil, err
 	}
+	refused, err := w.refused(ctx, changes)
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]changeRow, 0, len(changes))
 	for _, ch := range changes {
 		row := changeRow{
@@ -46,6 +50,8 @@ func (w *Web) rowsOf(ctx context.Context, changes []review.Change, why map[int64
 			Why: why[ch.ID], Word: string(ch.Status), Tone: tone("change", ch.Status), Updated: ch.UpdatedAt,
 		}
 		switch {
+		case refused[ch.ID]:
+			row.Word, row.Tone = "refused", "bad"
 		case ch.Status == review.Open && ch.WIP:
 			row.Word, row.Tone = "work in progress", "calm"
 		case ch.Status == review.Open && ch.SubmitBy != 0:
@@ -54,6 +60,20 @@ func (w *Web) rowsOf(ctx context.Context, changes []review.Change, why map[int64
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// refused tells which of the open changes a gate has refused, as far as anybody knows.
+func (w *Web) refused(ctx context.Context, changes []review.Change) (map[int64]bool, error) {
+	var open []int64
+	for _, ch := range changes {
+		if ch.Status == review.Open {
+			open = append(open, ch.ID)
+		}
+	}
+	if w.Review.Refused == nil || len(open) == 0 {
+		return nil, nil
+	}
+	return w.Review.Refused(ctx, open)
 }
 
 // section is one list of the dashboard.

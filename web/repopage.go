@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"gatehouse/gitserver/account"
@@ -125,15 +126,19 @@ func (w *Web) side(c *call, r repo.Repository) (sideView, error) {
 	var err error
 	v.Mirrors, err = w.Mirrors.List(c.ctx(), w.DB.Read(), r.ID)
 	for i := range v.Mirrors {
-		v.Mirrors[i].URL = withoutUser(v.Mirrors[i].URL)
+		v.Mirrors[i].URL = shownURL(v.Mirrors[i].URL)
 	}
 	return v, err
 }
 
-// withoutUser is an upstream's address without whom it is pushed as.
-func withoutUser(address string) string {
+// shownURL is an upstream's address for anybody: without whom it is pushed as, and of a
+// folder on the server only its name.
+func shownURL(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
+	switch {
+	case strings.HasPrefix(address, "/"):
+		return "a folder of the server: " + path.Base(address)
+	case err != nil || u.User == nil:
 		return address
 	}
 	u.User = nil

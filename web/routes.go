@@ -36,6 +36,9 @@ const (
 	numPattern  = `{n:[0-9]+}`
 )
 
+// SignInPath, followed by the secret of a one-time link, is where that link leads.
+const SignInPath = "/signin/"
+
 // routes is every address of the pages.
 func routes() []route {
 	get, post := http.MethodGet, http.MethodPost
@@ -46,8 +49,8 @@ func routes() []route {
 		{"hook", get, "/tools/hooks/commit-msg", rightOpen, false, (*Web).hook},
 		{"signin", get, "/signin", rightOpen, false, (*Web).signinPage},
 		{"signin.do", post, "/signin", rightOpen, false, (*Web).signin},
-		{"link", get, "/signin/{secret}", rightOpen, false, (*Web).linkPage},
-		{"link.do", post, "/signin/{secret}", rightOpen, false, (*Web).link},
+		{"link", get, SignInPath + "{secret}", rightOpen, false, (*Web).linkPage},
+		{"link.do", post, SignInPath + "{secret}", rightOpen, false, (*Web).link},
 		{"signout.do", post, "/signout", rightOpen, false, (*Web).signout},
 
 		{"dashboard", get, "/", rightOpen, false, (*Web).dashboard},

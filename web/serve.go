@@ -86,7 +86,7 @@ func (w *Web) prepare(c *call, rt route) error {
 	}
 	if c.signedIn() {
 		c.rw.Header().Set("Cache-Control", "private, no-store")
-	} else {
+	} else if c.rw.Header().Get("Cache-Control") == "" {
 		c.rw.Header().Set("Cache-Control", "no-cache")
 	}
 	if rt.right == rightSession && !c.signedIn() {

@@ -22,7 +22,11 @@ func (w *Web) cookieName() string {
 	return "gate_session"
 }
 
+// CookieName is the cookie that holds a session, for the API, which takes it as well.
+func (w *Web) CookieName() string { return w.cookieName() }
+
 func (w *Web) setCookie(c *call, secret string, maxAge int) {
+	c.rw.Header().Set("Cache-Control", "private, no-store") // no cache may hand a session on
 	http.SetCookie(c.rw, &http.Cookie{
 		Name: w.cookieName(), Value: secret, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, Secure: w.secure(), SameSite: http.SameSiteLaxMode,

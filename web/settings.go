@@ -200,7 +200,6 @@ func (w *Web) repoSettings(c *call) error {
 		return err
 	}
 	for _, m := range mirrors {
-		m.URL = withoutUser(m.URL)
 		v.Mirrors = append(v.Mirrors, mirrorRow{m, m.State != mirror.Synced})
 	}
 	if err := v.readPlan(c); err != nil {

@@ -11,6 +11,7 @@ import (
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
+	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 	"gatehouse/review"
 )
@@ -60,24 +61,17 @@ func (s *Server) Run() error {
 func showcase(t testing.TB) *world {
 	t.Helper()
 	w := newWorld(t)
-	ctx := context.Background()
-	r := w.repo("team/hello", "alice", false, map[string]string{
-		"main.go": goFile, "server.go": serverFile, "gatehouse.yaml": planText, "go.mod": "module example.test/hello\n\ngo 1.26\n",
-		"docs/guide.md": "# Guide\n", "internal/words/words.go": "package words\n", ".gitignore": "out/\n", "Makefile": "test:\n\tgo test ./...\n",
-		"README.md": readmeText,
-	})
-	w.repo("team/toolbox", "bob", true, map[string]string{"tool.sh": "#!/bin/sh\necho tool\n"})
-	w.repo("empty", "alice", false, nil)
-	w.clone("again")
-	w.git("pull", "-q", w.dir(r), "main")
-	w.git("tag", "v0.1.0")
-	w.git("push", "-q", w.dir(r), "v0.1.0")
-	w.pass(-70 * time.Hour)
-	w.commit("alice", "Greet in the language of the reader\n\nAccept-Language tells which words to use; English stays the fallback.\n\n"+changeID(7), map[string]string{"internal/words/words.go": "package words\n\n// Hello is the greeting by language.\nvar Hello = map[string]string{\n\t\"en\": \"hello\",\n\t\"de\": \"guten Tag\",\n}\n"})
-	w.propose(r, "alice", review.PushOptions{Topic: "languages"})
-	w.pass(20 * time.Hour)
-	polite := strings.NewReplacer(
-		`	name := r.URL.Query().Get("name")
+	r := w.showRepositories()
+	w.showChanges(r)
+	w.showTalk(r)
+	w.showGates()
+	w.showMirror(r)
+	return w
+}
+
+// polite is the server after the second change of the showcase.
+var polite = strings.NewReplacer(
+	`	name := r.URL.Query().Get("name")
 	if name == "" {
 		name = "world"
 	}
@@ -96,6 +90,30 @@ func showcase(t testing.TB) *world {
 
 // maxName is the longest name that is greeted.
 const maxName = 80`).Replace(serverFile)
+
+func (w *world) showRepositories() repo.Repository {
+	w.t.Helper()
+	r := w.repo("team/hello", "alice", false, map[string]string{
+		"main.go": goFile, "server.go": serverFile, "gatehouse.yaml": planText, "go.mod": "module example.test/hello\n\ngo 1.26\n",
+		"docs/guide.md": "# Guide\n", "internal/words/words.go": "package words\n", ".gitignore": "out/\n", "Makefile": "test:\n\tgo test ./...\n",
+		"README.md": readmeText,
+	})
+	w.repo("team/toolbox", "bob", true, map[string]string{"tool.sh": "#!/bin/sh\necho tool\n"})
+	w.repo("empty", "alice", false, nil)
+	w.clone("again")
+	w.git("pull", "-q", w.dir(r), "main")
+	w.git("tag", "v0.1.0")
+	w.git("push", "-q", w.dir(r), "v0.1.0")
+	return r
+}
+
+// showChanges is a stack of three.
+func (w *world) showChanges(r repo.Repository) {
+	w.t.Helper()
+	w.pass(-70 * time.Hour)
+	w.commit("alice", "Greet in the language of the reader\n\nAccept-Language tells which words to use; English stays the fallback.\n\n"+changeID(7), map[string]string{"internal/words/words.go": "package words\n\n// Hello is the greeting by language.\nvar Hello = map[string]string{\n\t\"en\": \"hello\",\n\t\"de\": \"guten Tag\",\n}\n"})
+	w.propose(r, "alice", review.PushOptions{Topic: "languages"})
+	w.pass(20 * time.Hour)
 	w.commit("alice", "Refuse what is no greeting\n\nOnly GET asks for a greeting, and a name that fills the screen is none.\nThe limit is the width of a terminal.\n\nSee https://example.test/issues/12\n\n"+changeID(8), map[string]string{
 		"server.go": polite, "server_test.go": "package main\n\nimport \"testing\"\n\nfunc TestGreet(t *testing.T) {\n\tif got := greet(\"you\"); got != \"hello, you\" {\n\t\tt.Errorf(\"greet = %q\", got)\n\t}\n}\n",
 		"go.sum": "example.test/x v1.0.0 h1:abc\n", "logo.png": "\x89PNG\r\n\x1a\n\x00\x00", "docs/guide.md": "# Guide\n\nOnly `GET` is answered.\n",
@@ -103,8 +121,13 @@ const maxName = 80`).Replace(serverFile)
 	w.propose(r, "alice", review.PushOptions{Topic: "languages"})
 	w.commit("alice", "Log every greeting\n\n"+changeID(9), map[string]string{"main.go": strings.Replace(goFile, "fmt.Println", "fmt.Print", 1)})
 	w.propose(r, "alice", review.PushOptions{Topic: "languages"})
-	w.must(w.web.Review.SetWIP(ctx, w.actor("alice"), 3, true))
+	w.must(w.web.Review.SetWIP(context.Background(), w.actor("alice"), 3, true))
+}
 
+// showTalk is what people said about them, and a second patch set that answers.
+func (w *world) showTalk(r repo.Repository) {
+	w.t.Helper()
+	ctx := context.Background()
 	vote := func(who string, id int64, value int, message string, comments ...review.NewComment) {
 		w.pass(95 * time.Minute)
 		votes := map[string]int{}
@@ -129,26 +152,33 @@ const maxName = 80`).Replace(serverFile)
 	w.git("commit", "-q", "-m", "Refuse what is no greeting\n\nOnly GET asks for a greeting, and a name that fills the screen is none.\nThe limit is the width of a terminal.\n\nSee https://example.test/issues/12\n\n"+changeID(8))
 	w.propose(r, "alice", review.PushOptions{})
 	vote("carol", 2, 1, "Reads well to me; somebody who owns the server should have the last word.", review.NewComment{Path: "server.go", Line: 20, Body: "Why not 400 for a name that is too long?"})
+}
 
-	now := w.clock()
-	stages := func(base int64, states ...plan.StageState) []gatekeeper.StageRun {
-		var all []gatekeeper.StageRun
-		for i, s := range states {
-			run := gatekeeper.StageRun{ID: base + int64(i), Change: 2, Stage: []string{"unit", "build"}[i], Attempt: 1, State: s}
-			if s != plan.Queued && s != plan.Blocked {
-				run.StartedAt = now.Add(-9 * time.Minute)
-			}
-			if s.Settled() {
-				run.FinishedAt = now.Add(-8*time.Minute + 12*time.Second)
-			}
-			all = append(all, run)
+// showStages are stage runs unit and build in the given states, with ids from base on.
+func showStages(now time.Time, base int64, states ...plan.StageState) []gatekeeper.StageRun {
+	var all []gatekeeper.StageRun
+	for i, s := range states {
+		run := gatekeeper.StageRun{ID: base + int64(i), Change: 2, Stage: []string{"unit", "build"}[i], Attempt: 1, State: s}
+		if s != plan.Queued && s != plan.Blocked {
+			run.StartedAt = now.Add(-9 * time.Minute)
 		}
-		return all
+		if s.Settled() {
+			run.FinishedAt = now.Add(-8*time.Minute + 12*time.Second)
+		}
+		all = append(all, run)
 	}
-	failed := stages(11, plan.Failed, plan.Blocked)
+	return all
+}
+
+// showGates is what the gates say: one change that waits for much, and one in the queue.
+func (w *world) showGates() {
+	w.t.Helper()
+	ctx := context.Background()
+	now := w.clock()
+	failed := showStages(now, 11, plan.Failed, plan.Blocked)
 	failed[0].Tests = &plan.Tests{Passed: 41, Failed: 1, Skipped: 2, Cases: []plan.Case{{Package: "example.test/hello", Name: "TestGreet", Status: plan.CaseFailed, Output: "    server_test.go:7: greet = \"good day, you!\"\n"}}}
 	failed[0].Reason = "exit code 1"
-	running := stages(21, plan.Running, plan.Blocked)
+	running := showStages(now, 21, plan.Running, plan.Blocked)
 	oid := git.OID(w.git("rev-parse", "HEAD"))
 	w.gate.set(2, []gatekeeper.Requirement{
 		{Name: "change 1", Kind: "parent", State: string(plan.Waiting), Reason: "it stands on change 1 (Greet in the language of the reader), which lands first"},
@@ -160,7 +190,7 @@ const maxName = 80`).Replace(serverFile)
 		{ID: 2, Change: 2, PS: 2, Candidate: oid, Base: oid, Attempt: 1, State: gatekeeper.RunRunning, CreatedAt: now.Add(-10 * time.Minute), Stages: running},
 		{ID: 1, Change: 2, PS: 1, Candidate: oid, Base: oid, Attempt: 1, State: gatekeeper.RunSuperseded, CreatedAt: now.Add(-5 * time.Hour), Stages: failed},
 	})
-	passed := stages(31, plan.Passed, plan.Passed)
+	passed := showStages(now, 31, plan.Passed, plan.Passed)
 	passed[0].Tests = &plan.Tests{Passed: 42}
 	w.gate.set(1, []gatekeeper.Requirement{
 		{Name: "review", Kind: "gate", State: string(plan.Open), Reason: "approved", Evidence: "bob Code-Review+2", Source: "gatehouse.yaml:7"},
@@ -173,12 +203,16 @@ const maxName = 80`).Replace(serverFile)
 	tip, err := w.web.Review.PatchSet(ctx, w.web.DB.Read(), 1, 1)
 	w.must(err)
 	w.gate.queue = gatekeeper.QueueView{Tip: tip.Parent, Entries: []gatekeeper.QueueEntry{
-		{Position: 1, Change: 1, PS: 1, Subject: "Greet in the language of the reader", Owner: "alice", Why: "its stages are running", EnqueuedAt: now.Add(-6 * time.Minute), Run: &gatekeeper.Run{Stages: stages(31, plan.Passed, plan.Running)}},
+		{Position: 1, Change: 1, PS: 1, Subject: "Greet in the language of the reader", Owner: "alice", Why: "its stages are running", EnqueuedAt: now.Add(-6 * time.Minute), Run: &gatekeeper.Run{Stages: showStages(now, 31, plan.Passed, plan.Running)}},
 		{Position: 2, Change: 2, PS: 2, Subject: "Refuse what is no greeting", Owner: "alice", Why: "waits for change 1, which is ahead of it", EnqueuedAt: now.Add(-2 * time.Minute)},
 	}, Landed: []gatekeeper.LandedView{{Change: 1, PS: 1, Subject: "Begin the service", Commit: tip.Parent, LandedAt: now.Add(-26 * time.Hour), LandedBy: "bob"}}}
 	w.must(w.web.Review.RequestSubmit(ctx, w.actor("alice"), 1))
 	w.pass(4 * time.Minute)
+}
 
+func (w *world) showMirror(r repo.Repository) {
+	w.t.Helper()
+	ctx := context.Background()
 	m, err := w.web.Mirrors.Add(ctx, r.ID, mirror.NewMirror{URL: "https://git.example.test/team/hello.git", Username: "mirror", Token: "x"})
 	w.must(err)
 	w.transact(func(tx *db.Tx) error {
@@ -189,7 +223,6 @@ const maxName = 80`).Replace(serverFile)
 		_, err := w.web.Accounts.NewToken(ctx, tx, w.people["alice"].ID, account.APIToken, "laptop", 0)
 		return err
 	})
-	return w
 }
 
 const readmeText = "# hello\n\nA small service that says hello. It stands behind a **gate**: what lands is what was tested.\n\n" +

@@ -1,0 +1,158 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"sync"
+
+	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/fault"
+	"gatehouse/review"
+)
+
+// fakeGate is a gatekeeper that keeps state: requirements and runs that a test sets, logs
+// that grow. Rights are asked of the real decision point, as the real one does.
+type fakeGate struct {
+	w     *world
+	mu    sync.Mutex
+	needs map[int64][]gatekeeper.Requirement
+	runs  map[int64][]gatekeeper.Run
+	logs  map[int64]*fakeLog
+	queue gatekeeper.QueueView
+	fail  error
+}
+
+type fakeLog struct {
+	text []byte
+	done bool
+}
+
+func (g *fakeGate) Explain(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error) {
+	ch, err := g.w.web.Review.Get(ctx, a, change)
+	if err != nil {
+		return gatekeeper.Explanation{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fail != nil {
+		return gatekeeper.Explanation{}, g.fail
+	}
+	e := gatekeeper.Explanation{Change: change, PatchSet: ch.Current, Repository: ch.RepoName, Branch: ch.Branch, Subject: ch.Subject, State: gatekeeper.Ready,
+		Summary: "ready: every gate before the queue is open; somebody has to ask to land it", Requirements: g.needs[change], LandedCommit: ch.LandedCommit}
+	switch ch.Status {
+	case review.Landed:
+		e.State, e.Summary, e.Requirements = gatekeeper.Landed, "landed on main as "+ch.LandedCommit.Short(), nil
+	case review.Abandoned:
+		e.State, e.Summary, e.Requirements = gatekeeper.Abandoned, "abandoned", nil
+	}
+	for _, r := range e.Requirements {
+		if r.State == string(plan.Refused) {
+			e.State, e.Summary = gatekeeper.Refused, "refused: "+r.Name+": "+r.Reason
+			return e, nil
+		}
+		if r.State != string(plan.Open) && r.State != string(plan.Passed) && r.Kind != "submit" && e.State == gatekeeper.Ready {
+			e.State, e.Summary = gatekeeper.Open, r.Name+": "+r.Reason
+		}
+	}
+	if e.State == gatekeeper.Ready && ch.SubmitBy != 0 {
+		e.State, e.Summary, e.QueuePosition = gatekeeper.Queued, "number 1 in the queue of main", 1
+	}
+	return e, nil
+}
+
+func (g *fakeGate) Submit(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error) {
+	if err := g.w.web.Review.RequestSubmit(ctx, a, change); err != nil {
+		return gatekeeper.Explanation{}, err
+	}
+	return g.Explain(ctx, a, change)
+}
+
+func (g *fakeGate) Recheck(ctx context.Context, a account.Actor, change int64) error {
+	ch, err := g.w.web.Review.Get(ctx, a, change)
+	if err != nil {
+		return err
+	}
+	r, err := g.w.web.Repos.ByID(ctx, g.w.web.DB.Read(), ch.Repo)
+	if err != nil {
+		return err
+	}
+	return g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Propose, r.Resource(ch.Branch))
+}
+
+func (g *fakeGate) Runs(ctx context.Context, a account.Actor, change int64) ([]gatekeeper.Run, error) {
+	if _, err := g.w.web.Review.Get(ctx, a, change); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.runs[change], nil
+}
+
+func (g *fakeGate) Stage(ctx context.Context, a account.Actor, id int64) (gatekeeper.StageRun, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for change, runs := range g.runs {
+		for _, r := range runs {
+			for _, s := range r.Stages {
+				if s.ID == id {
+					_, err := g.w.web.Review.Get(ctx, a, change)
+					return s, err
+				}
+			}
+		}
+	}
+	return gatekeeper.StageRun{}, fault.New(fault.NotFound, "fake", "there is no such stage run", "")
+}
+
+func (g *fakeGate) StageLog(ctx context.Context, a account.Actor, id, offset int64) (io.ReadCloser, bool, error) {
+	if _, err := g.Stage(ctx, a, id); err != nil {
+		return nil, false, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.logs[id]
+	if l == nil {
+		return io.NopCloser(strings.NewReader("")), true, nil
+	}
+	return io.NopCloser(bytes.NewReader(bytes.Clone(l.text[min(int(offset), len(l.text)):]))), l.done, nil
+}
+
+func (g *fakeGate) Queue(ctx context.Context, a account.Actor, repoName, branch string) (gatekeeper.QueueView, error) {
+	r, err := g.w.web.Repos.ByName(ctx, g.w.web.DB.Read(), repoName)
+	if err != nil {
+		return gatekeeper.QueueView{}, err
+	}
+	if err := g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Read, r.Resource(branch)); err != nil {
+		return gatekeeper.QueueView{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.queue
+	q.Repository, q.Branch = repoName, branch
+	return q, nil
+}
+
+// write adds to a log and wakes its readers.
+func (g *fakeGate) write(id int64, text string, done bool) {
+	g.mu.Lock()
+	l := g.logs[id]
+	if l == nil {
+		l = &fakeLog{}
+		g.logs[id] = l
+	}
+	l.text, l.done = append(l.text, text...), done
+	g.mu.Unlock()
+	g.w.web.Bus.Wake(event.StageTopic(id))
+}
+
+func (g *fakeGate) set(change int64, needs []gatekeeper.Requirement, runs []gatekeeper.Run) {
+	g.mu.Lock()
+	g.needs[change], g.runs[change] = needs, runs
+	g.mu.Unlock()
+	g.w.web.Bus.Wake(event.ChangeTopic(change))
+}
