@@ -32,6 +32,9 @@ window.alert = () => bad.push('alert');`
 // chrome starts Debian's chromium without a window and without anything that calls out.
 func chrome(t testing.TB) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser is slow to start")
+	}
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Skip("chromium is not installed")
 	}

@@ -313,8 +313,8 @@ func (w *Web) colorsOf(ctx context.Context, g *git.Repo, oid git.OID, name, othe
 	if err != nil {
 		return nil
 	}
-	colors := highlight(ctx, name, string(text))
-	if ctx.Err() == nil { // without the page's haste it may go better next time
+	colors, whole := highlight(ctx, name, string(text))
+	if whole { // otherwise it may go better next time
 		w.colors.put(key, len(text), colors)
 	}
 	return colors

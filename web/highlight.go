@@ -53,20 +53,20 @@ func (c colored) line(n int, text string) []span {
 }
 
 // highlight colours text by the name of its file. It gives nil for what it does not know,
-// what is too large and what is not UTF-8.
-func highlight(ctx context.Context, name, text string) colored {
+// what is too large and what is not UTF-8. whole is false when time ran out before the end.
+func highlight(ctx context.Context, name, text string) (colors colored, whole bool) {
 	if len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
-		return nil
+		return nil, true
 	}
 	lexer := lexers.Match(baseName(name))
 	if lexer == nil {
 		lexer = lexers.Match(strings.ToLower(baseName(name)))
 	}
 	if lexer == nil {
-		return nil
+		return nil, true
 	}
 	if _, stepwise := lexer.(*chroma.RegexLexer); !stepwise && len(text) > maxHighlightMixed {
-		return nil
+		return nil, true
 	}
 	return tokenise(ctx, lexer, text)
 }
@@ -80,7 +80,8 @@ func highlightAs(ctx context.Context, language, text string) colored {
 	if lexer == nil || len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
 		return nil
 	}
-	return tokenise(ctx, lexer, text)
+	colors, _ := tokenise(ctx, lexer, text)
+	return colors
 }
 
 // languages finds a lexer by a language's name. Looking one up that does not exist compares
@@ -97,20 +98,20 @@ var languages = func() func(string) chroma.Lexer {
 	}
 }()
 
-func tokenise(ctx context.Context, lexer chroma.Lexer, text string) (out colored) {
+func tokenise(ctx context.Context, lexer chroma.Lexer, text string) (out colored, whole bool) {
 	if ctx.Err() != nil {
-		return nil
+		return nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, highlightBudget)
 	defer cancel()
 	defer func() {
 		if recover() != nil { // a lexer's bug must not cost the page
-			out = nil
+			out, whole = nil, true
 		}
 	}()
 	tokens, err := lexer.Tokenise(&chroma.TokeniseOptions{State: "root"}, text)
 	if err != nil {
-		return nil
+		return nil, true
 	}
 	out = make(colored, 0, strings.Count(text, "\n")+1)
 	var line []span
@@ -128,10 +129,10 @@ func tokenise(ctx context.Context, lexer chroma.Lexer, text string) (out colored
 			rest = after
 		}
 		if ctx.Err() != nil {
-			return out // the line that was cut short stays plain
+			return out, false // the line that was cut short stays plain
 		}
 	}
-	return append(out, line)
+	return append(out, line), true
 }
 
 // extend adds a stretch, growing the last one when the style stays.

@@ -183,6 +183,7 @@ func FuzzTextIsInert(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var term terminal
+		colors, _ := highlight(t.Context(), "x.md", text)
 		for line := range strings.SplitSeq(text, "\n") {
 			term.writeLine(line)
 		}
@@ -190,7 +191,7 @@ func FuzzTextIsInert(f *testing.F) {
 			"visible": string(visible(text)), "message": string(message(text)), "terminal": term.b.String(),
 			"comment":  string(markdown(t.Context(), text, place{})),
 			"document": string(markdown(t.Context(), text, place{Repo: "r", Rev: "main"})),
-			"code":     fileTable(text, highlight(t.Context(), "x.md", text)),
+			"code":     fileTable(text, colors),
 		} {
 			n, err := html.Parse(strings.NewReader("<body>" + out))
 			if err != nil {

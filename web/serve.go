@@ -60,16 +60,25 @@ func (w *Web) serve(rt route) http.HandlerFunc {
 			return
 		}
 		if rt.heavy {
-			select {
-			case w.heavy <- struct{}{}:
-				defer func() { <-w.heavy }()
-			case <-c.ctx().Done():
-				return
+			leave, err := w.enter(c.ctx())
+			if err != nil {
+				return // the reader has gone
 			}
+			defer leave()
 		}
 		if err := rt.handle(w, c); err != nil {
 			w.fail(c, err)
 		}
+	}
+}
+
+// enter waits for a turn at making git work hard.
+func (w *Web) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case w.heavy <- struct{}{}:
+		return func() { <-w.heavy }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

@@ -178,7 +178,13 @@ func (w *Web) live(c *call, parts func(ctx context.Context) ([]byte, error), top
 	}
 	defer done()
 	w.follow(s, func(ctx context.Context) error {
+		// A landing wakes every page of its repository: they take turns like everybody else.
+		leave, err := w.enter(ctx)
+		if err != nil {
+			return err
+		}
 		html, err := parts(ctx)
+		leave()
 		if err != nil {
 			return err
 		}

@@ -78,7 +78,7 @@ func TestHighlightKeepsTheText(t *testing.T) {
 		"a.go": goFile, "a.py": "def f():\n    '''a\n    b'''\n    return 1\n", "a.md": "# x\n\n`y`\n", "Makefile": "all:\n\techo $@\n", "a.crlf.go": "package a\r\n\r\nfunc b() {}\r\n",
 		"a.php": "<p><?php echo 1; ?></p>\n", "a.unknown": "x\n", "a.html": "<script>let a = '<b>'</script>\n", "empty.go": "", "a.json": `{"a": [1, true]}`,
 	} {
-		colors := highlight(t.Context(), name, text)
+		colors, _ := highlight(t.Context(), name, text)
 		for i, line := range strings.Split(text, "\n") {
 			var b strings.Builder
 			writeCode(&b, line, colors.line(i+1, line), nil)
@@ -91,7 +91,7 @@ func TestHighlightKeepsTheText(t *testing.T) {
 			}
 		}
 	}
-	if highlight(t.Context(), "a.go", strings.Repeat("x", maxHighlightLine+1)) != nil {
+	if colors, _ := highlight(t.Context(), "a.go", strings.Repeat("x", maxHighlightLine+1)); colors != nil {
 		t.Error("a very long line was coloured")
 	}
 }
