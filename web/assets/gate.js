@@ -87,7 +87,7 @@
     if (!navigator.clipboard) break;
     const b = doc.createElement('button');
     b.type = 'button'; b.className = 'copy'; b.textContent = 'Copy';
-    e.append(b);
+    e.prepend(b);
   }
   const copy = (b) => {
     const text = [...b.parentElement.childNodes].filter((n) => n !== b).map((n) => n.textContent).join('').trim();
