@@ -204,7 +204,7 @@ func (c *Controller) decideBranch(ctx context.Context, p *gitserver.Push, d *dec
 	switch {
 	case gated && d.cmd.New.IsZero():
 		d.refusal = fault.New(fault.Refused, "gatekeeper.decide", fmt.Sprintf("%s is gated and cannot be deleted", branch),
-			"an owner can take it off the gated branches first: gate repo set "+p.Repo.Name+" --gated …")
+			"an owner can take it off the gated branches first: gate repo set "+p.Repo.Name+" --gated … or --ungated")
 	case gated && tip.IsZero():
 		c.decideFirst(ctx, p, d, branch)
 	case gated:

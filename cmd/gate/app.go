@@ -140,9 +140,6 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.mirrors.Janitor(ctx); err != nil {
 		return err
 	}
-	if err := a.mirrors.Janitor(ctx); err != nil {
-		return err
-	}
 	if err := a.runner.Janitor(); err != nil {
 		return err
 	}
