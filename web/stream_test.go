@@ -66,13 +66,14 @@ func TestChangeStream(t *testing.T) {
 	next, stop := bob.listenTo(attr(body, "data-live") + "?have=" + attr(body, "data-have"))
 	defer stop()
 	bob.post("/c/1/vote", url.Values{"ps": {"1"}, "label.Code-Review": {"-1"}, "message": {"hm"}}).ok(303)
+	// The first look may fall into the middle of the vote; another one follows it.
 	m, ok := next()
-	if !ok || m.name != "parts" {
-		t.Fatalf("event %q, %v", m.name, ok)
+	for ok && m.name == "parts" && len(answer{body: m.data, t: t}.find("#votes tbody tr")) == 0 {
+		m, ok = next()
 	}
 	part := answer{body: m.data, t: t}
-	if got := part.one("#votes tbody tr"); got != "bob Code-Review -1" {
-		t.Errorf("votes %q: the first event is not about the vote", got)
+	if got := part.one("#votes tbody tr"); !ok || got != "bob Code-Review -1" {
+		t.Errorf("votes %q, %v", got, ok)
 	}
 	for _, id := range []string{"#line", "#why", "#gates", "#votes", "#actions", "#story"} {
 		if len(part.find(id)) != 1 || len(page.find(id)) != 1 {
@@ -80,7 +81,8 @@ func TestChangeStream(t *testing.T) {
 		}
 	}
 	w.gate.set(1, []gatekeeper.Requirement{{Name: "unit", Kind: "stage", State: string(plan.Failed), Reason: "exit code 1"}, {Name: "smoke", Kind: "gate", State: string(plan.Refused), Reason: "unit failed"}}, nil)
-	m, ok = next()
+	for m, ok = next(); ok && (answer{body: m.data, t: t}).one("#line .pill") == "ready"; m, ok = next() {
+	}
 	if got := (answer{body: m.data, t: t}).one("#line .pill"); !ok || got != "refused" {
 		t.Errorf("state %q, %v", got, ok)
 	}
