@@ -208,7 +208,7 @@ func strangers(environ []string) []string {
 		known = append(known, envName(name))
 	}
 	// A gate that runs inside a stage sees what stages are told.
-	known = append(known, "GATE_CHANGE", "GATE_PATCH_SET", "GATE_COMMIT", "GATE_BRANCH", "GATE_REPOSITORY", "GATE_STAGE")
+	known = append(known, "GATE_CHANGE", "GATE_PATCH_SET", "GATE_COMMIT", "GATE_BASE", "GATE_BRANCH", "GATE_REPOSITORY", "GATE_STAGE")
 	var odd []string
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
