@@ -37,6 +37,9 @@ const patience = 90 * time.Second
 const lookAgain = 50 * time.Millisecond
 
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes; make test runs them")
+	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range commands {
 		cmds[name] = func(ts *testscript.TestScript, neg bool, args []string) {
