@@ -43,6 +43,7 @@ var points = map[string][]string{
 type crashWorld struct {
 	*gatetest.World
 	work, upstream string
+	held           string // the server's repository, read without the server
 	serial         int
 	landed, bad    []string // Change-Ids
 }
@@ -58,6 +59,9 @@ func newWorld(t *testing.T) *crashWorld {
 	w.Git(w.work, "add", "-A")
 	w.Git(w.work, "commit", "-qm", "begin")
 	w.Local("repo", "create", "hello", "--import", w.work, "--mirror", w.upstream)
+	w.Start()
+	w.held = w.RepositoryDir("hello")
+	w.Stop()
 	return w
 }
 
@@ -68,12 +72,13 @@ func (w *crashWorld) write(name, text string) {
 	}
 }
 
-// commit makes a change on top of the branch and returns its Change-Id.
+// commit makes a change on top of the branch and returns its Change-Id. It asks the disk, not
+// the server, which may be dead by now of a mirroring that was left over.
 func (w *crashWorld) commit(files ...string) string {
 	w.Helper()
 	w.serial++
 	id := fmt.Sprintf("I%040x", w.serial)
-	w.Git(w.work, "fetch", "-q", w.HTTPRemote("hello"), "main")
+	w.Git(w.work, "fetch", "-q", w.held, "main")
 	w.Git(w.work, "checkout", "-q", "--detach", "FETCH_HEAD")
 	for _, name := range append(files, fmt.Sprintf("file%d", w.serial)) {
 		w.write(name, id)
@@ -222,7 +227,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 func (w *crashWorld) audit() {
 	w.Helper()
 	w.Start()
-	dir := w.RepositoryDir("hello")
+	dir := w.held
 	w.Git(dir, "fsck", "--full", "--strict")
 	chain := strings.Fields(w.Git(dir, "rev-list", "--first-parent", "refs/heads/main"))
 	if want := len(w.landed) + 1; len(chain) != want {
