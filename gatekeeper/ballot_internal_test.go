@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -49,7 +50,7 @@ func TestNoMakerOpensTheReviewGate(t *testing.T) {
 			}
 		}
 		gate, _ := plan.Default().Gate("review")
-		open := plan.Evaluate(gate, plan.Evidence{Votes: ballots}).State == plan.Open
+		open := plan.Evaluate(gate, plan.Evidence{Votes: ballots}, time.Time{}).State == plan.Open
 		if want := approved && !vetoed; open != want {
 			t.Fatalf("open %v, want %v; makers %v, ballots %+v", open, want, slices.Sorted(maps.Keys(makers)), ballots)
 		}

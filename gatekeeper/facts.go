@@ -18,6 +18,7 @@ import (
 // facts is all that is known about one change, read at one moment; every verdict about the
 // change is a function of it.
 type facts struct {
+	now     time.Time // when it was read
 	repo    repo.Repository
 	change  review.Change
 	ps      review.PatchSet   // the current one
@@ -59,7 +60,7 @@ type queueEntry struct {
 // gather reads the rows about a change. The plan and the merge are git's to tell and are
 // filled in by the caller.
 func (c *Controller) gather(ctx context.Context, q db.Querier, r repo.Repository, id int64) (*facts, error) {
-	f := &facts{repo: r, noStages: c.NoStages}
+	f := &facts{now: c.Now(), repo: r, noStages: c.NoStages}
 	var err error
 	if f.change, err = c.Review.Load(ctx, q, id); err != nil {
 		return nil, err

@@ -257,7 +257,7 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 		if err != nil {
 			return err
 		}
-		start, skip, done := plan.Next(p, states, changed)
+		start, skip, done := plan.Next(p, states, changed, t.Now())
 		for _, name := range start {
 			if err := t.addStageRun(ctx, tx, run, name, plan.Queued, ""); err != nil {
 				return err
@@ -320,7 +320,7 @@ func (t *tick) retry(ctx context.Context, tx *db.Tx, run *runRow) (map[string]pl
 
 // verdict ends a run whose stages are all settled.
 func (t *tick) verdict(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow, changed []string) error {
-	state, reasons := plan.RunVerdict(p, run.evidence(nil, changed))
+	state, reasons := plan.RunVerdict(p, run.evidence(nil, changed), t.Now())
 	why := plan.Summary(reasons)
 	switch state {
 	case plan.RunPassed:

@@ -13,7 +13,7 @@ func (f *facts) verdicts() []plan.Verdict {
 	gates := f.plan.Landing()
 	all := make([]plan.Verdict, 0, len(gates))
 	for _, g := range gates {
-		all = append(all, plan.Evaluate(g, e))
+		all = append(all, plan.Evaluate(g, e, f.now))
 	}
 	return all
 }

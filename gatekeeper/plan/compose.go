@@ -109,6 +109,10 @@ func composeStage(policy, candidate *Plan, own Stage) Stage {
 		s.Memory = required.Memory
 		note("%s has %dMiB of memory", s.Name, s.Memory>>20)
 	}
+	s.Quarantine = required.Quarantine
+	if !sameQuarantine(own.Quarantine, required.Quarantine) {
+		note("%s is in quarantine only as the target branch's plan says", s.Name)
+	}
 	if s.Network && !required.Network {
 		s.Network = false
 		note("%s has no network", s.Name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // groupPrefix starts a member of a role that is a group of accounts.
@@ -12,9 +13,11 @@ const groupPrefix = "group:"
 // anyone stands in Reason.Who for everybody with the permission to vote.
 const anyone = "anyone who may vote"
 
-// Evaluate is what the gate says about the evidence. See [GateState] for the logic.
-func Evaluate(g Gate, e Evidence) Verdict {
+// Evaluate is what the gate says about the evidence at a time: quarantines end. See
+// [GateState] for the logic.
+func Evaluate(g Gate, e Evidence, now time.Time) Verdict {
 	v := Verdict{Gate: g.Name, Line: g.Line}
+	e.quarantined = g.quarantined(now)
 	for _, c := range g.Require {
 		v.Reasons = append(v.Reasons, evaluate(g, c, e)...)
 	}
@@ -171,7 +174,7 @@ func (g Gate) lost(e Evidence) map[string]bool {
 	for _, n := range g.Needs {
 		removed[n.Stage], waits[n.Stage] = n.Removed, n.After
 	}
-	return lostStages(removed, waits, e.Stages)
+	return lostStages(removed, waits, e)
 }
 
 // stageReason is what one stage says about whether it passed.
@@ -183,6 +186,15 @@ func (g Gate) stageReason(n Need, e Evidence, lost map[string]bool) Reason {
 		return r
 	}
 	switch state := e.Stages[n.Stage]; state {
+	case Failed, TimedOut:
+		r.State, r.What, r.Next = Refused, n.Stage+" failed", log
+		if state == TimedOut {
+			r.What = n.Stage + " ran out of time"
+			r.Next = "make it faster or raise its timeout; recheck if the machine was slow"
+		}
+		if e.forgives(n.Stage) {
+			r.State, r.What, r.Next = Open, n.Quarantine.words(r.What), ""
+		}
 	case Passed:
 		r.State, r.What = Open, n.Stage+" passed"
 	case Skipped:
@@ -192,11 +204,6 @@ func (g Gate) stageReason(n Need, e Evidence, lost map[string]bool) Reason {
 			break
 		}
 		r.State, r.What = Open, n.Stage+" was skipped: the change touches none of its paths"
-	case Failed:
-		r.State, r.What, r.Next = Refused, n.Stage+" failed", log
-	case TimedOut:
-		r.State, r.What = Refused, n.Stage+" ran out of time"
-		r.Next = "make it faster or raise its timeout; recheck if the machine was slow"
 	case Errored:
 		r.State, r.What, r.Next = GateErrored, n.Stage+" could not be run; that says nothing about the change", "recheck"
 	case Canceled:
@@ -234,7 +241,7 @@ func (g Gate) blockedReason(n Need, e Evidence, r Reason) Reason {
 		}
 		seen[before] = true
 		switch state := e.Stages[before]; {
-		case needs[before].Removed || state == Failed || state == TimedOut:
+		case needs[before].Removed || (state == Failed || state == TimedOut) && !e.forgives(before):
 			r.State, r.What, r.Next = Refused, fmt.Sprintf("%s cannot start: %s did not pass", n.Stage, before), "mend "+before
 			return r
 		case state == Errored || state == Canceled:
@@ -252,107 +259,4 @@ func removedWords(stage string) string {
 
 func removedFix(stage string) string {
 	return "bring it back; to retire it, land a change that takes it out of the gates first, and remove `" + stage + "` after that"
-}
-
-// evaluateTests adds up what the needed stages reported. A stage that reports no tests though
-// the policy says that it does counts against the change, unless its paths excuse it.
-func evaluateTests(g Gate, c TestLimits, e Evidence) Reason {
-	r := Reason{Kind: "tests", Line: c.Line, State: Open}
-	lost := g.lost(e)
-	var total Tests
-	var asked, excused []string
-	for _, n := range g.Needs {
-		t, reported := e.Tests[n.Stage]
-		if !n.Results && !reported {
-			continue
-		}
-		asked = append(asked, n.Stage)
-		stage := g.stageReason(n, e, lost)
-		settled := e.Stages[n.Stage] == Passed || e.Stages[n.Stage] == Failed
-		switch {
-		case n.Removed || !settled && stage.State != Open:
-			return Reason{Kind: "tests", Line: c.Line, State: stage.State, Stage: n.Stage, What: "no tests: " + stage.What, Evidence: stage.Evidence, Next: stage.Next}
-		case !settled:
-			excused = append(excused, n.Stage)
-		case !reported:
-			return Reason{Kind: "tests", Line: c.Line, State: Refused, Stage: n.Stage,
-				What: n.Stage + " left no test results", Evidence: stage.Evidence,
-				Next: "have the stage write the file that `results` names"}
-		default:
-			r.Stage = n.Stage
-			total.Passed, total.Failed, total.Skipped = total.Passed+t.Passed, total.Failed+t.Failed, total.Skipped+t.Skipped
-			total.Cases = append(total.Cases, failures(t)...)
-		}
-	}
-	if len(asked) == 0 {
-		r.State, r.What, r.Next = Closed, "no stage reports tests", "give a stage before gate "+g.Name+" `results`"
-		return r
-	}
-	if len(excused) == len(asked) {
-		r.What = "no tests were needed: the change touches no paths of " + strings.Join(excused, ", ")
-		return r
-	}
-	return judgeTests(r, c, total)
-}
-
-// judgeTests compares the sum of the results with the limits.
-func judgeTests(r Reason, c TestLimits, total Tests) Reason {
-	r.Evidence = total.Counts()
-	switch ran := total.Passed + total.Failed; {
-	case total.Failed > c.Failed:
-		r.State = Refused
-		r.What = fmt.Sprintf("%s failed, at most %d may", plural(total.Failed, "test"), c.Failed)
-		r.Evidence += failedNames(total)
-		r.Next = "mend the failing tests and push a patch set"
-	case ran < c.Min:
-		r.State = Refused
-		r.What = fmt.Sprintf("%s ran, at least %d must", plural(ran, "test"), c.Min)
-		r.Next = "have the stage run the tests and report them"
-	default:
-		r.What = plural(total.Passed, "test") + " passed"
-	}
-	return r
-}
-
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// Counts is the results in one line: "41 passed, 1 failed, 2 skipped".
-func (t Tests) Counts() string {
-	text := fmt.Sprintf("%d passed, %d failed", t.Passed, t.Failed)
-	if t.Skipped > 0 {
-		text += fmt.Sprintf(", %d skipped", t.Skipped)
-	}
-	return text
-}
-
-func failures(t Tests) []Case {
-	var failed []Case
-	for _, c := range t.Cases {
-		if c.Status == CaseFailed {
-			failed = append(failed, c)
-		}
-	}
-	return failed
-}
-
-// failedNames lists the first failing tests.
-func failedNames(t Tests) string {
-	const enough = 5 // more are in the log
-	var names []string
-	for _, c := range failures(t) {
-		names = append(names, c.Name)
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	text := ": " + strings.Join(names[:min(enough, len(names))], ", ")
-	if len(names) > enough {
-		text += fmt.Sprintf(" and %d more", len(names)-enough)
-	}
-	return text
 }

@@ -41,7 +41,7 @@ roles: {owners: [alice, bob, carol, "group:core"]}
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			v := Evaluate(p.Gates[0], Evidence{Votes: c.votes})
+			v := Evaluate(p.Gates[0], Evidence{Votes: c.votes}, noon)
 			if v.State != c.want || !strings.Contains(v.Reasons[0].What, c.words) {
 				t.Errorf("%s: %+v, want %s %q", v.State, v.Reasons, c.want, c.words)
 			}
@@ -55,7 +55,7 @@ roles: {owners: [alice, bob, carol, "group:core"]}
 func TestReviewWithoutVeto(t *testing.T) {
 	p := mustParse(t, "version: 1\nlabels: {Code-Review: {veto: false}}\n")
 	votes := []Vote{{Label: CodeReview, Value: 2, By: "bob"}, {Label: CodeReview, Value: -2, By: "carol"}}
-	if v := Evaluate(p.Gates[0], Evidence{Votes: votes}); v.State != Open {
+	if v := Evaluate(p.Gates[0], Evidence{Votes: votes}, noon); v.State != Open {
 		t.Errorf("%s: %+v", v.State, v.Reasons)
 	}
 }
@@ -104,7 +104,7 @@ func TestStagesAndTests(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			e := Evidence{Stages: c.states, Tests: c.tests, Changed: c.changed}
-			v := Evaluate(p.Gates[0], e)
+			v := Evaluate(p.Gates[0], e, noon)
 			var words []string
 			for _, r := range only(v.Reasons, c.want) {
 				words = append(words, r.What)
@@ -113,7 +113,7 @@ func TestStagesAndTests(t *testing.T) {
 				t.Errorf("%s %q, want %s %q; all: %+v", v.State, words, c.want, c.words, v.Reasons)
 			}
 			want := map[GateState]RunState{Open: RunPassed, Refused: RunRefused, GateErrored: RunErrored, Inconclusive: RunErrored, Waiting: RunRunning}[c.want]
-			if got, _ := RunVerdict(p, e); got != want {
+			if got, _ := RunVerdict(p, e, noon); got != want {
 				t.Errorf("the run is %s, want %s", got, want)
 			}
 		})
@@ -140,7 +140,7 @@ func TestTestsAlone(t *testing.T) {
 		{"errored", states{"lint": Passed, "unit": Errored}, map[string]Tests{"unit": {Passed: 8}}, GateErrored},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if v := Evaluate(p.Gates[0], Evidence{Stages: c.states, Tests: c.tests}); v.State != c.want {
+			if v := Evaluate(p.Gates[0], Evidence{Stages: c.states, Tests: c.tests}, noon); v.State != c.want {
 				t.Errorf("%s, want %s: %+v", v.State, c.want, v.Reasons)
 			}
 		})

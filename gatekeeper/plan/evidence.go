@@ -55,6 +55,9 @@ type Evidence struct {
 	// Changed are the paths that the candidate changes against its base. Empty means unknown,
 	// and then no stage may have been skipped.
 	Changed []string
+
+	// quarantined are the stages whose failures do not count now; the policy fills it in.
+	quarantined map[string]*Quarantine
 }
 
 // Vote is one person's vote on one label.

@@ -215,7 +215,7 @@ func (p *Plan) resolve() {
 		up := p.upstream(g.Name)
 		for _, s := range p.Stages {
 			if up[s.Name] {
-				g.Needs = append(g.Needs, Need{Stage: s.Name, After: p.waitsFor(s), Paths: s.Paths, Results: len(s.Results) > 0, Removed: s.Removed})
+				g.Needs = append(g.Needs, Need{Stage: s.Name, After: p.waitsFor(s), Paths: s.Paths, Results: len(s.Results) > 0, Removed: s.Removed, Quarantine: s.Quarantine})
 			}
 		}
 		for j, c := range g.Require {

@@ -48,7 +48,7 @@ func TestHostilePlan(t *testing.T) {
 		fmt.Fprintf(&b, "  g%d: {require: [{stages: passed}]}\n", i)
 	}
 	p := mustParse(t, b.String())
-	if state, _ := RunVerdict(p, Evidence{Stages: map[string]StageState{"s0": Failed}}); state != RunRefused {
+	if state, _ := RunVerdict(p, Evidence{Stages: map[string]StageState{"s0": Failed}}, noon); state != RunRefused {
 		t.Errorf("the run is %s", state)
 	}
 	if composed, problems := Compose(p, p); len(problems) > 0 || composed.Digest() == "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Next says what to do about the stages of a candidate: start lists those that can start now,
@@ -11,17 +12,19 @@ import (
 // that no stage can change any more. states holds the newest state of each stage, changed the
 // paths that the candidate changes against its base.
 //
-// A stage can start when all that it waits for has PASSED or was SKIPPED; a gate in `after`
+// A stage can start when all that it waits for has PASSED or was SKIPPED, or did not pass in a
+// quarantine that holds now; a gate in `after`
 // stands for the stages that come before it. A stage behind one that did not pass never
 // starts. ERRORED and CANCELED end a stage here: trying again means a new attempt, whose
 // state the caller puts into states.
-func Next(p *Plan, states map[string]StageState, changed []string) (start, skip []string, done bool) {
+func Next(p *Plan, states map[string]StageState, changed []string, now time.Time) (start, skip []string, done bool) {
+	e := Evidence{Stages: states, quarantined: p.quarantined(now)}
 	done = true
 	waits := map[string][]string{}
 	for _, s := range p.Stages {
 		waits[s.Name] = p.waitsFor(s)
 	}
-	lost := lostStages(p.lostBefore(), waits, states)
+	lost := lostStages(p.lostBefore(), waits, e)
 	for _, name := range p.StageOrder() {
 		s, _ := p.Stage(name)
 		switch state := states[name]; state {
@@ -32,7 +35,7 @@ func Next(p *Plan, states map[string]StageState, changed []string) (start, skip 
 		default:
 			continue
 		}
-		passed := func(n string) bool { return states[n] == Passed || states[n] == Skipped }
+		passed := func(n string) bool { return states[n] == Passed || states[n] == Skipped || e.forgives(n) }
 		switch {
 		case lost[name]: // it never starts
 		case slices.ContainsFunc(waits[name], func(n string) bool { return !passed(n) }):
@@ -57,7 +60,7 @@ func (p *Plan) lostBefore() map[string]bool {
 
 // lostStages finds the stages that will not pass any more: they were removed, ended
 // otherwise, or wait for one that is lost. waits names what each stage waits for.
-func lostStages(removed map[string]bool, waits map[string][]string, states map[string]StageState) map[string]bool {
+func lostStages(removed map[string]bool, waits map[string][]string, e Evidence) map[string]bool {
 	lost := map[string]bool{}
 	known := map[string]bool{}
 	var visit func(name string) bool
@@ -66,13 +69,13 @@ func lostStages(removed map[string]bool, waits map[string][]string, states map[s
 			return lost[name]
 		}
 		known[name] = true
-		switch states[name] {
+		switch e.Stages[name] {
 		case Passed, Skipped, Queued, Running:
 			lost[name] = removed[name]
 		case "", Blocked:
 			lost[name] = removed[name] || slices.ContainsFunc(waits[name], visit)
 		default:
-			lost[name] = true
+			lost[name] = removed[name] || !e.forgives(name)
 		}
 		return lost[name]
 	}
@@ -88,9 +91,10 @@ func lostStages(removed map[string]bool, waits map[string][]string, states map[s
 // REFUSED is known as soon as one criterion says no, though other stages may still run. PASSED
 // and ERRORED are known when no stage can change any more: who adds a stage wants to see it
 // run before it counts.
-func RunVerdict(p *Plan, e Evidence) (RunState, []Reason) {
+func RunVerdict(p *Plan, e Evidence, now time.Time) (RunState, []Reason) {
 	var all []Reason
 	for _, g := range p.Landing() {
+		e.quarantined = g.quarantined(now)
 		for _, c := range g.Require {
 			if !isReview(c) {
 				all = append(all, evaluate(g, c, e)...)
@@ -101,7 +105,7 @@ func RunVerdict(p *Plan, e Evidence) (RunState, []Reason) {
 	if len(all) == 0 {
 		state = Open // the gates ask nothing of stages; people are asked elsewhere
 	}
-	_, _, done := Next(p, e.Stages, e.Changed)
+	_, _, done := Next(p, e.Stages, e.Changed, now)
 	deciding := only(all, state)
 	switch {
 	case state == Refused:

@@ -43,7 +43,7 @@ gates:
 		{"all done", states{"lint": Passed, "unit": Passed, "docs": Skipped, "last": Passed}, "a.go", nil, nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			start, skip, done := Next(p, c.states, strings.Fields(c.changed))
+			start, skip, done := Next(p, c.states, strings.Fields(c.changed), noon)
 			if !slices.Equal(start, c.start) || !slices.Equal(skip, c.skip) || done != c.done {
 				t.Errorf("start %v skip %v done %t; want %v %v %t", start, skip, done, c.start, c.skip, c.done)
 			}
@@ -73,13 +73,13 @@ gates:
 		{"machinery, while the rest runs", states{"unit": Errored, "info": Running}, RunRunning, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			state, reasons := RunVerdict(p, Evidence{Stages: c.states})
+			state, reasons := RunVerdict(p, Evidence{Stages: c.states}, noon)
 			if state != c.want || !strings.Contains(Summary(reasons), c.words) {
 				t.Errorf("%s %s; want %s %s", state, Summary(reasons), c.want, c.words)
 			}
 		})
 	}
-	if state, _ := RunVerdict(Default(), Evidence{}); state != RunPassed {
+	if state, _ := RunVerdict(Default(), Evidence{}, noon); state != RunPassed {
 		t.Errorf("without stages the run is %s", state)
 	}
 }
@@ -140,7 +140,7 @@ func TestRunsEnd(t *testing.T) {
 			if steps > 3*len(p.Stages)+3 {
 				t.Fatalf("no end: %v", states)
 			}
-			start, skip, done := Next(p, states, changed)
+			start, skip, done := Next(p, states, changed, noon)
 			for _, name := range append(slices.Clone(start), skip...) {
 				s, _ := p.Stage(name)
 				for _, before := range p.waitsFor(s) {
@@ -172,7 +172,7 @@ func TestRunsEnd(t *testing.T) {
 			all = all && (states[name] == Passed || states[name] == Skipped)
 			code = code || states[name] == Failed || states[name] == TimedOut
 		}
-		state, reasons := RunVerdict(p, Evidence{Stages: states, Changed: changed})
+		state, reasons := RunVerdict(p, Evidence{Stages: states, Changed: changed}, noon)
 		want := map[bool]RunState{true: RunRefused, false: RunErrored}[code]
 		if all {
 			want = RunPassed
@@ -236,11 +236,11 @@ roles: {all: [mallory]}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("problems (-want +got):\n%s", diff)
 		}
-		start, _, _ := Next(p, map[string]StageState{"lint": Passed}, nil)
+		start, _, _ := Next(p, map[string]StageState{"lint": Passed}, nil, noon)
 		if len(start) > 0 {
 			t.Errorf("starts %v", start)
 		}
-		if state, reasons := RunVerdict(p, Evidence{Stages: map[string]StageState{"lint": Passed, "unit": Passed}}); state != RunRefused {
+		if state, reasons := RunVerdict(p, Evidence{Stages: map[string]StageState{"lint": Passed, "unit": Passed}}, noon); state != RunRefused {
 			t.Errorf("%s: %v", state, reasons)
 		}
 	})
@@ -264,7 +264,7 @@ roles: {all: [mallory]}
 	})
 	t.Run("results dropped", func(t *testing.T) {
 		p, _ := Compose(policy, mustParse(t, "version: 1\nstages: {lint: {run: l}, unit: {run: u}}\n"))
-		if state, _ := RunVerdict(p, Evidence{Stages: map[string]StageState{"lint": Passed, "unit": Passed}}); state != RunRefused {
+		if state, _ := RunVerdict(p, Evidence{Stages: map[string]StageState{"lint": Passed, "unit": Passed}}, noon); state != RunRefused {
 			t.Errorf("the run is %s without tests", state)
 		}
 	})
@@ -286,7 +286,7 @@ func TestComposeNeverLoosens(t *testing.T) {
 			states[s.Name] = rapid.SampledFrom([]StageState{Passed, Passed, Passed, Skipped, Failed, Running, ""}).Draw(t, s.Name)
 		}
 		changed := []string{"z"}
-		state, _ := RunVerdict(p, Evidence{Stages: states, Changed: changed})
+		state, _ := RunVerdict(p, Evidence{Stages: states, Changed: changed}, noon)
 		removed := false
 		for name := range policy.Required() {
 			s, _ := policy.Stage(name)

@@ -35,6 +35,9 @@ land: {after: [review, secure, tested], how: rebase}
 roles: {maintainers: [alice, "group:core"]}
 `
 
+// noon is when the tests judge.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
 func mustParse(t testing.TB, text string) *Plan {
 	t.Helper()
 	p, problems := Parse(File, []byte(text))
@@ -89,10 +92,10 @@ func TestDefaults(t *testing.T) {
 		if len(p.Landing()) != 1 || p.Land.How != Merge || len(p.Required()) != 0 {
 			t.Errorf("default plan: %+v", p)
 		}
-		if v := Evaluate(p.Gates[0], Evidence{}); v.State != Closed {
+		if v := Evaluate(p.Gates[0], Evidence{}, noon); v.State != Closed {
 			t.Errorf("without votes it is %s", v.State)
 		}
-		if v := Evaluate(p.Gates[0], Evidence{Votes: []Vote{{Label: CodeReview, Value: 2, By: "bob"}}}); v.State != Open {
+		if v := Evaluate(p.Gates[0], Evidence{Votes: []Vote{{Label: CodeReview, Value: 2, By: "bob"}}}, noon); v.State != Open {
 			t.Errorf("with an approval it is %s", v.State)
 		}
 	})
@@ -318,11 +321,11 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("order or digest")
 		}
 		for _, g := range p.Landing() {
-			if Evaluate(g, Evidence{}).State == Open {
+			if Evaluate(g, Evidence{}, noon).State == Open {
 				t.Fatalf("gate %s opens on nothing", g.Name)
 			}
 		}
-		if state, _ := RunVerdict(p, Evidence{}); len(p.Required()) > 0 && state == RunPassed {
+		if state, _ := RunVerdict(p, Evidence{}, noon); len(p.Required()) > 0 && state == RunPassed {
 			t.Fatal("a run passed on nothing")
 		}
 		composed, own := Compose(p, p)

@@ -136,7 +136,9 @@ type Stage struct {
 	Env     map[string]string
 	Network bool
 	Memory  int64 // bytes; 0 is the runner's default
-	Line    int
+	// Quarantine keeps its failures from counting for a while; nil for none.
+	Quarantine *Quarantine
+	Line       int
 
 	// Removed says that the candidate's plan lacks this stage, which the target branch's plan
 	// requires. It cannot run and counts as FAILED. Only [Compose] sets it.
@@ -163,6 +165,8 @@ type Need struct {
 	Paths   []string // the policy's: they alone excuse a skipped stage
 	Results bool     // the policy has it report tests
 	Removed bool     // the candidate's plan lacks it
+	// Quarantine is the policy's, nil for none.
+	Quarantine *Quarantine
 }
 
 // Criterion is one requirement of a gate: [Review], [Stages] or [TestLimits].

@@ -1,0 +1,111 @@
+package queue
+
+import (
+	"slices"
+)
+
+// land asks for every landing that can be made now.
+func (v *look) land() {
+	for i := range v.Branches {
+		b := &v.Branches[i]
+		if b.Frozen != "" || v.busy(b.Name) {
+			continue
+		}
+		if part, ok := v.gather(b); ok {
+			v.Landings = append(v.Landings, Landing{Parts: []Part{part}})
+			v.actions = append(v.actions, Land{Parts: []Part{part}})
+		}
+	}
+}
+
+func (v *look) busy(branch string) bool {
+	return slices.ContainsFunc(v.Landings, func(l Landing) bool {
+		return slices.ContainsFunc(l.Parts, func(p Part) bool { return p.Branch == branch })
+	})
+}
+
+// gather collects what can land on a branch now, one candidate after the other.
+func (v *look) gather(b *Branch) (Part, bool) {
+	part := Part{Branch: b.Name, Old: b.Tip}
+	type ready struct {
+		k     *Candidate
+		first int
+	}
+	var passed []ready
+	for n := range v.Candidates {
+		k := &v.Candidates[n]
+		if k.Branch != b.Name || k.Run.State != RunPassed || len(k.Members) == 0 {
+			continue
+		}
+		first := len(v.order)
+		for _, m := range k.Members {
+			if i, queued := v.at[m.Change]; queued {
+				first = min(first, i)
+			}
+		}
+		if first < len(v.order) {
+			passed = append(passed, ready{k, first})
+		}
+	}
+	slices.SortFunc(passed, func(a, b ready) int { return a.first - b.first })
+	known := len(v.landed[b.Name])
+	seq := b.Seq
+	for moved := true; moved; {
+		moved = false
+		for _, r := range passed {
+			members := v.remaining(r.k, part.Members)
+			if len(members) == 0 || v.standsWith(r.k, part.Members) != ground || !v.parentsLanded(members, part.Members) {
+				continue
+			}
+			part.Candidates = append(part.Candidates, r.k.ID)
+			part.Members = append(part.Members, members...)
+			for _, m := range members { // as if they had landed
+				seq++
+				e := v.order[v.at[m.Change]]
+				v.landed[b.Name] = append(v.landed[b.Name], Landed{Branch: b.Name, Seq: seq, Change: m.Change, Targets: e.Targets, Barrier: e.Barrier})
+			}
+			moved = true
+			break
+		}
+	}
+	v.landed[b.Name] = v.landed[b.Name][:known]
+	return part, len(part.Members) > 0
+}
+
+// standsWith is stands, with those that land just now taken for landed.
+func (v *look) standsWith(k *Candidate, now []Member) standing {
+	switch v.stands(k) {
+	case hoped:
+		for _, on := range k.On {
+			if _, queued := v.at[on.Change]; queued && !has(now, on.Change) {
+				return hoped
+			}
+		}
+		return ground
+	case ground:
+		return ground
+	default:
+		return void
+	}
+}
+
+func (v *look) remaining(k *Candidate, now []Member) []Member {
+	var left []Member
+	for _, m := range k.Members {
+		if _, queued := v.at[m.Change]; queued && !has(now, m.Change) {
+			left = append(left, m)
+		}
+	}
+	return left
+}
+
+func (v *look) parentsLanded(members, now []Member) bool {
+	for n, m := range members {
+		for _, p := range v.order[v.at[m.Change]].Parents {
+			if !has(now, p) && !has(members[:n], p) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,209 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Step takes one event in and says what to do next. It changes nothing of s.
+func Step(s State, e Event, now time.Time) (State, []Action) {
+	next := s.clone()
+	next.take(e, now)
+	v := view(&next, now)
+	v.forget()
+	v.eject()
+	v.land()
+	v.plan()
+	return next, v.actions
+}
+
+// clone copies what a step may write. What the elements point to is never written.
+func (s State) clone() State {
+	s.Branches = slices.Clone(s.Branches)
+	s.Entries = slices.Clone(s.Entries)
+	s.Candidates = slices.Clone(s.Candidates)
+	s.Landed = slices.Clone(s.Landed)
+	s.Landings = slices.Clone(s.Landings)
+	return s
+}
+
+// take writes the event into the state.
+func (s *State) take(e Event, now time.Time) {
+	switch e := e.(type) {
+	case Enqueued:
+		s.enqueue(e.Entry, now)
+	case Removed:
+		s.remove(e.Change, e.Landed)
+	case BranchSet:
+		s.setBranch(e.Branch)
+	case WorkersSet:
+		s.Workers = e.Workers
+	case Tried:
+		s.tried(e, now)
+	case RunEnded:
+		s.ended(e, now)
+	case LandDone:
+		s.landDone(e)
+	case Tick:
+	default:
+		panic(fmt.Sprintf("queue: unknown event %T", e))
+	}
+}
+
+func (s *State) enqueue(entry Entry, now time.Time) {
+	i := slices.IndexFunc(s.Entries, func(have Entry) bool { return have.Change == entry.Change })
+	switch {
+	case i < 0:
+		if entry.EnqueuedAt.IsZero() {
+			entry.EnqueuedAt = now
+		}
+		s.Entries = append(s.Entries, entry)
+	case entry.PS > s.Entries[i].PS:
+		if entry.EnqueuedAt.IsZero() {
+			entry.EnqueuedAt = now
+		}
+		s.Entries[i] = entry
+	case entry.PS == s.Entries[i].PS:
+		entry.EnqueuedAt = s.Entries[i].EnqueuedAt
+		s.Entries[i] = entry
+	}
+}
+
+// remove takes a change out. One that has landed holds nobody up any more.
+func (s *State) remove(change int64, landed bool) {
+	s.Entries = slices.DeleteFunc(s.Entries, func(e Entry) bool { return e.Change == change })
+	if !landed {
+		return
+	}
+	for i, e := range s.Entries {
+		if slices.Contains(e.Parents, change) {
+			s.Entries[i].Parents = slices.DeleteFunc(slices.Clone(e.Parents), func(p int64) bool { return p == change })
+		}
+	}
+}
+
+func (s *State) branch(name string) *Branch {
+	for i := range s.Branches {
+		if s.Branches[i].Name == name {
+			return &s.Branches[i]
+		}
+	}
+	return nil
+}
+
+func (s *State) entry(change int64) *Entry {
+	for i := range s.Entries {
+		if s.Entries[i].Change == change {
+			return &s.Entries[i]
+		}
+	}
+	return nil
+}
+
+// setBranch takes in what is so about a branch. A tip that the queue did not make voids what
+// was tried below it: a landing that conflicts with everybody is written into the story.
+func (s *State) setBranch(b Branch) {
+	have := s.branch(b.Name)
+	if have == nil {
+		s.Branches = append(s.Branches, b)
+		return
+	}
+	if have.Tip != b.Tip && b.Seq <= have.Seq {
+		b.Seq = have.Seq + 1
+	}
+	if b.Seq > have.Seq && !slices.ContainsFunc(s.Landed, func(l Landed) bool { return l.Branch == b.Name && l.Seq == b.Seq }) {
+		s.Landed = append(s.Landed, Landed{Branch: b.Name, Seq: b.Seq, Barrier: true})
+	}
+	*have = b
+}
+
+// tried fills in the candidate that was asked for; any other answer is stale.
+func (s *State) tried(e Tried, now time.Time) {
+	for i := range s.Candidates {
+		k := &s.Candidates[i]
+		if !k.asked() || k.Branch != e.Branch || !slices.Equal(k.Members, e.Members) || !slices.Equal(k.On, e.On) {
+			continue
+		}
+		if k.ID != 0 && k.ID != e.ID {
+			continue
+		}
+		k.ID, k.Base, k.Commit, k.Conflict = e.ID, e.Base, e.Commit, e.Conflict
+		if e.Conflict != "" {
+			k.Run = Run{}
+			return
+		}
+		k.Run.ID, k.Run.StartedAt = e.Run, now
+		return
+	}
+}
+
+// asked says that a run of the candidate was asked for and has no answer yet.
+func (k *Candidate) asked() bool { return k.Run.State == RunRunning && k.Run.ID == 0 }
+
+// ended takes in a verdict for exactly the run that is under way.
+func (s *State) ended(e RunEnded, now time.Time) {
+	for i := range s.Candidates {
+		k := &s.Candidates[i]
+		live := k.Run.State == RunRunning && k.Run.ID != 0
+		if !live || k.ID != e.Candidate || k.Run.ID != e.Run || k.Commit != e.Commit {
+			continue
+		}
+		switch e.State {
+		case RunPassed, RunNone:
+		case RunRefused:
+			k.Run.Refusals++
+		case RunErrored:
+			k.Run.Errors++
+		default:
+			panic(fmt.Sprintf("queue: a run cannot end as %q", e.State))
+		}
+		k.Run.State, k.Run.Reason, k.Run.EndedAt = e.State, e.Reason, now
+	}
+}
+
+// landDone takes in the answer to a Land that is outstanding; any other is stale.
+func (s *State) landDone(e LandDone) {
+	i := slices.IndexFunc(s.Landings, func(l Landing) bool { return samePart(l.Parts, e.Parts) })
+	if i < 0 {
+		return
+	}
+	s.Landings = slices.Delete(s.Landings, i, i+1)
+	if !e.Landed {
+		s.notLanded(e)
+		return
+	}
+	for _, p := range e.Parts {
+		b := s.branch(p.Branch)
+		for _, m := range p.Members {
+			b.Seq++
+			l := Landed{Branch: p.Branch, Seq: b.Seq, Change: m.Change}
+			if entry := s.entry(m.Change); entry != nil {
+				l.Targets, l.Barrier = entry.Targets, entry.Barrier
+				s.Model = s.Model.Learn(entry, true)
+			}
+			s.Landed = append(s.Landed, l)
+			s.remove(m.Change, true)
+		}
+		b.Tip = e.Tips[p.Branch]
+	}
+}
+
+// notLanded gives up the candidates of a landing that could not be made: what they were
+// tested as is not what would land. A branch that moved meanwhile is taken note of.
+func (s *State) notLanded(e LandDone) {
+	for _, p := range e.Parts {
+		s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool { return slices.Contains(p.Candidates, k.ID) })
+		if b := s.branch(p.Branch); b != nil && e.Tips[p.Branch] != b.Tip {
+			moved := *b
+			moved.Tip = e.Tips[p.Branch]
+			s.setBranch(moved)
+		}
+	}
+}
+
+func samePart(a, b []Part) bool {
+	return slices.EqualFunc(a, b, func(x, y Part) bool {
+		return x.Branch == y.Branch && x.Old == y.Old && slices.Equal(x.Candidates, y.Candidates) && slices.Equal(x.Members, y.Members)
+	})
+}

@@ -1,0 +1,164 @@
+package queue
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// look is one step's view of the state: the entries in their order, with indexes. Entries
+// are named by their position in the order.
+type look struct {
+	*State
+	now     time.Time
+	actions []Action
+
+	order    []*Entry
+	at       map[int64]int // position by change
+	byTarget map[laneKey][]int
+	barriers map[string][]int // positions of barriers, by branch
+	all      map[string][]int // positions, by branch
+	landed   map[string][]Landed
+	branches map[string]*Branch
+	running  int
+}
+
+type laneKey struct{ branch, target string }
+
+// compare is the order of the queue.
+func compare(a, b *Entry) int {
+	return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.EnqueuedAt.Compare(b.EnqueuedAt), cmp.Compare(a.Change, b.Change))
+}
+
+func view(s *State, now time.Time) *look {
+	v := &look{State: s, now: now}
+	v.index()
+	return v
+}
+
+// index sorts the entries, each after its parents.
+func (v *look) index() {
+	v.branches = map[string]*Branch{}
+	for i := range v.Branches {
+		v.branches[v.Branches[i].Name] = &v.Branches[i]
+	}
+	v.landed = map[string][]Landed{}
+	for _, l := range v.Landed {
+		v.landed[l.Branch] = append(v.landed[l.Branch], l)
+	}
+	v.order = make([]*Entry, len(v.Entries))
+	for i := range v.Entries {
+		v.order[i] = &v.Entries[i]
+	}
+	slices.SortFunc(v.order, compare)
+	v.parentsFirst()
+	v.at = make(map[int64]int, len(v.order))
+	v.byTarget, v.barriers, v.all = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}
+	for i, e := range v.order {
+		v.at[e.Change] = i
+		v.all[e.Branch] = append(v.all[e.Branch], i)
+		if e.Barrier {
+			v.barriers[e.Branch] = append(v.barriers[e.Branch], i)
+		}
+		for _, t := range e.Targets {
+			key := laneKey{e.Branch, t}
+			v.byTarget[key] = append(v.byTarget[key], i)
+		}
+	}
+	v.running = 0
+	for i := range v.Candidates {
+		if v.Candidates[i].Run.State == RunRunning {
+			v.running++
+		}
+	}
+}
+
+// parentsFirst moves each entry behind its parents, which changes nothing for most queues.
+func (v *look) parentsFirst() {
+	position := make(map[int64]int, len(v.order))
+	disorder := false
+	for i, e := range v.order {
+		position[e.Change] = i
+		for _, p := range e.Parents {
+			if _, seen := position[p]; !seen {
+				disorder = true
+			}
+		}
+	}
+	if !disorder {
+		return
+	}
+	for i, e := range v.order {
+		position[e.Change] = i
+	}
+	done := make([]int, len(v.order)) // 0 new, 1 under way, 2 placed
+	sorted := make([]*Entry, 0, len(v.order))
+	var place func(i int)
+	place = func(i int) {
+		if done[i] != 0 {
+			return
+		}
+		done[i] = 1
+		for _, p := range v.order[i].Parents {
+			if j, ok := position[p]; ok {
+				place(j)
+			}
+		}
+		done[i] = 2
+		sorted = append(sorted, v.order[i])
+	}
+	for i := range v.order {
+		place(i)
+	}
+	v.order = sorted
+}
+
+// conflict says whether two changes may affect each other.
+func conflict(aBranch string, aTargets []string, aBarrier bool, b *Entry) bool {
+	if aBranch != b.Branch {
+		return false
+	}
+	if aBarrier || b.Barrier {
+		return true
+	}
+	for _, t := range aTargets {
+		if slices.Contains(b.Targets, t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *look) conflicts(i, j int) bool {
+	a := v.order[i]
+	return conflict(a.Branch, a.Targets, a.Barrier, v.order[j]) || slices.Contains(a.Parents, v.order[j].Change) || slices.Contains(v.order[j].Parents, a.Change)
+}
+
+// before are the positions ahead of i that it conflicts with, in order, at most limit of them
+// (the nearest); ok is false when there are more.
+func (v *look) before(i, limit int) (found []int, ok bool) {
+	e := v.order[i]
+	add := func(list []int) {
+		end, _ := slices.BinarySearch(list, i)
+		found = append(found, list[max(0, end-limit-1):end]...)
+	}
+	if e.Barrier {
+		add(v.all[e.Branch])
+	} else {
+		add(v.barriers[e.Branch])
+		for _, t := range e.Targets {
+			add(v.byTarget[laneKey{e.Branch, t}])
+		}
+	}
+	for _, p := range e.Parents {
+		if j, queued := v.at[p]; queued && v.order[j].Branch == e.Branch && j < i {
+			found = append(found, j)
+		}
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	if len(found) > limit {
+		return found[len(found)-limit:], false
+	}
+	return found, true
+}

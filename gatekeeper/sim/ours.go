@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	queue "gatehouse/gatekeeper/queue2"
+)
+
+// ours plays the production queue: it carries out what Step asks for, at once.
+type ours struct {
+	state  queue.State
+	builds map[int64]*Build
+	took   []time.Duration
+	serial int64
+	micro  func() time.Duration
+}
+
+// branch is the one branch of a trace.
+const branch = "main"
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// NewOurs is the production queue, warmed with the trace's history. clock measures how long
+// decisions take; it has no part in them.
+func NewOurs(t *Trace, workers int, clock func() time.Duration) Policy {
+	o := &ours{builds: map[int64]*Build{}, micro: clock}
+	o.state = queue.State{Workers: workers, Branches: []queue.Branch{{Name: branch, Tip: "0", MaxBatch: maxBatch, BatchCost: t.BatchBeta, Whole: !t.Analyzer}}}
+	for i, c := range t.History {
+		e := t.entry(c, -int64(i)-1)
+		o.state.Model = o.state.Model.Learn(&e, c.OK == 1)
+	}
+	return o
+}
+
+// maxBatch is how many changes of a trace may be tried at once.
+const maxBatch = 16
+
+func (t *Trace) entry(c Change, number int64) queue.Entry {
+	e := queue.Entry{Change: number, PS: 1, Branch: branch, Takes: time.Duration(c.Minutes * float64(time.Minute)),
+		Author: strconv.Itoa(c.Author), Size: c.Size, Barrier: !t.Analyzer}
+	for _, m := range c.Modules {
+		e.Targets = append(e.Targets, strconv.Itoa(m))
+	}
+	return e
+}
+
+func (o *ours) now(w *World) time.Time {
+	return epoch.Add(time.Duration(w.Now * float64(time.Minute)))
+}
+
+func (o *ours) Arrive(w *World, change int) {
+	o.step(w, queue.Enqueued{Entry: w.Trace.entry(w.Trace.Changes[change], int64(change))})
+}
+
+func (o *ours) Ended(w *World, b *Build, passed bool) {
+	state := queue.RunRefused
+	if passed {
+		state = queue.RunPassed
+	}
+	id := int64(b.ID)
+	o.step(w, queue.RunEnded{Candidate: o.candidate(b), Run: id, Commit: "c" + strconv.FormatInt(o.candidate(b), 10), State: state})
+}
+
+func (o *ours) candidate(b *Build) int64 {
+	for id, have := range o.builds {
+		if have == b {
+			return id
+		}
+	}
+	return 0
+}
+
+func (o *ours) step(w *World, e queue.Event) {
+	events := []queue.Event{e}
+	for len(events) > 0 {
+		e, events = events[0], events[1:]
+		start := o.micro()
+		next, actions := queue.Step(o.state, e, o.now(w))
+		o.took = append(o.took, o.micro()-start)
+		o.state = next
+		for _, a := range actions {
+			if answer := o.act(w, a); answer != nil {
+				events = append(events, answer)
+			}
+		}
+	}
+}
+
+func (o *ours) act(w *World, a queue.Action) queue.Event {
+	switch a := a.(type) {
+	case queue.Try:
+		on, members := changes(a.On), changes(a.Members)
+		on = slices.DeleteFunc(on, func(i int) bool { return false })
+		b := w.Start(on, members, 0)
+		o.serial++
+		id := o.serial
+		for have, k := range o.state.Candidates {
+			_ = have
+			if k.ID != 0 && slices.Equal(k.Members, a.Members) && slices.Equal(k.On, a.On) && k.Run.State == queue.RunRunning && k.Run.ID == 0 {
+				id = k.ID
+			}
+		}
+		o.builds[id] = b
+		return queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
+	case queue.Cancel:
+		w.Cancel(o.builds[a.Candidate])
+	case queue.Eject:
+		w.Reject(int(a.Change))
+	case queue.Land:
+		for _, p := range a.Parts {
+			left := p.Members
+			for _, id := range p.Candidates {
+				var now []int
+				for len(left) > 0 && slices.Contains(o.builds[id].Members, int(left[0].Change)) {
+					now = append(now, int(left[0].Change))
+					left = left[1:]
+				}
+				w.Land(now, o.builds[id])
+			}
+		}
+		return queue.LandDone{Parts: a.Parts, Landed: true, Tips: map[string]string{branch: fmt.Sprint(len(w.landed))}}
+	default:
+		panic(fmt.Sprintf("sim: unknown action %T", a))
+	}
+	return nil
+}
+
+func changes(members []queue.Member) []int {
+	all := make([]int, 0, len(members))
+	for _, m := range members {
+		all = append(all, int(m.Change))
+	}
+	return all
+}
+
+// DecisionP99 is the time that all but one in a hundred steps stayed under.
+func (o *ours) DecisionP99() time.Duration {
+	if len(o.took) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(o.took))
+	return sorted[len(sorted)*99/100]
+}
