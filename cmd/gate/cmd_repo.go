@@ -270,7 +270,7 @@ type repoRuleCmd struct {
 	target
 	Name   string `arg:"" help:"The repository."`
 	Branch string `required:"" placeholder:"PATTERN" help:"On which branches."`
-	Verb   string `required:"" enum:"propose,comment,vote,submit,edit,push,delete,tag" help:"propose, comment, vote, submit, edit, push, delete or tag."`
+	Verb   string `required:"" enum:"propose,comment,vote,submit,hold,promote,freeze,edit,push,delete,tag" help:"propose, comment, vote, submit, hold, promote, freeze, edit, push, delete or tag."`
 	Role   string `required:"" enum:"read,write,maintain,own" help:"The least role that still may: read, write, maintain or own."`
 }
 

@@ -124,7 +124,7 @@ func (s *Store) AddRule(ctx context.Context, tx *db.Tx, repo int64, pattern stri
 	}
 	if !verb.ruled() {
 		return fault.New(fault.Invalid, op, fmt.Sprintf("no branch rule can be made for %q", clip(string(verb))),
-			"use propose, comment, vote, submit, edit, push, delete or tag")
+			"use propose, comment, vote, submit, hold, promote, freeze, edit, push, delete or tag")
 	}
 	if role == RoleNone || role.rank() < 0 {
 		return fault.New(fault.Invalid, op, fmt.Sprintf("a rule cannot be for the role %q", clip(string(role))), "use read, write, maintain or own")

@@ -113,7 +113,7 @@ func decide(st standing, a Actor, v Verb, r Resource) decision {
 	if v.onBranch() && st.branch.Includes(role) {
 		role = st.branch
 	}
-	if v == Edit && r.ChangeOwner != 0 && r.ChangeOwner == a.ID {
+	if v.own() && r.ChangeOwner != 0 && r.ChangeOwner == a.ID {
 		return allowed // one's own change, whatever the branch's rules say about those of others
 	}
 	if role.Includes(need) && (!v.ruled() || role.Includes(st.required)) {
@@ -163,7 +163,7 @@ func (s *Store) stand(ctx context.Context, q db.Querier, a Actor, v Verb, r Reso
 		return st, err
 	}
 	for _, rule := range rules {
-		if rule.Verb == v && Matches(rule.Pattern, r.Branch) {
+		if v.ruledBy(rule.Verb) && Matches(rule.Pattern, r.Branch) {
 			if rule.Role.rank() < 0 {
 				rule.Role = RoleOwn // a role from another age closes; it never opens
 			}
@@ -279,6 +279,12 @@ func (v Verb) words(branch string) string {
 		return "vote on changes" + changes
 	case Submit:
 		return "submit changes" + changes
+	case Hold:
+		return "hold or remove other people's changes" + changes
+	case Promote:
+		return "promote changes" + changes
+	case Freeze:
+		return "freeze or thaw " + branches
 	case Edit:
 		return "edit other people's changes" + changes
 	case Push:

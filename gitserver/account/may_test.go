@@ -216,6 +216,7 @@ func TestBranchRules(t *testing.T) {
 	rule("release/**", account.Submit, account.RoleMaintain)
 	rule("release/1/*", account.Submit, account.RoleOwn)
 	rule("v*", account.Tag, account.RoleOwn)
+	rule("frost", account.Freeze, account.RoleOwn)
 	rule("open", account.Push, account.RoleRead) // a rule takes away; it never gives
 	for _, c := range []struct {
 		role   account.Role
@@ -228,6 +229,12 @@ func TestBranchRules(t *testing.T) {
 		{account.RoleMaintain, account.Submit, "release/2", true},
 		{account.RoleMaintain, account.Submit, "release/1/x", false},
 		{account.RoleOwn, account.Submit, "release/1/x", true},
+		{account.RoleWrite, account.Hold, "main", true},
+		{account.RoleWrite, account.Hold, "release/2", false}, // who may not submit arranges nothing
+		{account.RoleMaintain, account.Promote, "release/2", true},
+		{account.RoleMaintain, account.Promote, "release/1/x", false},
+		{account.RoleMaintain, account.Freeze, "release/1/x", true}, // to stop landings is no landing
+		{account.RoleMaintain, account.Freeze, "frost", false},
 		{account.RoleWrite, account.Vote, "release/1/x", true},
 		{account.RoleWrite, account.Tag, "v1", false},
 		{account.RoleOwn, account.Tag, "v1", true},
@@ -244,11 +251,14 @@ func TestBranchRules(t *testing.T) {
 	rule("main", account.Edit, account.RoleOwn)
 	writer := roles[account.RoleWrite]
 	mine := account.Resource{Repo: repo, Branch: "main", ChangeOwner: writer.ID}
-	if err := w.May(w.ctx, w.DB.Read(), writer, account.Edit, mine); err != nil {
-		t.Error(err)
+	rule("main", account.Submit, account.RoleOwn)
+	for _, v := range []account.Verb{account.Edit, account.Hold} {
+		if err := w.May(w.ctx, w.DB.Read(), writer, v, mine); err != nil {
+			t.Errorf("%s: %v", v, err)
+		}
 	}
 	rules, err := w.Rules(w.ctx, w.DB.Read(), repo)
-	if err != nil || len(rules) != 5 {
+	if err != nil || len(rules) != 7 {
 		t.Fatalf("%v, %v", rules, err)
 	}
 	w.must(func(tx *db.Tx) error { return w.RemoveRule(w.ctx, tx, repo, rules[0].ID) })

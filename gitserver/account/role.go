@@ -15,7 +15,7 @@ const (
 	RoleNone     Role = ""
 	RoleRead     Role = "read"     // see the repository
 	RoleWrite    Role = "write"    // propose, comment, vote, ask to land, push to ungated branches, tag
-	RoleMaintain Role = "maintain" // edit other people's changes, delete ungated branches
+	RoleMaintain Role = "maintain" // edit other people's changes, order and freeze the queue, delete ungated branches
 	RoleOwn      Role = "own"      // settings, mirrors, grants
 )
 
@@ -64,6 +64,9 @@ const (
 	Comment    Verb = "comment"    // comment on a change
 	Vote       Verb = "vote"       // vote on a change
 	Submit     Verb = "submit"     // ask a change to land
+	Hold       Verb = "hold"       // hold a change back in the queue, release it, take it out
+	Promote    Verb = "promote"    // let a change go before others in the queue, also through a freeze
+	Freeze     Verb = "freeze"     // stop all landings on a branch, and start them again
 	Edit       Verb = "edit"       // abandon, restore, rename the topic of … a change
 	Push       Verb = "push"       // create or move an ungated branch
 	Delete     Verb = "delete"     // delete an ungated branch
@@ -75,7 +78,7 @@ const (
 
 // Verbs lists every verb: the permission matrix and the settings page walk through it.
 func Verbs() []Verb {
-	return []Verb{Read, Propose, Comment, Vote, Submit, Edit, Push, Delete, Tag, Own, Create, Administer}
+	return []Verb{Read, Propose, Comment, Vote, Submit, Hold, Promote, Freeze, Edit, Push, Delete, Tag, Own, Create, Administer}
 }
 
 // needs is the least role that may do v. ok is false for verbs that no role on a repository
@@ -84,9 +87,9 @@ func (v Verb) needs() (role Role, ok bool) {
 	switch v {
 	case Read:
 		return RoleRead, true
-	case Propose, Comment, Vote, Submit, Push, Tag:
+	case Propose, Comment, Vote, Submit, Hold, Push, Tag:
 		return RoleWrite, true
-	case Edit, Delete:
+	case Promote, Freeze, Edit, Delete:
 		return RoleMaintain, true
 	case Own:
 		return RoleOwn, true
@@ -98,11 +101,20 @@ func (v Verb) needs() (role Role, ok bool) {
 // onBranch reports whether v is done to one branch, so that a grant on that branch gives it.
 func (v Verb) onBranch() bool {
 	switch v {
-	case Propose, Comment, Vote, Submit, Edit, Push, Delete:
+	case Propose, Comment, Vote, Submit, Hold, Promote, Freeze, Edit, Push, Delete:
 		return true
 	default:
 		return false
 	}
+}
+
+// own reports whether v may be done to one's own change, whatever one is on the repository.
+func (v Verb) own() bool { return v == Edit || v == Hold }
+
+// ruledBy reports whether a branch rule about the verb rule narrows v: whom a rule keeps from
+// submitting to a branch it keeps from arranging what others submitted there.
+func (v Verb) ruledBy(rule Verb) bool {
+	return v == rule || rule == Submit && (v == Hold || v == Promote)
 }
 
 // ruled reports whether a branch rule may narrow v. A tag's rule matches the tag's short name.
