@@ -282,6 +282,19 @@ func (r *reader) checkLanding() {
 // cycle finds nodes that wait for each other: each waits for the next, and the last is the
 // first again. nil when there are none.
 func (p *Plan) cycle() []string {
+	var names []string
+	for _, s := range p.Stages {
+		names = append(names, s.Name)
+	}
+	for _, g := range p.Gates {
+		names = append(names, g.Name)
+	}
+	return findCycle(names, p.after)
+}
+
+// findCycle finds names that lead to each other, the first one at both ends; nil when there are
+// none.
+func findCycle(names []string, next func(name string) []string) []string {
 	const (
 		unseen = iota
 		open
@@ -299,8 +312,8 @@ func (p *Plan) cycle() []string {
 		}
 		state[name] = open
 		trail = append(trail, name)
-		for _, next := range p.after(name) {
-			if found := visit(next); found != nil {
+		for _, follows := range next(name) {
+			if found := visit(follows); found != nil {
 				return found
 			}
 		}
@@ -308,13 +321,8 @@ func (p *Plan) cycle() []string {
 		state[name] = closed
 		return nil
 	}
-	for _, s := range p.Stages {
-		if found := visit(s.Name); found != nil {
-			return found
-		}
-	}
-	for _, g := range p.Gates {
-		if found := visit(g.Name); found != nil {
+	for _, name := range names {
+		if found := visit(name); found != nil {
 			return found
 		}
 	}

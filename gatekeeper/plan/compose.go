@@ -8,22 +8,24 @@ import (
 )
 
 // Compose puts together the plan that a candidate is judged by. The policy half comes from
-// the target branch's plan: gates, land, labels, roles, which stages there must be, which
-// paths excuse them, and how much time, memory and network they may have. The actions come
+// the target branch's plan: gates, land, labels, roles, targets, barriers, which stages there
+// must be, which paths excuse them, what they read, whether they are in quarantine, and how
+// much time, memory and network they may have. The actions come
 // from the candidate's plan: run, results, env, and whatever makes a stage smaller. So a
 // change can develop its own tests and never loosen its own gates.
 //
 // A stage that only the candidate has runs too, with the defaults for time and memory and
-// without network, and no gate waits for it until it has landed. A stage that only the policy has stays, as Removed, and counts as
-// FAILED. problems say what the candidate must put right; the composed plan is never nil and
+// without network, and no gate waits for it until it has landed. A stage that only the policy
+// has stays, as Removed, and counts as FAILED. problems say what the candidate must put right; the composed plan is never nil and
 // refuses the same things by itself.
 func Compose(policy, candidate *Plan) (composed *Plan, problems []Problem) {
 	p := &Plan{
 		File: candidate.File, Version: policy.Version, App: policy.App,
-		Labels: slices.Clone(policy.Labels),
-		Land:   Land{After: slices.Clone(policy.Land.After), How: policy.Land.How, Line: policy.Land.Line},
-		Roles:  maps.Clone(policy.Roles),
-		lines:  composedLines(policy, candidate),
+		Labels:  slices.Clone(policy.Labels),
+		Land:    policy.Land,
+		Roles:   maps.Clone(policy.Roles),
+		Targets: slices.Clone(policy.Targets), Barriers: slices.Clone(policy.Barriers),
+		lines: composedLines(policy, candidate),
 	}
 	for _, g := range policy.Gates {
 		g.After, g.Require = slices.Clone(g.After), slices.Clone(g.Require)
@@ -109,7 +111,10 @@ func composeStage(policy, candidate *Plan, own Stage) Stage {
 		s.Memory = required.Memory
 		note("%s has %dMiB of memory", s.Name, s.Memory>>20)
 	}
-	s.Quarantine = required.Quarantine
+	s.Inputs, s.Quarantine = required.Inputs, required.Quarantine
+	if !sameInputs(own.Inputs, required.Inputs) {
+		note("%s reads what the target branch's plan says", s.Name)
+	}
 	if !sameQuarantine(own.Quarantine, required.Quarantine) {
 		note("%s is in quarantine only as the target branch's plan says", s.Name)
 	}

@@ -18,6 +18,7 @@ func Default() *Plan {
 		Roles:   map[string][]string{},
 		lines:   map[string]int{},
 	}
+	p.fillLand()
 	p.resolve()
 	return p
 }

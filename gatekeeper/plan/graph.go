@@ -83,6 +83,14 @@ func (p *Plan) Digest() string {
 		bare.Gates[i].Line, bare.Gates[i].Require = 0, nil
 	}
 	bare.Land.Line = 0
+	bare.Land.Freeze = slices.Clone(p.Land.Freeze)
+	for i := range bare.Land.Freeze {
+		bare.Land.Freeze[i].Line = 0
+	}
+	bare.Targets = slices.Clone(p.Targets)
+	for i := range bare.Targets {
+		bare.Targets[i].Line = 0
+	}
 	text, err := json.Marshal(bare)
 	if err != nil {
 		panic(fmt.Sprintf("plan: digest: %v", err)) // plain data always marshals

@@ -20,7 +20,7 @@ func Parse(name string, text []byte) (*Plan, []Problem) {
 	r := &reader{
 		file:  name,
 		plan:  &Plan{File: name, Roles: map[string][]string{}, lines: map[string]int{}},
-		nodes: map[string]*yaml.Node{},
+		nodes: map[string]*yaml.Node{}, targets: map[string]*yaml.Node{},
 	}
 	if root := r.load(text); root != nil && r.screen(root) {
 		r.readPlan(root)
@@ -39,6 +39,7 @@ type reader struct {
 	plan     *Plan
 	problems []Problem
 	nodes    map[string]*yaml.Node // the key of each stage and gate, and of land
+	targets  map[string]*yaml.Node // the key of each target
 	checks   []func()              // run when everything has been read
 	noGates  bool                  // the file has no gates: it gets the default ones
 }

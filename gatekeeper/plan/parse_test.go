@@ -156,12 +156,12 @@ func TestProblems(t *testing.T) {
 			"gatehouse.yaml:2:10: stage `a` has nothing to run (write `run: \"…\"`)",
 			"gatehouse.yaml:2:14: stage `a` has no key `script` (did you mean `run`?)",
 			"gatehouse.yaml:2:25: stage `a` has no key `needs` (did you mean `after`?)"}},
-		{"far key", v + "zebra: 1\n", []string{"gatehouse.yaml:2:1: the plan has no key `zebra` (known keys: app, gates, labels, land, roles, stages, version)"}},
+		{"far key", v + "zebra: 1\n", []string{"gatehouse.yaml:2:1: the plan has no key `zebra` (known keys: app, barriers, gates, labels, land, roles, stages, targets, version)"}},
 		{"duplicate key", v + "app: a\napp: b\n", []string{"gatehouse.yaml:3:1: the plan has the key `app` twice, first in line 2 (keep one of the two)"}},
 		{"on", v + "on: push\n", []string{"gatehouse.yaml:2:1: `on` is no key of a plan, and many YAML readers take it for true (remove it: a push starts the plan)"}},
 		{"complex key", v + "? [a]\n: b\n", []string{"gatehouse.yaml:2:3: a key of the plan is not a word (write a plain word as the key)"}},
 		{"null", v + "stages:\n", []string{"gatehouse.yaml:2:1: `stages` in the plan has no value (give it a value, or remove it)"}},
-		{"later, everywhere", v + "outcomes: {}\nenvironments: {}\nstages: {a: {run: x, deploy: {}, produces: {}}}\ngates:\n  g: {subject: artifact, bypassable: {}, require: [{soak: {}}, {metric: {}}, {review: {bind: x}}]}\nland: {queue: {}}\n", []string{
+		{"later, everywhere", v + "outcomes: {}\nenvironments: {}\nstages: {a: {run: x, deploy: {}, produces: {}}}\ngates:\n  g: {subject: artifact, bypassable: {}, require: [{soak: {}}, {metric: {}}, {review: {bind: x}}]}\nland: {test: {}}\n", []string{
 			"gatehouse.yaml:2:1: this version of Gatehouse does not run `outcomes` yet, and does not ignore it either (remove it)",
 			"gatehouse.yaml:3:1: this version of Gatehouse does not run `environments` yet, and does not ignore it either (remove it)",
 			"gatehouse.yaml:4:22: this version of Gatehouse does not run `deploy` yet, and does not ignore it either (remove it)",
@@ -171,7 +171,7 @@ func TestProblems(t *testing.T) {
 			"gatehouse.yaml:6:53: this version of Gatehouse does not run `soak` yet, and does not ignore it either (remove it)",
 			"gatehouse.yaml:6:65: this version of Gatehouse does not run `metric` yet, and does not ignore it either (remove it)",
 			"gatehouse.yaml:6:88: this version of Gatehouse does not run `bind` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:7:8: this version of Gatehouse does not run `queue` yet, and does not ignore it either (remove it)"}},
+			"gatehouse.yaml:7:8: this version of Gatehouse does not run `test` yet, and does not ignore it either (remove it)"}},
 		{"timeouts", v + "stages:\n  a: {run: x, timeout: 10}\n  b: {run: x, timeout: 5 minutes}\n  c: {run: x, timeout: 7h}\n  d: {run: x, timeout: 0s}\n  e: {run: x, timeout: soon}\n", []string{
 			"gatehouse.yaml:3:24: `timeout` of stage `a` must be a time with a unit (h, m, s) (write `timeout: 10m`)",
 			"gatehouse.yaml:4:24: `timeout` of stage `b` must be a time with a unit (h, m, s) (write `timeout: 5m`)",

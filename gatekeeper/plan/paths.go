@@ -16,49 +16,86 @@ func pathsMatch(patterns, paths []string) bool {
 	if len(patterns) == 0 || len(paths) == 0 || slices.Contains(paths, File) {
 		return true
 	}
-	return slices.ContainsFunc(paths, func(path string) bool { return selects(patterns, path) })
+	s := newSelector(patterns)
+	return slices.ContainsFunc(paths, s.selects)
 }
 
-// selects reports whether patterns select path: one without "!" matches and none with "!"
-// does. Patterns that all have "!" start from every path.
-func selects(patterns []string, path string) bool {
-	selected, positive := false, false
+// selector is a list of patterns made ready for many paths.
+type selector struct {
+	globs    []glob
+	positive bool // there is one without "!"
+}
+
+// glob is one pattern.
+type glob struct {
+	not        bool
+	want       []string // its segments; ** first when it matches at any depth
+	insideOnly bool     // it matches what is in a folder and not the folder
+}
+
+func newSelector(patterns []string) selector {
+	var s selector
 	for _, pattern := range patterns {
-		not, isNot := strings.CutPrefix(pattern, "!")
-		if isNot {
-			if matchPattern(not, path) {
+		body, not := strings.CutPrefix(pattern, "!")
+		g := newGlob(body)
+		g.not = not
+		s.globs = append(s.globs, g)
+		s.positive = s.positive || !not
+	}
+	return s
+}
+
+// selects reports whether the patterns select path: one without "!" matches and none with "!"
+// does. Patterns that all have "!" start from every path.
+func (s selector) selects(path string) bool {
+	have := strings.Split(path, "/")
+	selected := !s.positive
+	for _, g := range s.globs {
+		switch {
+		case g.not:
+			if g.matches(have) {
 				return false
 			}
-			continue
+		case !selected:
+			selected = g.matches(have)
 		}
-		positive = true
-		selected = selected || matchPattern(pattern, path)
 	}
-	return selected || !positive
+	return selected
 }
 
-// matchPattern matches a path, or any folder that it is in, against a pattern: * is any text
-// without a slash, ? one character that is no slash, ** as a whole segment any number of
-// segments. A slash at the end, or /**, matches what is inside a folder only. A pattern without
-// any other slash matches at any depth.
-func matchPattern(pattern, path string) bool {
+// newGlob reads a pattern without "!": * is any text without a slash, ? one character that is
+// no slash, ** as a whole segment any number of segments. A slash at the end, or /**, matches
+// what is inside a folder only. A pattern without any other slash matches at any depth.
+func newGlob(pattern string) glob {
 	body := strings.TrimSuffix(pattern, "/")
 	anchored := strings.Contains(body, "/")
 	body = strings.TrimSuffix(body, "/**")
-	insideOnly := body != pattern
-	want := strings.Split(body, "/")
+	g := glob{want: strings.Split(body, "/"), insideOnly: body != pattern}
 	if !anchored {
-		want = append([]string{"**"}, want...)
+		g.want = append([]string{"**"}, g.want...)
 	}
-	have := strings.Split(path, "/")
+	return g
+}
+
+// matches reports whether the glob matches a path, given by its segments, or any folder that
+// it is in.
+func (g glob) matches(have []string) bool {
+	const usual = 16 // segments for which nothing is allocated
+	if first := g.want[0]; first != "**" && !matchSegment(first, have[0]) {
+		return false // most patterns begin with the name of another folder
+	}
 	// reach[i] says whether the first i pattern segments match the path segments so far. Each
 	// cell is filled once, so a pattern full of ** costs no more than any other.
-	reach := make([]bool, len(want)+1)
+	var space [2][usual]bool
+	reach, next := space[0][:], space[1][:]
+	if len(g.want) >= usual {
+		reach, next = make([]bool, len(g.want)+1), make([]bool, len(g.want)+1)
+	}
 	reach[0] = true
-	spread(reach, want)
+	spread(reach, g.want)
 	for j, segment := range have {
-		next := make([]bool, len(want)+1)
-		for i, w := range want {
+		clear(next)
+		for i, w := range g.want {
 			switch {
 			case !reach[i]:
 			case w == "**":
@@ -67,9 +104,9 @@ func matchPattern(pattern, path string) bool {
 				next[i+1] = true
 			}
 		}
-		spread(next, want)
-		reach = next
-		if reach[len(want)] && (!insideOnly || j < len(have)-1) {
+		spread(next, g.want)
+		reach, next = next, reach
+		if reach[len(g.want)] && (!g.insideOnly || j < len(have)-1) {
 			return true
 		}
 	}
@@ -88,6 +125,9 @@ func spread(reach []bool, want []string) {
 // matchSegment matches one path segment against a pattern with * and ?, in time proportional
 // to the product of their lengths at most.
 func matchSegment(pattern, text string) bool {
+	if !strings.ContainsAny(pattern, "*?") {
+		return pattern == text
+	}
 	p, t := []rune(pattern), []rune(text)
 	star, mark := -1, 0
 	i, j := 0, 0

@@ -26,6 +26,14 @@ const (
 	// MaxRoles and MaxMembers bound who is asked about when a gate is judged.
 	MaxRoles   = 64
 	MaxMembers = 256
+	// MaxTargets bounds what is compared for every two changes of a queue.
+	MaxTargets = 256
+	// MaxFreezes keeps the times at which nothing lands something that people can know.
+	MaxFreezes = 32
+	// MinBatch and MaxBatch are how many changes one candidate can try: beyond it, finding
+	// the one that fails costs more than trying together saved.
+	MinBatch = 2
+	MaxBatch = 16
 	// MaxList bounds every other list: after, paths, require, not, env.
 	MaxList = 64
 	// MaxRun is the size of one command: longer ones belong in a script in the repository.
@@ -51,6 +59,9 @@ const (
 	Merge       = "merge"        // a merge commit of the tip and the pushed commit
 	Squash      = "squash"       // one new commit on the tip
 )
+
+// TogetherTopic has the changes of one topic land in one landing.
+const TogetherTopic = "topic"
 
 // Kinds of results that a stage can report.
 const (
@@ -109,6 +120,9 @@ type Plan struct {
 	Gates   []Gate  // in the order of the file
 	Land    Land
 	Roles   map[string][]string // members: account names, or group:NAME
+	Targets []Target            // in the order of the file
+	// Barriers are those that the file adds to [DefaultBarriers].
+	Barriers []string
 
 	lines map[string]int
 }
@@ -135,7 +149,8 @@ type Stage struct {
 	Results map[string]string // kind to file, relative to the working copy
 	Env     map[string]string
 	Network bool
-	Memory  int64 // bytes; 0 is the runner's default
+	Memory  int64   // bytes; 0 is the runner's default
+	Inputs  *Inputs // nil when the plan does not say what it reads
 	// Quarantine keeps its failures from counting for a while; nil for none.
 	Quarantine *Quarantine
 	Line       int
@@ -207,5 +222,13 @@ func (TestLimits) criterion() {}
 type Land struct {
 	After []string // gates
 	How   string   // FastForward, Rebase, Merge or Squash
-	Line  int
+	// Batch is how many changes one candidate may try and land at once, at least 1.
+	Batch int
+	Lanes string // LanesBranch, LanesTargets or LanesFiles
+	// Together is TogetherTopic, or "" when every change lands by itself.
+	Together string
+	// Queue is the name under which branches share a queue, "" for one of the branch's own.
+	Queue  string
+	Freeze []Freeze
+	Line   int
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ var (
 	laterStage = []string{"artifacts", "produces", "environment", "deploy", "bypassable", "builder", "actions", "retry", "verify", "check", "services", "secrets", "soak"}
 	laterGate  = []string{"bypassable", "then", "inconclusive"}
 	laterRule  = []string{"approve", "metric", "soak", "evidence", "provenance", "window", "external"}
-	laterLand  = []string{"test", "queue"}
+	laterLand  = []string{"test"}
 )
 
 // subjectChange is the one subject that gates of this version judge.
@@ -37,12 +36,14 @@ func (r *reader) readPlan(root *yaml.Node) {
 			}
 			r.plan.Version = 1
 		},
-		"app":    func(n *yaml.Node) { r.plan.App, _ = r.text(n, "`app`") },
-		"labels": r.readLabels,
-		"stages": r.readStages,
-		"gates":  r.readGates,
-		"land":   r.readLand,
-		"roles":  r.readRoles,
+		"app":      func(n *yaml.Node) { r.plan.App, _ = r.text(n, "`app`") },
+		"labels":   r.readLabels,
+		"stages":   r.readStages,
+		"gates":    r.readGates,
+		"land":     r.readLand,
+		"roles":    r.readRoles,
+		"targets":  r.readTargets,
+		"barriers": r.readBarriers,
 	}, laterPlan)
 	if !hasVersion && root.Kind == yaml.MappingNode {
 		r.bad(root, "write `version: 1` in the first line", "the plan does not say its version")
@@ -50,9 +51,7 @@ func (r *reader) readPlan(root *yaml.Node) {
 	if !slices.ContainsFunc(r.plan.Labels, func(l Label) bool { return l.Name == CodeReview }) {
 		r.plan.Labels = append([]Label{codeReview()}, r.plan.Labels...)
 	}
-	if r.plan.Land.How == "" {
-		r.plan.Land.How = Merge
-	}
+	r.plan.fillLand()
 }
 
 func (r *reader) readRoles(n *yaml.Node) {
@@ -141,7 +140,8 @@ func (r *reader) readStage(key, n *yaml.Node) {
 		"run":        func(n *yaml.Node) { hasRun = true; s.Run = r.script(n, "`run` of "+what) },
 		"timeout":    func(n *yaml.Node) { s.Timeout = r.duration(n, "`timeout` of "+what, "timeout", MaxTimeout) },
 		"after":      func(n *yaml.Node) { s.After = r.afterList(n, what) },
-		"paths":      func(n *yaml.Node) { s.Paths = r.patterns(n, what) },
+		"paths":      func(n *yaml.Node) { s.Paths = r.patterns(n, "`paths` of "+what, "remove it to run the stage always") },
+		"inputs":     func(n *yaml.Node) { s.Inputs = r.inputs(n, what, "stages."+s.Name+".inputs") },
 		"results":    func(n *yaml.Node) { s.Results = r.results(n, what, s.Name) },
 		"env":        func(n *yaml.Node) { s.Env = r.env(n, what, s.Name) },
 		"network":    func(n *yaml.Node) { s.Network = r.boolean(n, "`network` of "+what) },
@@ -182,15 +182,16 @@ func (r *reader) afterList(n *yaml.Node, what string) []string {
 	return values(items)
 }
 
-func (r *reader) patterns(n *yaml.Node, what string) []string {
-	items := r.list(n, "`paths` of "+what, MaxList)
+// patterns reads a list of patterns; empty is the fix for an empty one.
+func (r *reader) patterns(n *yaml.Node, what, empty string) []string {
+	items := r.list(n, what, MaxList)
 	for _, item := range items {
 		if message, fix := patternProblem(item.Value); message != "" {
 			r.bad(item, fix, "`%s`: %s", clip(item.Value), message)
 		}
 	}
 	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-		r.bad(n, "remove it to run the stage always", "`paths` of %s is empty", what)
+		r.bad(n, empty, "%s is empty", what)
 	}
 	return values(items)
 }
@@ -357,25 +358,4 @@ func (r *reader) tests(n *yaml.Node, what, at string) TestLimits {
 		"min":    func(n *yaml.Node) { c.Min, _ = r.integer(n, "`min` of "+what, 0, most) },
 	}, []string{"flaky"})
 	return c
-}
-
-func (r *reader) readLand(n *yaml.Node) {
-	l := &r.plan.Land
-	l.Line = n.Line
-	if n.Kind == yaml.ScalarNode {
-		r.bad(n, fmt.Sprintf("write `land: {how: %s}`", clip(n.Value)), "`land` must be a mapping")
-		return
-	}
-	r.fields(n, "`land`", "land", map[string]field{
-		"after": func(n *yaml.Node) {
-			items := r.list(n, "`after` of `land`", MaxGates)
-			l.After = values(items)
-			for _, item := range items {
-				r.checks = append(r.checks, func() { r.checkLandReference(item) })
-			}
-		},
-		"how": func(n *yaml.Node) {
-			l.How, _ = r.word(n, "a way to land", []string{FastForward, Rebase, Merge, Squash}, "none", "forge-merge", "gerrit-submit")
-		},
-	}, laterLand)
 }
