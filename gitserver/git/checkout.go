@@ -38,22 +38,9 @@ func (r *Repo) Checkout(ctx context.Context, commit OID, dir string) error {
 	} else if len(have) > 0 {
 		return fault.New(fault.Conflict, op, "the folder to check out into is not empty", "")
 	}
-	listing, err := r.git.run(ctx, child{args: []string{"ls-tree", "-r", "-z", "--full-tree", "--end-of-options", string(e.OID)},
-		env: r.env(), max: maxCheckoutListing})
+	entries, err := r.files(ctx, op, e.OID)
 	if err != nil {
-		return fmt.Errorf("git: checkout: %w", err)
-	}
-	var entries []Entry
-	for len(listing) > 0 {
-		record, rest, _ := bytes.Cut(listing, []byte{0})
-		listing = rest
-		e, err := parseListing(string(record))
-		if err != nil {
-			return err
-		}
-		if entries = append(entries, e); len(entries) > maxCheckoutEntries {
-			return fault.Newf(fault.TooLarge, op, "the tree has more than %d files", maxCheckoutEntries)
-		}
+		return err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -64,6 +51,28 @@ func (r *Repo) Checkout(ctx context.Context, commit OID, dir string) error {
 		err = closeErr
 	}
 	return err
+}
+
+// files lists everything in a tree but its folders, with whole paths, sorted as git sorts them.
+func (r *Repo) files(ctx context.Context, op string, tree OID) ([]Entry, error) {
+	listing, err := r.git.run(ctx, child{args: []string{"ls-tree", "-r", "-z", "--full-tree", "--end-of-options", string(tree)},
+		env: r.env(), max: maxCheckoutListing})
+	if err != nil {
+		return nil, fmt.Errorf("git: list files: %w", err)
+	}
+	var entries []Entry
+	for len(listing) > 0 {
+		record, rest, _ := bytes.Cut(listing, []byte{0})
+		listing = rest
+		e, err := parseListing(string(record))
+		if err != nil {
+			return nil, err
+		}
+		if entries = append(entries, e); len(entries) > maxCheckoutEntries {
+			return nil, fault.Newf(fault.TooLarge, op, "the tree has more than %d files", maxCheckoutEntries)
+		}
+	}
+	return entries, nil
 }
 
 // materialise streams the blobs of entries into root in one pass. Links come last: while
