@@ -1,6 +1,9 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Inputs says what a stage reads: the targets, with all that these need, and the paths. The
 // barriers are always among it.
@@ -20,12 +23,8 @@ func (s PathSet) Matcher() func(path string) bool {
 		selectors[i] = newSelector(patterns)
 	}
 	return func(path string) bool {
-		for _, sel := range selectors {
-			if sel.selects(path) {
-				return true
-			}
-		}
-		return false
+		have := strings.Split(path, "/")
+		return slices.ContainsFunc(selectors, func(s selector) bool { return s.selectsParts(have) })
 	}
 }
 

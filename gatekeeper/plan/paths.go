@@ -20,6 +20,10 @@ func pathsMatch(patterns, paths []string) bool {
 	return slices.ContainsFunc(paths, s.selects)
 }
 
+// selects reports whether the patterns select path: one without "!" matches and none with "!"
+// does. Patterns that all have "!" start from every path.
+func (s selector) selects(path string) bool { return s.selectsParts(strings.Split(path, "/")) }
+
 // selector is a list of patterns made ready for many paths.
 type selector struct {
 	globs    []glob
@@ -29,8 +33,22 @@ type selector struct {
 // glob is one pattern.
 type glob struct {
 	not        bool
-	want       []string // its segments; ** first when it matches at any depth
-	insideOnly bool     // it matches what is in a folder and not the folder
+	want       []segment // ** first when it matches at any depth
+	insideOnly bool      // it matches what is in a folder and not the folder
+}
+
+// segment is what stands between two slashes of a pattern.
+type segment struct {
+	text string
+	deep bool // it is **
+	wild bool // it has * or ?
+}
+
+func (s segment) matches(text string) bool {
+	if s.wild {
+		return matchSegment(s.text, text)
+	}
+	return s.text == text
 }
 
 func newSelector(patterns []string) selector {
@@ -45,10 +63,7 @@ func newSelector(patterns []string) selector {
 	return s
 }
 
-// selects reports whether the patterns select path: one without "!" matches and none with "!"
-// does. Patterns that all have "!" start from every path.
-func (s selector) selects(path string) bool {
-	have := strings.Split(path, "/")
+func (s selector) selectsParts(have []string) bool {
 	selected := !s.positive
 	for _, g := range s.globs {
 		switch {
@@ -70,9 +85,12 @@ func newGlob(pattern string) glob {
 	body := strings.TrimSuffix(pattern, "/")
 	anchored := strings.Contains(body, "/")
 	body = strings.TrimSuffix(body, "/**")
-	g := glob{want: strings.Split(body, "/"), insideOnly: body != pattern}
+	g := glob{insideOnly: body != pattern}
 	if !anchored {
-		g.want = append([]string{"**"}, g.want...)
+		body = "**/" + body
+	}
+	for text := range strings.SplitSeq(body, "/") {
+		g.want = append(g.want, segment{text: text, deep: text == "**", wild: strings.ContainsAny(text, "*?")})
 	}
 	return g
 }
@@ -81,8 +99,15 @@ func newGlob(pattern string) glob {
 // it is in.
 func (g glob) matches(have []string) bool {
 	const usual = 16 // segments for which nothing is allocated
-	if first := g.want[0]; first != "**" && !matchSegment(first, have[0]) {
+	if first := g.want[0]; !first.deep && !first.matches(have[0]) {
 		return false // most patterns begin with the name of another folder
+	}
+	if len(g.want) == 2 && g.want[0].deep && !g.want[1].deep {
+		inside := have // or are one name, at any depth
+		if g.insideOnly {
+			inside = have[:len(have)-1]
+		}
+		return slices.ContainsFunc(inside, g.want[1].matches)
 	}
 	// reach[i] says whether the first i pattern segments match the path segments so far. Each
 	// cell is filled once, so a pattern full of ** costs no more than any other.
@@ -93,14 +118,14 @@ func (g glob) matches(have []string) bool {
 	}
 	reach[0] = true
 	spread(reach, g.want)
-	for j, segment := range have {
+	for j, text := range have {
 		clear(next)
 		for i, w := range g.want {
 			switch {
 			case !reach[i]:
-			case w == "**":
+			case w.deep:
 				next[i] = true
-			case matchSegment(w, segment):
+			case w.matches(text):
 				next[i+1] = true
 			}
 		}
@@ -114,9 +139,9 @@ func (g glob) matches(have []string) bool {
 }
 
 // spread lets ** match no segment at all.
-func spread(reach []bool, want []string) {
+func spread(reach []bool, want []segment) {
 	for i, w := range want {
-		if w == "**" && reach[i] {
+		if w.deep && reach[i] {
 			reach[i+1] = true
 		}
 	}
@@ -125,9 +150,6 @@ func spread(reach []bool, want []string) {
 // matchSegment matches one path segment against a pattern with * and ?, in time proportional
 // to the product of their lengths at most.
 func matchSegment(pattern, text string) bool {
-	if !strings.ContainsAny(pattern, "*?") {
-		return pattern == text
-	}
 	p, t := []rune(pattern), []rune(text)
 	star, mark := -1, 0
 	i, j := 0, 0
