@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"fmt"
 
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
@@ -34,7 +33,7 @@ func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
 		}
 	}
 	if o.Submit && h.Change.SubmitBy == 0 && !h.Change.WIP {
-		if err := w.askToLand(ctx, w.tx, h.Change, p.Actor.ID); err != nil {
+		if err := w.AskToLand(ctx, w.tx, h.Change, p.Actor.ID); err != nil {
 			return err
 		}
 	}
@@ -71,17 +70,4 @@ func (w *writer) edit(ctx context.Context, h *Held, o PushOptions) error {
 		h.Change.WIP = wip
 	}
 	return nil
-}
-
-// askToLand notes that somebody wants the current patch set to land.
-func (s *Service) askToLand(ctx context.Context, tx *db.Tx, c Change, by int64) error {
-	now := db.Micros(s.Now())
-	_, err := tx.ExecContext(ctx, `UPDATE changes SET submit_by = $1, submit_at = $2, updated_at = $2 WHERE id = $3`, by, now, c.ID)
-	if err != nil {
-		return fmt.Errorf("review: ask to land change %d: %w", c.ID, err)
-	}
-	if err := s.say(ctx, tx, c.ID, c.Current, by, fmt.Sprintf("Asked to land patch set %d", c.Current)); err != nil {
-		return err
-	}
-	return s.note(ctx, tx, c, "submit.requested", by, map[string]string{"patch_set": fmt.Sprint(c.Current)})
 }

@@ -135,8 +135,23 @@ func (s *Service) RequestSubmit(ctx context.Context, actor account.Actor, id int
 		if c.WIP {
 			return fault.New(fault.Refused, op, fmt.Sprintf("change %d is work in progress and does not land", c.ID), "mark it ready first")
 		}
-		return s.askToLand(ctx, tx, c, actor.ID)
+		return s.AskToLand(ctx, tx, c, actor.ID)
 	})
+}
+
+// AskToLand notes in tx that by wants the current patch set of an open change to land, also
+// in place of somebody else's wish. The caller has asked whether by may, has the branch looked
+// at, and wakes the watchers.
+func (s *Service) AskToLand(ctx context.Context, tx *db.Tx, c Change, by int64) error {
+	now := db.Micros(s.Now())
+	_, err := tx.ExecContext(ctx, `UPDATE changes SET submit_by = $1, submit_at = $2, updated_at = $2 WHERE id = $3`, by, now, c.ID)
+	if err != nil {
+		return fmt.Errorf("review: ask to land change %d: %w", c.ID, err)
+	}
+	if err := s.say(ctx, tx, c.ID, c.Current, by, fmt.Sprintf("Asked to land patch set %d", c.Current)); err != nil {
+		return err
+	}
+	return s.note(ctx, tx, c, "submit.requested", by, map[string]string{"patch_set": fmt.Sprint(c.Current)})
 }
 
 // WithdrawSubmit takes the wish to land back: whoever asked may, the owner, and who may edit.
@@ -157,11 +172,18 @@ func (s *Service) WithdrawSubmit(ctx context.Context, actor account.Actor, id in
 		if verb == account.Submit && c.SubmitBy != actor.ID {
 			return fault.New(fault.Conflict, op, "somebody else has asked to land it meanwhile", "try again")
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE changes SET submit_by = 0, submit_at = 0 WHERE id = $1`, c.ID); err != nil {
-			return fmt.Errorf("review: withdraw change %d: %w", c.ID, err)
-		}
-		return s.tell(ctx, tx, c, actor.ID, "submit.withdrawn", fmt.Sprintf("Took back the wish to land patch set %d", c.Current), "")
+		return s.TakeBack(ctx, tx, c, actor.ID, "")
 	})
+}
+
+// TakeBack takes in tx the wish to land an open change away; why may be "". What
+// [Service.AskToLand] leaves to its caller this does too.
+func (s *Service) TakeBack(ctx context.Context, tx *db.Tx, c Change, by int64, why string) error {
+	now := db.Micros(s.Now())
+	if _, err := tx.ExecContext(ctx, `UPDATE changes SET submit_by = 0, submit_at = 0, updated_at = $1 WHERE id = $2`, now, c.ID); err != nil {
+		return fmt.Errorf("review: withdraw change %d: %w", c.ID, err)
+	}
+	return s.tell(ctx, tx, c, by, "submit.withdrawn", fmt.Sprintf("Took back the wish to land patch set %d", c.Current), why)
 }
 
 // MarkLanded closes a change as landed with commit, in the transaction that records the
