@@ -2,8 +2,10 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Files made to be expensive. What costs more than its length, such as reading the rest of the
@@ -53,5 +55,27 @@ func TestHostilePlan(t *testing.T) {
 	}
 	if composed, problems := Compose(p, p); len(problems) > 0 || composed.Digest() == "" {
 		t.Error(problems)
+	}
+}
+
+// Windows that follow each other for as long as anybody looks ahead, in the worst order.
+func TestHostileFreezes(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nland:\n  freeze:\n")
+	for i := range MaxFreezes - 1 {
+		minute := (MaxFreezes - 2 - i) * 5 * 60
+		at := func(m int) string { return fmt.Sprintf("%s %02d:%02d", days[m/(24*60)], m/60%24, m%60) }
+		fmt.Fprintf(&b, "    - {deny: %q, tz: Europe/Berlin}\n", at(minute)+"-"+at(minute+5*60))
+	}
+	b.WriteString("    - {deny: 2026-01-01 00:00-2028-01-01 00:00}\n")
+	p := mustParse(t, b.String())
+	if reason, until := p.Frozen(noon); reason == "" || !until.IsZero() {
+		t.Errorf("frozen until %s", until)
+	}
+	weekly := slices.DeleteFunc(slices.Clone(p.Land.Freeze), func(f Freeze) bool { return !f.weekly })
+	for range 50 {
+		if end := thaw(weekly, monday, freezeHorizon); end.Sub(monday) != 154*time.Hour {
+			t.Fatalf("the week is free after %s", end.Sub(monday))
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // full uses every key.
@@ -25,14 +26,16 @@ stages:
     paths: ["**/*.go", go.mod, "!docs/"]
     env: {CGO_ENABLED: 0, EMPTY: ""}
     memory: 512MiB
-  build: {run: make, network: true}
+  build: {run: make, network: true, inputs: {targets: [lib], paths: [scripts/]}, quarantine: {owner: "group:core", until: 2026-12-24, reason: slow}}
   smoke: {run: ./smoke.sh, after: [build, unit], timeout: 1h30m}
 gates:
   review: {subject: change, require: [{review: {min: 1, by: [maintainers], not: [author, uploader]}}]}
   secure: {require: [{review: {label: Security, value: 1, min: 2}}]}
   tested: {after: [smoke], require: [{stages: passed}, {tests: {failed: 0, min: 1}}]}
-land: {after: [review, secure, tested], how: rebase}
+land: {after: [review, secure, tested], how: rebase, batch: 4, lanes: files, together: topic, queue: main, freeze: [{deny: "FRI 15:00-MON 08:00", tz: Europe/Berlin, reason: weekend}, {deny: "2026-12-24 00:00-2027-01-02 00:00"}]}
 roles: {maintainers: [alice, "group:core"]}
+targets: {lib: [lib/], web: {paths: [web/, "!web/docs/"], needs: [lib]}}
+barriers: [schema.sql]
 `
 
 // noon is when the tests judge.
@@ -81,6 +84,27 @@ func TestParseFull(t *testing.T) {
 	if diff := cmp.Diff([]string{"unit results=true after=[]", "build results=false after=[]", "smoke results=false after=[build unit]"}, needs); diff != "" {
 		t.Errorf("needs of tested (-want +got):\n%s", diff)
 	}
+	build, _ := p.Stage("build")
+	if diff := cmp.Diff(&Quarantine{Owner: "group:core", Until: time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC), Reason: "slow"}, build.Quarantine); diff != "" {
+		t.Errorf("quarantine (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&Inputs{Targets: []string{"lib"}, Paths: []string{"scripts/"}}, build.Inputs); diff != "" {
+		t.Errorf("inputs (-want +got):\n%s", diff)
+	}
+	wantTargets := []Target{{Name: "lib", Paths: []string{"lib/"}, Line: 24}, {Name: "web", Paths: []string{"web/", "!web/docs/"}, Needs: []string{"lib"}, Line: 24}}
+	if diff := cmp.Diff(wantTargets, p.Targets); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+	if !cmp.Equal(p.Barriers, []string{"schema.sql"}) {
+		t.Errorf("barriers %q", p.Barriers)
+	}
+	wantLand := Land{After: []string{"review", "secure", "tested"}, How: Rebase, Batch: 4, Lanes: LanesFiles, Together: TogetherTopic, Queue: "main", Line: 22, Freeze: []Freeze{
+		{Deny: "FRI 15:00-MON 08:00", TZ: "Europe/Berlin", Reason: "weekend", Line: 22},
+		{Deny: "2026-12-24 00:00-2027-01-02 00:00", TZ: "UTC", Line: 22},
+	}}
+	if diff := cmp.Diff(wantLand, p.Land, cmpopts.IgnoreUnexported(Freeze{})); diff != "" {
+		t.Errorf("land (-want +got):\n%s", diff)
+	}
 	if p.Land.How != Rebase || p.Line("stages.unit.timeout") != 11 || p.Line("tested") != 21 || p.Line("land") == 0 {
 		t.Errorf("land = %+v, lines %d %d %d", p.Land, p.Line("stages.unit.timeout"), p.Line("tested"), p.Line("land"))
 	}
@@ -120,6 +144,25 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("order %v", got)
 		}
 	})
+	t.Run("landing", func(t *testing.T) {
+		for text, want := range map[string]Land{
+			"":                       {How: Merge, Batch: MaxBatch, Lanes: LanesBranch},
+			"land: {how: merge}":     {How: Merge, Batch: MaxBatch, Lanes: LanesBranch},
+			"land: {batch: off}":     {How: Merge, Batch: 1, Lanes: LanesBranch},
+			"land: {batch: 3}":       {How: Merge, Batch: 3, Lanes: LanesBranch},
+			"land: {how: squash}":    {How: Squash, Batch: 1, Lanes: LanesBranch},
+			"land: {how: rebase}":    {How: Rebase, Batch: 1, Lanes: LanesBranch},
+			"land: {together: none}": {How: Merge, Batch: MaxBatch, Lanes: LanesBranch},
+			"land: {how: fast-forward, batch: auto}\ntargets: {a: [a/]}": {How: FastForward, Batch: MaxBatch, Lanes: LanesTargets},
+			"land: {lanes: branch}\ntargets: {a: [a/]}":                  {How: Merge, Batch: MaxBatch, Lanes: LanesBranch},
+		} {
+			got := mustParse(t, "version: 1\n"+text+"\n").Land
+			got.After, got.Line = nil, 0
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Freeze{})); diff != "" {
+				t.Errorf("%q (-want +got):\n%s", text, diff)
+			}
+		}
+	})
 	t.Run("only the version", func(t *testing.T) {
 		if got, want := mustParse(t, "version: 1\n").Digest(), Default().Digest(); got != want {
 			t.Errorf("a plan that says nothing differs from the default one: %s, %s", got, want)
@@ -130,10 +173,7 @@ func TestDefaults(t *testing.T) {
 // Each case is a plan and every problem that it has, as people see them.
 func TestProblems(t *testing.T) {
 	const v = "version: 1\n"
-	cases := []struct {
-		name, text string
-		want       []string
-	}{
+	cases := []problemCase{
 		{"empty", "", []string{"gatehouse.yaml: the plan is empty (write `version: 1`, or remove the file to have the default plan)"}},
 		{"comment only", "# hello\n", []string{"gatehouse.yaml: the plan is empty (write `version: 1`, or remove the file to have the default plan)"}},
 		{"no version", "app: x\n", []string{"gatehouse.yaml:1:1: the plan does not say its version (write `version: 1` in the first line)"}},
@@ -259,6 +299,16 @@ func TestProblems(t *testing.T) {
 		{"land how", v + "land: {how: fastforward}\n", []string{"gatehouse.yaml:2:13: a way to land cannot be `fastforward` (did you mean `fast-forward`?)"}},
 		{"default gate's name", v + "stages: {review: {run: x}}\n", []string{"gatehouse.yaml:2:10: a plan without gates gets one called `review` (rename the stage, or write `gates`)"}},
 	}
+	wantProblems(t, cases)
+}
+
+// problemCase is a plan and every problem that it has.
+type problemCase struct {
+	name, text string
+	want       []string
+}
+
+func wantProblems(t *testing.T, cases []problemCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p, problems := Parse(File, []byte(c.text))
@@ -295,6 +345,9 @@ func TestDigest(t *testing.T) {
 	}
 	for _, edit := range [][2]string{
 		{"10m", "11m"}, {"min: 1, by", "min: 2, by"}, {"failed: 0", "failed: 1"}, {"how: rebase", "how: squash"}, {"alice", "bob"},
+		{"batch: 4", "batch: 5"}, {"lanes: files", "lanes: branch"}, {"together: topic", "together: none"}, {"queue: main", "queue: other"},
+		{"FRI 15", "FRI 16"}, {"Europe/Berlin", "Europe/Paris"}, {"reason: weekend", "reason: holidays"}, {"2026-12-24,", "2026-12-25,"},
+		{"lib: [lib/]", "lib: [libs/]"}, {"needs: [lib]", "needs: []"}, {"schema.sql", "schema"}, {"targets: [lib]", "targets: [web]"},
 		{"network: true", "network: false"}, {"stages: passed", "stages: [smoke]"}, {"veto: false", "veto: true"}, {"go vet", "go vat"},
 	} {
 		if got := mustParse(t, strings.Replace(full, edit[0], edit[1], 1)).Digest(); got == base {
@@ -306,6 +359,7 @@ func TestDigest(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte("version: 1\nstages: {a: {run: x, after: [g]}}\ngates: {g: {require: [{stages: passed}, {tests: {}}]}}\n"))
+	f.Add([]byte("version: 1\nland:\n  freeze: [{deny: \"SUN 02:30-SUN 02:40\", tz: Europe/Berlin}]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, problems := Parse(File, text)
 		if (p == nil) != (len(problems) > 0) {
@@ -327,6 +381,15 @@ func FuzzParse(f *testing.F) {
 		}
 		if state, _ := RunVerdict(p, Evidence{}, noon); len(p.Required()) > 0 && state == RunPassed {
 			t.Fatal("a run passed on nothing")
+		}
+		if _, barrier := p.Lanes([]string{"a", File}); !barrier {
+			t.Fatal("a change of the plan is no barrier")
+		}
+		if reason, until := p.Frozen(noon); !until.IsZero() && (reason == "" || !until.After(noon)) {
+			t.Fatalf("frozen for %q until %s", reason, until)
+		}
+		if next, ok := p.NextFreeze(noon); ok && !next.After(noon) {
+			t.Fatalf("the next freeze began at %s", next)
 		}
 		composed, own := Compose(p, p)
 		if len(own) > 0 || len(composed.StageOrder()) != len(p.Stages) {

@@ -88,11 +88,11 @@ func (r *reader) inputs(n *yaml.Node, what, at string) *Inputs {
 	}
 	r.fields(n, "`inputs` of "+what, at, map[string]field{
 		"targets": func(n *yaml.Node) {
-			items := r.list(n, "the targets that "+what+" reads", MaxTargets)
+			items := r.list(n, "`targets` in `inputs` of "+what, MaxTargets)
 			in.Targets = values(items)
 			r.checks = append(r.checks, func() { r.checkTargetNames(items, what+" reads") })
 		},
-		"paths": func(n *yaml.Node) { in.Paths = r.patterns(n, "the paths that "+what+" reads", "remove it") },
+		"paths": func(n *yaml.Node) { in.Paths = r.patterns(n, "`paths` in `inputs` of "+what, "remove it") },
 	}, nil)
 	if len(r.problems) == before && len(in.Targets)+len(in.Paths) == 0 {
 		r.bad(n, "name what it reads, or remove `inputs`", "`inputs` of %s is empty: its result would never change", what)
