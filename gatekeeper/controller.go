@@ -44,6 +44,8 @@ const mirrorWorkers = 4
 // StageRunner executes a stage run. *runner.Runner is the one that does.
 type StageRunner interface {
 	Run(ctx context.Context, r runner.Request) runner.Result
+	// Identity names what stages run with: results are shared only where it is the same.
+	Identity() string
 }
 
 // Config is what a controller works with.
@@ -80,6 +82,7 @@ type Controller struct {
 	Config
 	me    string // this process, as the owner of stage runs
 	plans planCache
+	keys  keyCache
 
 	mu       sync.Mutex
 	branches map[branchKey]*sync.Mutex
@@ -180,7 +183,7 @@ func (c *Controller) giveBack(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return fmt.Errorf("gatekeeper: give back stage runs: %w", err)
 	}
-	return nil
+	return c.wakeQueued(ctx, tx, `s.reason <> ''`) // those that waited for one of them
 }
 
 func (c *Controller) branchHandler(ctx context.Context, key string) (time.Duration, error) {

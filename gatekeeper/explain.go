@@ -213,6 +213,9 @@ func (f *facts) stageRequirements() []Requirement {
 		for _, note := range stage.Notes {
 			r.Evidence = join(r.Evidence, note)
 		}
+		if words := quarantineWords(stage, f.now); words != "" {
+			r.Evidence = join(r.Evidence, words)
+		}
 		if r.State == string(plan.Queued) && f.noStages != "" {
 			r.Reason = f.noStages
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/migrations/db"
@@ -20,6 +22,7 @@ type runRow struct {
 	candidateID int64
 	planOID     git.OID // the commit whose policy half it was started under
 	planDigest  string
+	keys        map[string]string // of its stages' results, while stages are started
 }
 
 const runColumns = `r.id, r.change_id, r.ps, r.commit_oid, c.base_oid, r.attempt, r.state, r.reason, r.created_at, r.finished_at,
@@ -77,7 +80,7 @@ func fillStages(ctx context.Context, q db.Querier, runs map[int64]*runRow) error
 
 func queryStages(ctx context.Context, q db.Querier, where string, args ...any) ([]StageRun, error) {
 	rows, err := q.QueryContext(ctx, `SELECT s.id, s.run_id, r.change_id, s.stage, s.attempt, s.state, s.reason, s.exit_code,
-			s.lease, s.owner, s.log_key, s.tests, s.created_at, s.started_at, s.finished_at
+			s.lease, s.owner, s.log_key, s.tests, s.created_at, s.started_at, s.finished_at, s.result_key, s.reused_from
 		FROM stage_runs s JOIN runs r ON r.id = s.run_id WHERE `+where+` ORDER BY s.id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: stage runs: %w", err)
@@ -89,7 +92,7 @@ func queryStages(ctx context.Context, q db.Querier, where string, args ...any) (
 		var tests string
 		var created, started, finished int64
 		if err := rows.Scan(&s.ID, &s.Run, &s.Change, &s.Stage, &s.Attempt, &s.State, &s.Reason, &s.ExitCode,
-			&s.lease, &s.owner, &s.logKey, &tests, &created, &started, &finished); err != nil {
+			&s.lease, &s.owner, &s.logKey, &tests, &created, &started, &finished, &s.key, &s.ReusedFrom); err != nil {
 			return nil, fmt.Errorf("gatekeeper: stage runs: %w", err)
 		}
 		s.CreatedAt, s.StartedAt, s.FinishedAt = db.Time(created), db.Time(started), db.Time(finished)
@@ -115,23 +118,24 @@ func (r *Run) latest() map[string]StageRun {
 	return newest
 }
 
-// startRun writes a run for the candidate under the composed plan, unless one exists that
-// was not superseded.
-func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, cand candidate, planOID git.OID, digest string) error {
-	return c.DB.Transact(ctx, func(tx *db.Tx) error {
+// startRun gives the run of the candidate under the composed plan that is under way or has
+// passed, and writes one when there is none. Another attempt at a candidate runs again what
+// has not passed: the results of the rest are taken.
+func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, cand candidate, planOID git.OID, digest string) (id int64, err error) {
+	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
 		existing, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.plan_digest = $2`, cand.ID, digest)
 		if err != nil {
 			return err
 		}
 		attempt := 1
 		for _, r := range existing {
-			if r.State != RunSuperseded {
+			if r.State == RunRunning || r.State == RunPassed {
+				id = r.ID
 				return nil
 			}
 			attempt = max(attempt, r.Attempt+1)
 		}
-		id, err := tx.NextID(ctx, db.RowIDs)
-		if err != nil {
+		if id, err = tx.NextID(ctx, db.RowIDs); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO runs
@@ -141,8 +145,18 @@ func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, 
 		if err != nil {
 			return fmt.Errorf("gatekeeper: start run: %w", err)
 		}
-		return c.note(ctx, tx, cand.Change, "run.started", map[string]string{"run": fmt.Sprint(id)})
+		run := &runRow{Run: Run{ID: id, Change: cand.Change}, repo: repoID, candidateID: cand.ID}
+		return c.noteRun(ctx, tx, run, "run.started", map[string]string{"attempt": fmt.Sprint(attempt)})
 	})
+	return id, err
+}
+
+// noteRun appends an event about a run.
+func (c *Controller) noteRun(ctx context.Context, tx *db.Tx, run *runRow, kind string, data map[string]string) error {
+	all := map[string]string{"run": fmt.Sprint(run.ID), "candidate": fmt.Sprint(run.candidateID)}
+	maps.Copy(all, data)
+	_, err := event.Append(ctx, tx, event.Event{At: c.Now(), Kind: kind, Repo: run.repo, Change: run.Change, Data: all})
+	return err
 }
 
 // endRun writes the verdict of a run that is still running.
@@ -152,7 +166,7 @@ func (c *Controller) endRun(ctx context.Context, tx *db.Tx, run *runRow, state R
 	if err != nil {
 		return fmt.Errorf("gatekeeper: end run %d: %w", run.ID, err)
 	}
-	return c.note(ctx, tx, run.Change, "run.ended", map[string]string{"run": fmt.Sprint(run.ID), "state": string(state)})
+	return c.noteRun(ctx, tx, run, "run.ended", map[string]string{"state": string(state), "reason": reason})
 }
 
 // supersede ends a run whose verdict nobody needs any more, finished or not, and its waiting
@@ -180,9 +194,9 @@ func (c *Controller) addStageRun(ctx context.Context, tx *db.Tx, run *runRow, st
 		finished = db.Micros(c.Now())
 	}
 	attempt := run.latest()[stage].Attempt + 1
-	_, err = tx.ExecContext(ctx, `INSERT INTO stage_runs (id, run_id, stage, attempt, state, reason, log_key, created_at, finished_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		id, run.ID, stage, attempt, string(state), reason, logKey(id), db.Micros(c.Now()), finished)
+	_, err = tx.ExecContext(ctx, `INSERT INTO stage_runs (id, run_id, stage, attempt, state, reason, log_key, created_at, finished_at, result_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		id, run.ID, stage, attempt, string(state), reason, logKey(id), db.Micros(c.Now()), finished, run.keys[stage])
 	if err != nil {
 		return fmt.Errorf("gatekeeper: add stage run: %w", err)
 	}

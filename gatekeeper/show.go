@@ -61,7 +61,8 @@ type emptyLog struct{}
 func (emptyLog) Read([]byte) (int, error) { return 0, io.EOF }
 
 // Recheck runs the stages of the current patch set again: for a verdict that the machinery
-// or a flake spoilt. What was found before is superseded, not forgotten.
+// or a flake spoilt. Stages that passed are not run again, unless all did: then somebody
+// doubts the result. What was found before is superseded, not forgotten.
 func (c *Controller) Recheck(ctx context.Context, actor account.Actor, change int64) error {
 	ch, err := c.Review.Get(ctx, actor, change)
 	if err != nil {
@@ -87,6 +88,11 @@ func (c *Controller) Recheck(ctx context.Context, actor account.Actor, change in
 			return err
 		}
 		for _, run := range runs {
+			if run.State == RunPassed { // asked to doubt it
+				if err := forgetResults(ctx, tx, run); err != nil {
+					return err
+				}
+			}
 			if err := c.supersede(ctx, tx, run.ID, "rechecked by "+actor.Name); err != nil {
 				return err
 			}

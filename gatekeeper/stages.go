@@ -2,7 +2,6 @@ package gatekeeper
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 )
@@ -36,88 +36,161 @@ func (c *Controller) stageHandler(ctx context.Context, key string) (time.Duratio
 	if c.NoStages != "" {
 		return noWorkerPause, nil
 	}
-	s, claimed, err := c.claim(ctx, id)
+	w, err := c.stageWork(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	claimed, err := c.claim(ctx, w)
 	if err != nil || !claimed {
 		return 0, err
 	}
 	crash("stage.claimed")
-	result, err := c.execute(ctx, s)
+	result, err := c.execute(ctx, w)
 	if err != nil {
 		result = runner.Result{State: string(plan.Errored), Reason: "the server could not start the stage"}
-		c.Log.Error("stage run", "id", s.ID, "stage", s.Stage, "err", err)
+		c.Log.Error("stage run", "id", w.ID, "stage", w.Stage, "err", err)
 	}
 	crash("stage.executed")
 	// The server is stopping: whatever came back is not the code's doing.
 	if ctx.Err() != nil {
 		result = runner.Result{State: string(plan.Canceled), Reason: "the server stopped while it ran"}
 	}
-	return 0, c.report(context.WithoutCancel(ctx), s, result)
+	return 0, c.report(context.WithoutCancel(ctx), w, result)
 }
 
-// claim takes the lease on a queued stage run.
-func (c *Controller) claim(ctx context.Context, id int64) (s StageRun, ok bool, err error) {
+// stageWork is a stage run with what a worker must know about it.
+type stageWork struct {
+	StageRun
+	run   *runRow
+	repo  repo.Repository
+	git   *git.Repo
+	stage plan.Stage
+	env   map[string]string // what the stage is told
+	trust string            // whose cache it shares
+	// broken is why it cannot be executed at all, nil when it can.
+	broken error
+}
+
+func (c *Controller) stageWork(ctx context.Context, id int64) (*stageWork, error) {
+	q := c.DB.Read()
+	s, err := stageRunByID(ctx, q, id)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := queryRuns(ctx, q, `r.id = $1`, s.Run)
+	if err != nil || len(runs) == 0 {
+		return nil, errors.Join(err, errIf(len(runs) == 0, "the run is gone"))
+	}
+	w := &stageWork{StageRun: s, run: runs[0]}
+	if w.repo, err = c.Repos.ByID(ctx, q, w.run.repo); err != nil {
+		return nil, err
+	}
+	w.broken = c.prepare(ctx, w)
+	return w, nil
+}
+
+// prepare finds what the stage does and under which key its result is kept.
+func (c *Controller) prepare(ctx context.Context, w *stageWork) error {
+	var err error
+	if w.git, err = c.Repos.Open(w.repo); err != nil {
+		return err
+	}
+	composed, err := c.composed(ctx, w.git, w.run.planOID, w.run.Candidate)
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if w.stage, ok = composed.Stage(w.Stage); !ok {
+		return fmt.Errorf("gatekeeper: the plan has no stage %q any more", w.Stage)
+	}
+	if w.trust, err = c.trust(ctx, w.repo, w.run); err != nil {
+		return err
+	}
+	content, err := c.contentKeys(ctx, w.git, composed, w.run)
+	if err != nil {
+		return err
+	}
+	w.env = stageEnv(w.stage, subject(w.repo, w.run))
+	// Made again, because who may share a cache can have changed since the row was written.
+	w.key = w.run.key(w.stage, content[w.Stage], w.trust, w.env)
+	return nil
+}
+
+// claim takes the lease on a queued stage run. One whose result is there by now takes that
+// instead; one that is being executed for another run leaves it to that, and waits.
+func (c *Controller) claim(ctx context.Context, w *stageWork) (ok bool, err error) {
 	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
 		ok = false
+		now, err := stageRunByID(ctx, tx, w.ID)
+		if err != nil || now.State != plan.Queued {
+			return err
+		}
+		if w.broken == nil {
+			if settled, err := c.takeOrWait(ctx, tx, w); err != nil || settled {
+				return err
+			}
+		}
 		lease := token()
-		done, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, lease = $2, owner = $3, started_at = $4 WHERE id = $5 AND state = $6`,
-			string(plan.Running), lease, c.me, db.Micros(c.Now()), id, string(plan.Queued))
+		done, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, reason = '', lease = $2, owner = $3, started_at = $4, result_key = $5
+			WHERE id = $6 AND state = $7`,
+			string(plan.Running), lease, c.me, db.Micros(c.Now()), w.key, w.ID, string(plan.Queued))
 		if err != nil {
-			return fmt.Errorf("gatekeeper: claim stage run %d: %w", id, err)
+			return fmt.Errorf("gatekeeper: claim stage run %d: %w", w.ID, err)
 		}
 		if n, err := done.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
-		ok = true
-		if s, err = stageRunByID(ctx, tx, id); err != nil {
-			return err
-		}
-		return c.note(ctx, tx, s.Change, "stage.started", map[string]string{"stage": s.Stage})
+		ok, w.lease = true, lease
+		return c.noteRun(ctx, tx, w.run, "stage.started", map[string]string{"stage": w.Stage, "stage_run": strconv.FormatInt(w.ID, 10)})
 	})
-	if err == nil && ok {
-		c.Bus.Wake(event.ChangeTopic(s.Change), event.StageTopic(s.ID))
+	if err == nil {
+		c.Bus.Wake(event.ChangeTopic(w.Change), event.StageTopic(w.ID))
 	}
-	return s, ok, err
+	return ok, err
+}
+
+// takeOrWait is the part of claim for stages that need not run, or not now.
+func (c *Controller) takeOrWait(ctx context.Context, tx *db.Tx, w *stageWork) (bool, error) {
+	from, found, err := c.reusable(ctx, tx, w.run, w.stage, w.key)
+	if err != nil {
+		return false, err
+	}
+	if found {
+		if err := c.reuseQueued(ctx, tx, w.run, w.StageRun, from); err != nil {
+			return false, err
+		}
+		return true, tx.Enqueue(ctx, repo.BranchJob(w.run.repo, w.run.branch))
+	}
+	other, err := sameRunning(ctx, tx, w.run.repo, w.key)
+	if err != nil || other == 0 {
+		return false, err
+	}
+	// The key tells the other's end whom to wake.
+	_, err = tx.ExecContext(ctx, `UPDATE stage_runs SET reason = $1, result_key = $2 WHERE id = $3 AND state = $4`,
+		fmt.Sprintf("waits for the result of run %d, which is running the same", other), w.key, w.ID, string(plan.Queued))
+	if err != nil {
+		return false, fmt.Errorf("gatekeeper: stage run %d waits: %w", w.ID, err)
+	}
+	return true, nil
 }
 
 // execute runs the stage in the sandbox, with its log kept and streamed.
-func (c *Controller) execute(ctx context.Context, s StageRun) (runner.Result, error) {
-	runs, err := queryRuns(ctx, c.DB.Read(), `r.id = $1`, s.Run)
-	if err != nil || len(runs) == 0 {
-		return runner.Result{}, errors.Join(err, errIf(len(runs) == 0, "the run is gone"))
+func (c *Controller) execute(ctx context.Context, w *stageWork) (runner.Result, error) {
+	if w.broken != nil {
+		return runner.Result{}, w.broken
 	}
-	run := runs[0]
-	r, err := c.Repos.ByID(ctx, c.DB.Read(), run.repo)
+	log, err := c.Blobs.Create(w.logKey)
 	if err != nil {
 		return runner.Result{}, err
 	}
-	g, err := c.Repos.Open(r)
-	if err != nil {
-		return runner.Result{}, err
-	}
-	composed, err := c.composed(ctx, g, run.planOID, run.Candidate)
-	if err != nil {
-		return runner.Result{}, err
-	}
-	stage, ok := composed.Stage(s.Stage)
-	if !ok {
-		return runner.Result{}, fmt.Errorf("gatekeeper: the plan has no stage %q any more", s.Stage)
-	}
-	trust, err := c.trust(ctx, r, run)
-	if err != nil {
-		return runner.Result{}, err
-	}
-	log, err := c.Blobs.Create(s.logKey)
-	if err != nil {
-		return runner.Result{}, err
-	}
-	out := &liveLog{w: log, wake: func() { c.Bus.Wake(event.StageTopic(s.ID)) }}
+	out := &liveLog{w: log, wake: func() { c.Bus.Wake(event.StageTopic(w.ID)) }}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.watch(s.ID, cancel)
-	defer c.unwatch(s.ID)
+	c.watch(w.ID, cancel)
+	defer c.unwatch(w.ID)
 	result := c.Runner.Run(ctx, runner.Request{
-		StageRun: s.ID, Stage: stage, Repo: g, RepoID: r.ID, Commit: run.Candidate, Log: out,
-		Env: stageEnv(r, run, s), Trust: trust,
+		StageRun: w.ID, Stage: w.stage, Repo: w.git, RepoID: w.repo.ID, Commit: w.run.Candidate, Log: out,
+		Env: w.env, Trust: w.trust,
 	})
 	return result, log.Close()
 }
@@ -129,19 +202,31 @@ func errIf(bad bool, text string) error {
 	return nil
 }
 
-// stageEnv is what a stage is told about its subject.
-func stageEnv(r repo.Repository, run *runRow, s StageRun) map[string]string {
+// subject is what stages can be told about their subject.
+func subject(r repo.Repository, run *runRow) map[string]string {
 	return map[string]string{
-		"CI": "true", "GATE_REPOSITORY": r.Name, "GATE_BRANCH": run.branch,
+		"GATE_REPOSITORY": r.Name, "GATE_BRANCH": run.branch,
 		"GATE_CHANGE": strconv.FormatInt(run.Change, 10), "GATE_PATCH_SET": strconv.Itoa(run.PS),
-		"GATE_COMMIT": string(run.Candidate), "GATE_BASE": string(run.Base), "GATE_STAGE": s.Stage,
+		"GATE_COMMIT": string(run.Candidate), "GATE_BASE": string(run.Base),
 	}
 }
 
+// stageEnv is what the stage is told: of its subject only what it names.
+func stageEnv(s plan.Stage, subject map[string]string) map[string]string {
+	env := map[string]string{"CI": "true", "GATE_STAGE": s.Name}
+	for _, name := range toldTo(s) {
+		env[name] = subject[name]
+	}
+	return env
+}
+
 // trust names the cache that a stage may share. Those who may land changes share the
-// repository's; code from anybody else could plant something there for the next stage to
-// run, so it gets a cache of its change's own.
+// repository's, as does what has landed; code from anybody else could plant something there
+// for the next stage to run, so it gets a cache of its change's own.
 func (c *Controller) trust(ctx context.Context, r repo.Repository, run *runRow) (string, error) {
+	if run.Change == 0 {
+		return "", nil
+	}
 	ps, err := c.Review.PatchSet(ctx, c.DB.Read(), run.Change, run.PS)
 	if err != nil {
 		return "", err
@@ -182,45 +267,38 @@ func (c *Controller) stop(run *runRow) {
 
 // report writes the result of an attempt, if its lease is still the live one, and has the
 // branch looked at.
-func (c *Controller) report(ctx context.Context, s StageRun, result runner.Result) error {
-	tests := ""
-	if result.Tests != nil {
-		text, err := json.Marshal(result.Tests)
-		if err != nil {
-			return fmt.Errorf("gatekeeper: tests of stage run %d: %w", s.ID, err)
-		}
-		tests = string(text)
+func (c *Controller) report(ctx context.Context, w *stageWork, result runner.Result) error {
+	tests, err := testsText(result.Tests)
+	if err != nil {
+		return err
 	}
-	err := c.DB.Transact(ctx, func(tx *db.Tx) error {
+	s := w.StageRun
+	s.State, s.Reason, s.ExitCode, s.Tests = plan.StageState(result.State), result.Reason, result.ExitCode, result.Tests
+	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
+		s.FinishedAt = c.Now()
 		done, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, reason = $2, exit_code = $3, tests = $4, finished_at = $5
 			WHERE id = $6 AND lease = $7 AND state = $8`,
-			result.State, result.Reason, result.ExitCode, tests, db.Micros(c.Now()), s.ID, s.lease, string(plan.Running))
+			result.State, result.Reason, result.ExitCode, tests, db.Micros(s.FinishedAt), s.ID, s.lease, string(plan.Running))
 		if err != nil {
 			return fmt.Errorf("gatekeeper: report stage run %d: %w", s.ID, err)
 		}
 		if n, err := done.RowsAffected(); err != nil || n == 0 {
 			return err // somebody ended it already: this result comes too late to count
 		}
-		ch, err := c.branchOf(ctx, tx, s.Run)
-		if err != nil {
+		if err := c.keepResult(ctx, tx, w.run, s); err != nil {
 			return err
 		}
-		if err := tx.Enqueue(ctx, repo.BranchJob(ch.repo, ch.branch)); err != nil {
+		if err := c.wakeEqual(ctx, tx, w.run.repo, s.key); err != nil {
 			return err
 		}
-		return c.note(ctx, tx, s.Change, "stage.ended", map[string]string{"stage": s.Stage, "state": result.State})
+		if err := tx.Enqueue(ctx, repo.BranchJob(w.run.repo, w.run.branch)); err != nil {
+			return err
+		}
+		return c.noteRun(ctx, tx, w.run, "stage.ended", map[string]string{
+			"stage": s.Stage, "stage_run": strconv.FormatInt(s.ID, 10), "state": result.State})
 	})
 	c.Bus.Wake(event.ChangeTopic(s.Change), event.StageTopic(s.ID))
 	return err
-}
-
-func (c *Controller) branchOf(ctx context.Context, q db.Querier, run int64) (branchKey, error) {
-	var k branchKey
-	err := q.QueryRowContext(ctx, `SELECT repo_id, branch FROM runs WHERE id = $1`, run).Scan(&k.repo, &k.branch)
-	if err != nil {
-		return k, fmt.Errorf("gatekeeper: branch of run %d: %w", run, err)
-	}
-	return k, nil
 }
 
 // liveLog passes output on and wakes its readers.

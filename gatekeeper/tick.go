@@ -217,7 +217,8 @@ func (t *tick) startCandidate(ctx context.Context, cand candidate) error {
 		}
 		return nil // the plan in the candidate does not parse: Explain says so
 	}
-	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, cand, t.tip, composed.Digest())
+	_, err = t.startRun(ctx, t.lock.repo.ID, t.lock.branch, cand, t.tip, composed.Digest())
+	return err
 }
 
 // advanceRuns takes in what stages reported: starts the stages that can start, retries what
@@ -247,21 +248,30 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 	if err != nil {
 		return err
 	}
+	keys, err := t.stageKeys(ctx, t.git, p, run)
+	if err != nil {
+		return err
+	}
 	return t.DB.Transact(ctx, func(tx *db.Tx) error {
 		fresh, err := queryRuns(ctx, tx, `r.id = $1 AND r.state = $2`, run.ID, string(RunRunning))
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
 		run := fresh[0]
+		run.keys = keys
 		states, err := t.retry(ctx, tx, run)
 		if err != nil {
 			return err
 		}
 		start, skip, done := plan.Next(p, states, changed, t.Now())
+		again := len(skip) > 0 // what these held up can start, or the run is done
 		for _, name := range start {
-			if err := t.addStageRun(ctx, tx, run, name, plan.Queued, ""); err != nil {
+			stage, _ := p.Stage(name)
+			settled, err := t.start(ctx, tx, run, stage)
+			if err != nil {
 				return err
 			}
+			again = again || settled
 		}
 		for _, name := range skip {
 			if err := t.addStageRun(ctx, tx, run, name, plan.Skipped, "the change touches none of its paths"); err != nil {
@@ -269,7 +279,7 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 			}
 			states[name] = plan.Skipped
 		}
-		if len(skip) > 0 { // what a skipped stage held up can start, or the run is done
+		if again {
 			return tx.Enqueue(ctx, repo.BranchJob(t.lock.repo.ID, t.lock.branch))
 		}
 		if !done {

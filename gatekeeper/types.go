@@ -98,8 +98,11 @@ type StageRun struct {
 	CreatedAt  time.Time       `json:"created_at"`
 	StartedAt  time.Time       `json:"started_at,omitzero"`
 	FinishedAt time.Time       `json:"finished_at,omitzero"`
+	// ReusedFrom is the stage run that was executed for this one too, 0 when it was itself.
+	ReusedFrom int64 `json:"reused_from,omitempty"`
 
 	lease, owner, logKey string
+	key                  string // what its result is kept under, "" when it is not kept
 }
 
 // QueueView is the queue of one branch as people see it.

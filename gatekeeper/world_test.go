@@ -57,6 +57,13 @@ type scripted struct {
 	mu      sync.Mutex
 	verdict func(r runner.Request) runner.Result
 	ran     []string // "stage commit", in the order of starting
+	machine string
+}
+
+func (s *scripted) Identity() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine
 }
 
 func (s *scripted) Run(ctx context.Context, r runner.Request) runner.Result {
