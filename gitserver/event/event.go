@@ -51,27 +51,12 @@ func Append(ctx context.Context, tx *db.Tx, e Event) (int64, error) {
 
 // OfChange lists the events of a change after the id after, oldest first.
 func OfChange(ctx context.Context, q db.Querier, change, after int64) ([]Event, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, at, kind, repo_id, change_id, account_id, data
+	rows, err := q.QueryContext(ctx, `SELECT `+columns+`
 		FROM events WHERE change_id = $1 AND id > $2 ORDER BY id`, change, after)
 	if err != nil {
 		return nil, fmt.Errorf("event: list: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	var all []Event
-	for rows.Next() {
-		var e Event
-		var at int64
-		var data string
-		if err := rows.Scan(&e.ID, &at, &e.Kind, &e.Repo, &e.Change, &e.Account, &data); err != nil {
-			return nil, fmt.Errorf("event: list: %w", err)
-		}
-		e.At = db.Time(at)
-		if err := json.Unmarshal([]byte(data), &e.Data); err != nil {
-			return nil, fmt.Errorf("event: decode %d: %w", e.ID, err)
-		}
-		all = append(all, e)
-	}
-	return all, rows.Err()
+	return scan(rows)
 }
 
 // Topic is what a listener listens to.
