@@ -10,7 +10,11 @@
 // candidate's. [Next] says which stages can start, [Evaluate] what a gate says, [RunVerdict]
 // what a run says, and [ParseResults] reads what test tools report.
 //
-// Invariants: everything here is a pure function, without clock, disk, network or database. A
+// For the queue, [Plan.Lanes] says which changes conflict, [Plan.Inputs] which files decide
+// what a stage comes to, [Plan.Frozen] and [Plan.NextFreeze] when nothing lands.
+//
+// Invariants: everything here is a pure function, without clock, disk, network or database;
+// only the names of time zones are looked up in the system's list, else in a built-in one. A
 // plan that cannot be fully understood gives problems and no plan: an unknown key, or one
 // that this version does not run, never means "no gate". Evidence that is missing, late or
 // contradictory never opens a gate. A stage that the target branch's plan requires stays
