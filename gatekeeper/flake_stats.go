@@ -101,11 +101,12 @@ func (f *FlakeCount) rate() {
 
 // stageCounts counts the verdicts of executed stage runs; reused ones say nothing new.
 func stageCounts(ctx context.Context, q db.Querier, repoID int64, since time.Time) ([]FlakeCount, error) {
-	rows, err := q.QueryContext(ctx, `SELECT s.stage, count(*), SUM(CASE WHEN s.state = $1 THEN 0 ELSE 1 END),
-			COUNT(f.id), SUM(CASE WHEN f.kind = $2 THEN 1 ELSE 0 END), COALESCE(MAX(f.at), 0), COALESCE(MAX(f.stage_run_id), 0)
+	rows, err := q.QueryContext(ctx, `SELECT s.stage, COUNT(*),
+			SUM(CASE WHEN s.state = 'PASSED' AND NOT EXISTS (SELECT 1 FROM test_failures t WHERE t.stage_run_id = s.id) THEN 0 ELSE 1 END),
+			COUNT(f.id), SUM(CASE WHEN f.kind = $1 THEN 1 ELSE 0 END), COALESCE(MAX(f.at), 0), COALESCE(MAX(f.stage_run_id), 0)
 		FROM stage_runs s JOIN runs r ON r.id = s.run_id LEFT JOIN flakes f ON f.stage_run_id = s.id AND f.test = ''
-		WHERE r.repo_id = $3 AND s.finished_at >= $4 AND s.reused_from = 0 AND s.state IN ($5, $6, $7) GROUP BY s.stage`,
-		string(plan.Passed), string(FlakeBase), repoID, db.Micros(since), string(plan.Passed), string(plan.Failed), string(plan.TimedOut))
+		WHERE r.repo_id = $2 AND s.finished_at >= $3 AND s.reused_from = 0 AND s.state IN ('PASSED', 'FAILED', 'TIMED_OUT') GROUP BY s.stage`,
+		string(FlakeBase), repoID, db.Micros(since))
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: count stage runs: %w", err)
 	}

@@ -27,7 +27,7 @@ const maxFailedTests = 200
 
 // findFlakes looks at what a new verdict says about failures that were there before it.
 func (c *Controller) findFlakes(ctx context.Context, tx *db.Tx, run *runRow, s StageRun) error {
-	if s.State == plan.Passed {
+	if s.green() {
 		return c.passedAgain(ctx, tx, run, s)
 	}
 	if err := c.keepFailedTests(ctx, tx, run, s); err != nil {
@@ -64,37 +64,25 @@ func (c *Controller) keepFailedTests(ctx context.Context, tx *db.Tx, run *runRow
 	return nil
 }
 
-// passedAgain: each earlier failure under the key of a stage run that passed was a flake, and
-// so were the tests that failed then and not now.
+// failedOnce selects stage runs that failed, or had tests that did, and are no known flakes.
+const failedOnce = `(s.state IN ('FAILED', 'TIMED_OUT') OR EXISTS (SELECT 1 FROM test_failures t WHERE t.stage_run_id = s.id))
+	AND NOT EXISTS (SELECT 1 FROM flakes f WHERE f.stage_run_id = s.id)`
+
+// passedAgain: each earlier failure under the key of a stage run that passed was a flake.
 func (c *Controller) passedAgain(ctx context.Context, tx *db.Tx, run *runRow, s StageRun) error {
 	if s.key == "" {
 		return nil
 	}
-	failures, err := queryStages(ctx, tx, `s.result_key = $1 AND s.state IN ($2, $3) AND r.repo_id = $4
-		AND NOT EXISTS (SELECT 1 FROM flakes f WHERE f.stage_run_id = s.id)`, s.key, string(plan.Failed), string(plan.TimedOut), run.repo)
+	failures, err := queryStages(ctx, tx, `s.result_key = $1 AND r.repo_id = $2 AND `+failedOnce, s.key, run.repo)
 	if err != nil {
 		return err
-	}
-	still := map[string]bool{}
-	if s.Tests != nil {
-		for _, k := range s.Tests.Cases {
-			if k.Status == plan.CaseFailed {
-				still[testName(k)] = true
-			}
-		}
 	}
 	for _, failure := range failures {
 		tests, err := failedTests(ctx, tx, failure.ID)
 		if err != nil {
 			return err
 		}
-		var differ []string
-		for _, name := range tests {
-			if !still[name] {
-				differ = append(differ, name)
-			}
-		}
-		if err := c.addFlake(ctx, tx, FlakeRerun, failure, differ); err != nil {
+		if err := c.addFlake(ctx, tx, FlakeRerun, failure, tests); err != nil {
 			return err
 		}
 	}
@@ -104,15 +92,13 @@ func (c *Controller) passedAgain(ctx context.Context, tx *db.Tx, run *runRow, s 
 // failsOnBase compares a failure with those of the same stage in runs of the branch itself: of
 // its base when it is a change's, of the changes based on it when it is the branch's own.
 func (c *Controller) failsOnBase(ctx context.Context, tx *db.Tx, run *runRow, s StageRun) error {
-	failed := []any{s.Stage, string(plan.Failed), string(plan.TimedOut), run.repo}
-	const same = `s.stage = $1 AND s.state IN ($2, $3) AND r.repo_id = $4 AND NOT EXISTS (SELECT 1 FROM flakes f WHERE f.stage_run_id = s.id) AND `
 	mine, err := failedTests(ctx, tx, s.ID)
 	if err != nil {
 		return err
 	}
 	if run.Change != 0 {
-		onBase, err := queryStages(ctx, tx, `s.stage = $1 AND s.state IN ($2, $3) AND r.repo_id = $4 AND r.change_id = 0 AND r.commit_oid = $5`,
-			append(failed, string(run.Base))...)
+		onBase, err := queryStages(ctx, tx, `s.stage = $1 AND r.repo_id = $2 AND r.change_id = 0 AND r.commit_oid = $3 AND s.state IN ('FAILED', 'TIMED_OUT')`,
+			s.Stage, run.repo, string(run.Base))
 		if err != nil || len(onBase) == 0 {
 			return err
 		}
@@ -122,8 +108,9 @@ func (c *Controller) failsOnBase(ctx context.Context, tx *db.Tx, run *runRow, s 
 		}
 		return c.addBaseFlake(ctx, tx, s, mine, theirs)
 	}
-	above, err := queryStages(ctx, tx, same+`r.change_id <> 0 AND EXISTS (SELECT 1 FROM candidates k WHERE k.id = r.candidate_id AND k.base_oid = $5)`,
-		append(failed, string(run.Candidate))...)
+	above, err := queryStages(ctx, tx, `s.stage = $1 AND r.repo_id = $2 AND r.change_id <> 0
+		AND EXISTS (SELECT 1 FROM candidates k WHERE k.id = r.candidate_id AND k.base_oid = $3) AND `+failedOnce,
+		s.Stage, run.repo, string(run.Candidate))
 	if err != nil {
 		return err
 	}

@@ -30,19 +30,23 @@ func (c *Controller) reusable(ctx context.Context, q db.Querier, run *runRow, s 
 	if key == "" {
 		return StageRun{}, false, nil
 	}
-	since := db.Micros(c.Now().Add(-run.maxAge(s)))
+	since := c.Now().Add(-run.maxAge(s))
 	for _, key := range []string{key, sharedKey(key)} {
-		var id int64
-		err := q.QueryRowContext(ctx, `SELECT stage_run_id FROM stage_results
-			WHERE repo_id = $1 AND result_key = $2 AND state = $3 AND created_at > $4`, run.repo, key, string(plan.Passed), since).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
+		var id, at int64
+		var state plan.StageState
+		err := q.QueryRowContext(ctx, `SELECT stage_run_id, state, created_at FROM stage_results WHERE repo_id = $1 AND result_key = $2`,
+			run.repo, key).Scan(&id, &state, &at)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return StageRun{}, false, fmt.Errorf("gatekeeper: result of stage %q: %w", s.Name, err)
+		case state != plan.Passed:
+			return StageRun{}, false, nil // to be confirmed
+		case db.Time(at).After(since):
+			from, err := stageRunByID(ctx, q, id)
+			return from, err == nil, err
 		}
-		from, err := stageRunByID(ctx, q, id)
-		return from, err == nil, err
 	}
 	return StageRun{}, false, nil
 }
@@ -135,16 +139,26 @@ func (c *Controller) keepResult(ctx context.Context, tx *db.Tx, run *runRow, s S
 	default:
 		return nil // no verdict about the code
 	}
+	state := s.State
+	if !s.green() {
+		state = plan.Failed
+	}
 	if s.key != "" {
 		_, err := tx.ExecContext(ctx, `INSERT INTO stage_results (repo_id, result_key, stage, state, stage_run_id, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (repo_id, result_key) DO UPDATE SET state = excluded.state, stage_run_id = excluded.stage_run_id, created_at = excluded.created_at`,
-			run.repo, s.key, s.Stage, string(s.State), s.ID, db.Micros(s.FinishedAt))
+			run.repo, s.key, s.Stage, string(state), s.ID, db.Micros(s.FinishedAt))
 		if err != nil {
 			return fmt.Errorf("gatekeeper: keep result of stage run %d: %w", s.ID, err)
 		}
 	}
 	return c.findFlakes(ctx, tx, run, s)
+}
+
+// green reports whether the stage run passed without a test that failed: a script may end well
+// all the same, and a gate that counts failed tests says no.
+func (s StageRun) green() bool {
+	return s.State == plan.Passed && (s.Tests == nil || s.Tests.Failed == 0)
 }
 
 // wakeEqual has those that wait for a stage run with this key look again: one of them takes
@@ -168,6 +182,16 @@ func (c *Controller) wakeQueued(ctx context.Context, tx *db.Tx, where string, ar
 		}
 	}
 	return nil
+}
+
+// nothingFailed reports whether every stage of the run that was started has passed.
+func (r *runRow) nothingFailed() bool {
+	for _, s := range r.latest() {
+		if s.State != plan.Skipped && !s.green() {
+			return false
+		}
+	}
+	return true
 }
 
 // forgetResults makes the stages of a run that passed run again when they are asked for next.

@@ -153,7 +153,7 @@ func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, 
 
 // noteRun appends an event about a run.
 func (c *Controller) noteRun(ctx context.Context, tx *db.Tx, run *runRow, kind string, data map[string]string) error {
-	all := map[string]string{"run": fmt.Sprint(run.ID), "candidate": fmt.Sprint(run.candidateID)}
+	all := map[string]string{"run": fmt.Sprint(run.ID), "candidate": fmt.Sprint(run.candidateID), "branch": run.branch, "ps": fmt.Sprint(run.PS)}
 	maps.Copy(all, data)
 	_, err := event.Append(ctx, tx, event.Event{At: c.Now(), Kind: kind, Repo: run.repo, Change: run.Change, Data: all})
 	return err
@@ -172,6 +172,10 @@ func (c *Controller) endRun(ctx context.Context, tx *db.Tx, run *runRow, state R
 // supersede ends a run whose verdict nobody needs any more, finished or not, and its waiting
 // stages. Stages that run are stopped by their own watch.
 func (c *Controller) supersede(ctx context.Context, tx *db.Tx, runID int64, reason string) error {
+	runs, err := queryRuns(ctx, tx, `r.id = $1 AND r.state <> $2`, runID, string(RunSuperseded))
+	if err != nil || len(runs) == 0 {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `UPDATE runs SET state = $1, reason = $2, finished_at = $3 WHERE id = $4`,
 		string(RunSuperseded), reason, db.Micros(c.Now()), runID); err != nil {
 		return fmt.Errorf("gatekeeper: supersede run %d: %w", runID, err)
@@ -180,7 +184,7 @@ func (c *Controller) supersede(ctx context.Context, tx *db.Tx, runID int64, reas
 		string(plan.Canceled), reason, db.Micros(c.Now()), runID, string(plan.Queued)); err != nil {
 		return fmt.Errorf("gatekeeper: supersede run %d: %w", runID, err)
 	}
-	return nil
+	return c.noteRun(ctx, tx, runs[0], "run.canceled", map[string]string{"reason": reason})
 }
 
 // addStageRun writes the next attempt at a stage and, when it is to run, asks for a worker.

@@ -88,7 +88,7 @@ func (c *Controller) Recheck(ctx context.Context, actor account.Actor, change in
 			return err
 		}
 		for _, run := range runs {
-			if run.State == RunPassed { // asked to doubt it
+			if run.nothingFailed() { // asked to doubt it
 				if err := forgetResults(ctx, tx, run); err != nil {
 					return err
 				}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,7 +51,14 @@ type world struct {
 	stages  *scripted
 	work    string
 	serial  int
+	ahead   atomic.Int64 // by how much the controller's clock is ahead
 }
+
+// now is the controller's clock.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+// pass lets time pass for the controller.
+func (w *world) pass(d time.Duration) { w.ahead.Add(int64(d)) }
 
 // scripted is a runner whose verdicts the test writes.
 type scripted struct {
@@ -58,6 +66,12 @@ type scripted struct {
 	verdict func(r runner.Request) runner.Result
 	ran     []string // "stage commit", in the order of starting
 	machine string
+}
+
+func (s *scripted) identify(machine string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.machine = machine
 }
 
 func (s *scripted) Identity() string {
@@ -127,7 +141,7 @@ func newWorld(t *testing.T, planText string) *world {
 	w.control = gatekeeper.New(gatekeeper.Config{
 		DB: w.db, Accounts: accounts, Repos: w.repos, Review: w.review, Jobs: jobs, Blobs: blobs, Runner: w.stages, Bus: w.bus,
 		Mirrors: &mirror.Store{DB: w.db, Repos: w.repos, Dir: filepath.Join(dir, "mirrors"), Now: time.Now, Bus: w.bus, Log: log},
-		Now:     time.Now, Log: log, URL: "http://gate.test", Workers: 2, KeepAlive: 200 * time.Millisecond,
+		Now:     w.now, Log: log, URL: "http://gate.test", Workers: 2, KeepAlive: 200 * time.Millisecond,
 	})
 	for _, name := range []string{"alice", "bob", "carol"} {
 		w.must(w.db.Transact(w.ctx, func(tx *db.Tx) error {
