@@ -45,12 +45,8 @@ func (c *Controller) Promote(ctx context.Context, actor account.Actor, change in
 }
 
 // Demote takes a promotion back: the change waits in its turn again.
-func (c *Controller) Demote(ctx context.Context, actor account.Actor, change int64, reason string) error {
+func (c *Controller) Demote(ctx context.Context, actor account.Actor, change int64) error {
 	const op = "gatekeeper.Demote"
-	reason, err := checkOrderReason(op, reason)
-	if err != nil {
-		return err
-	}
 	return c.arrange(ctx, op, actor, account.Promote, change, func(o *ordering) error {
 		if o.now.Priority == 0 {
 			return fault.New(fault.Conflict, op, fmt.Sprintf("change %d is not promoted", o.change.ID), "")
@@ -58,7 +54,7 @@ func (c *Controller) Demote(ctx context.Context, actor account.Actor, change int
 		if err := o.drop(ctx, orderPriority); err != nil {
 			return err
 		}
-		return o.tell(ctx, "queue.priority", "took the promotion back", reason, map[string]string{"priority": "0"})
+		return o.tell(ctx, "queue.priority", "took the promotion back", "", map[string]string{"priority": "0"})
 	})
 }
 
@@ -114,8 +110,8 @@ func (c *Controller) Remove(ctx context.Context, actor account.Actor, change int
 		if entry == nil && o.change.SubmitBy == 0 {
 			return fault.New(fault.Conflict, op, fmt.Sprintf("change %d is not in the queue, and nobody asked to land it", o.change.ID), "")
 		}
-		if _, err := o.tx.ExecContext(ctx, `DELETE FROM queue_orders WHERE change_id = $1`, o.change.ID); err != nil {
-			return fmt.Errorf("gatekeeper: remove change %d: %w", o.change.ID, err)
+		if err := o.dropAll(ctx); err != nil {
+			return err
 		}
 		if err := c.Review.TakeBack(ctx, o.tx, o.change, actor.ID, reason); err != nil || entry == nil {
 			return err
@@ -249,6 +245,17 @@ func (o *ordering) drop(ctx context.Context, kind string) error {
 		return fmt.Errorf("gatekeeper: order about change %d: %w", o.change.ID, err)
 	}
 	return nil
+}
+
+// dropAll forgets what was ordered about the change; the end of a hold is part of the story.
+func (o *ordering) dropAll(ctx context.Context) error {
+	if _, err := o.tx.ExecContext(ctx, `DELETE FROM queue_orders WHERE change_id = $1`, o.change.ID); err != nil {
+		return fmt.Errorf("gatekeeper: orders about change %d: %w", o.change.ID, err)
+	}
+	if o.now.Held == "" {
+		return nil
+	}
+	return o.record(ctx, "queue.released", map[string]string{"by": o.actor.Name})
 }
 
 // notLanding refuses when the branch is being moved to the change: that is not stopped half way.

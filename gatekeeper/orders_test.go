@@ -100,11 +100,11 @@ func TestOrdersCountForWhatTheyWereGiven(t *testing.T) {
 	if got := w.order(id); got != (gatekeeper.Order{Held: "held by bob"}) {
 		t.Errorf("after a new patch set: %+v, want only the hold", got)
 	}
-	w.refused(w.control.Demote(w.ctx, carol, id, ""), fault.Conflict, "is not promoted")
+	w.refused(w.control.Demote(w.ctx, carol, id), fault.Conflict, "is not promoted")
 
 	w.must(w.control.Promote(w.ctx, carol, id, true, "this too"))
-	w.must(w.control.Demote(w.ctx, carol, id, "found another way"))
-	w.told(id, "queue.priority", map[string]string{"priority": "0", "by": "carol", "reason": "found another way"})
+	w.must(w.control.Demote(w.ctx, carol, id))
+	w.told(id, "queue.priority", map[string]string{"priority": "0", "by": "carol"})
 	w.must(w.control.Release(w.ctx, alice, id))
 	w.told(id, "queue.released", map[string]string{"by": "alice"})
 	w.refused(w.control.Release(w.ctx, alice, id), fault.Conflict, "gate why")
@@ -170,10 +170,12 @@ func TestRemovedTakesTheWishAlong(t *testing.T) {
 	w.vote("bob", id, 2)
 	w.state(id, gatekeeper.Queued)
 	w.must(w.control.Promote(w.ctx, w.people["carol"], id, false, "soon"))
+	w.must(w.control.Hold(w.ctx, w.people["bob"], id, "let me look"))
 	w.refused(w.control.Requeue(w.ctx, w.people["alice"], id), fault.Conflict, "gate queue why 1")
 
 	w.must(w.control.Remove(w.ctx, w.people["alice"], id, "not on a Friday"))
 	w.told(id, "queue.left", map[string]string{"reason": "removed by alice: not on a Friday"})
+	w.told(id, "queue.released", map[string]string{"by": "alice"})
 	w.message(id, "not on a Friday")
 	if got := w.order(id); got != (gatekeeper.Order{}) {
 		t.Errorf("it left with its orders, and yet %+v", got)

@@ -45,10 +45,8 @@ type commands struct {
 	Restore restoreCmd `cmd:"" help:"Take an abandoned change up again."`
 	Recheck recheckCmd `cmd:"" help:"Run the stages of a change anew."`
 	WIP     wipCmd     `cmd:"" name:"wip" help:"Mark a change as work in progress, or with --off as ready."`
-	Queue   struct {
-		Show queueShowCmd `cmd:"" help:"Show the queue of a branch."`
-	} `cmd:"" help:"The queue in front of a branch."`
-	Log logCmd `cmd:"" help:"Show the log of a stage run."`
+	Queue   queueCmd   `cmd:"" help:"The queue in front of a branch."`
+	Log     logCmd     `cmd:"" help:"Show the log of a stage run."`
 
 	Account struct {
 		Create   accountCreateCmd   `cmd:"" help:"Create an account."`
@@ -112,7 +110,15 @@ var examples = map[string][]string{
 	"comment":        {"gate comment 12 -m 'is this needed?'", "gate comment 12 --file main.go --line 40 --unresolved -m 'this leaks'"},
 	"submit":         {"gate submit 12"},
 	"log":            {"gate log 57", "gate log 57 --follow"},
-	"queue show":     {"gate queue show hello", "gate queue show hello release/1"},
+	"queue":          {"gate queue show hello", "gate queue why 12", "gate queue hold 12 --reason 'waits for the release notes'"},
+	"queue show":     {"gate queue show", "gate queue show hello", "gate queue show hello release/1 --json"},
+	"queue why":      {"gate queue why 12"},
+	"queue promote":  {"gate queue promote 12 --reason 'the release waits for it'", "gate queue promote 12 --hotfix --reason 'production is down'", "gate queue promote 12 --off"},
+	"queue hold":     {"gate queue hold 12 --reason 'waits for the release notes'"},
+	"queue remove":   {"gate queue remove 12 --reason 'not today'"},
+	"queue requeue":  {"gate queue requeue 12"},
+	"queue freeze":   {"gate queue freeze hello --reason 'release day' --for 8h", "gate queue freeze hello release/1 --reason holidays --until 2027-01-02"},
+	"queue thaw":     {"gate queue thaw hello"},
 	"account":        {"gate account create alice --email alice@example.org --ssh-key ~/.ssh/id_ed25519.pub"},
 	"account create": {"gate account create alice --email alice@example.org --ssh-key ~/.ssh/id_ed25519.pub", "gate account create root --email root@example.org --admin --data ./gate-data"},
 	"account link":   {"gate account link alice --data ./gate-data"},

@@ -52,6 +52,8 @@ var calls = map[string]call{
 	"review": plain(api.Review{Message: "hm"}), "submit": plain(nil), "withdraw": plain(nil),
 	"abandon": plain(api.Reason{}), "restore": plain(api.Reason{}), "set-wip": plain(api.Progress{}), "set-topic": plain(api.Topic{Topic: "x"}), "recheck": plain(nil),
 	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "queue": onQuery,
+	"promote": plain(api.Promotion{Reason: "x"}), "demote": plain(nil), "hold": plain(api.Order{}), "release": plain(nil),
+	"remove": plain(api.Order{}), "requeue": plain(nil), "freeze": onMain(api.NewFreeze{Reason: "x"}), "thaw": onMain(nil),
 }
 
 func onAccount(in any) call {
@@ -70,6 +72,12 @@ func onMember(*world, repo.Repository, review.Change) (map[string]string, string
 
 func onQuery(_ *world, r repo.Repository, _ review.Change) (map[string]string, string, any) {
 	return nil, "?repository=" + r.Name, nil
+}
+
+func onMain(in any) call {
+	return func(*world, repo.Repository, review.Change) (map[string]string, string, any) {
+		return map[string]string{"branch": "main"}, "", in
+	}
 }
 
 func onRule(w *world, r repo.Repository, _ review.Change) (map[string]string, string, any) {
@@ -158,7 +166,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 						reopen(w, changes[i].ID)
 					}
 					vars, query, in := how(w, r, changes[i])
-					target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(changes[i].ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"]).Replace(path)
+					target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(changes[i].ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"], "{branch}", vars["branch"]).Replace(path)
 					name := who
 					if who == "" {
 						name = "nobody"

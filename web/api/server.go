@@ -79,6 +79,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.changeRoutes()
 	s.reviewRoutes()
 	s.gateRoutes()
+	s.queueRoutes()
 }
 
 // config is huma's without its own pages and without links in the answers: the document is
