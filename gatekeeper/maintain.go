@@ -37,6 +37,9 @@ func (c *Controller) maintainHandler(ctx context.Context, key string) (time.Dura
 	if err := c.pruneResults(ctx, id); err != nil {
 		return 0, err
 	}
+	if err := c.keepBoards(ctx, id); err != nil {
+		return 0, err
+	}
 	return 0, g.Maintain(ctx)
 }
 

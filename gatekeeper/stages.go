@@ -144,7 +144,7 @@ func (c *Controller) claim(ctx context.Context, w *stageWork) (ok bool, err erro
 		return c.noteRun(ctx, tx, w.run, "stage.started", map[string]string{"stage": w.Stage, "stage_run": strconv.FormatInt(w.ID, 10)})
 	})
 	if err == nil {
-		c.Bus.Wake(event.ChangeTopic(w.Change), event.StageTopic(w.ID))
+		c.Bus.Wake(event.ChangeTopic(w.Change), event.StageTopic(w.ID), event.RepoTopic(w.repo.ID))
 	}
 	return ok, err
 }
@@ -297,7 +297,7 @@ func (c *Controller) report(ctx context.Context, w *stageWork, result runner.Res
 		return c.noteRun(ctx, tx, w.run, "stage.ended", map[string]string{
 			"stage": s.Stage, "stage_run": strconv.FormatInt(s.ID, 10), "state": result.State})
 	})
-	c.Bus.Wake(event.ChangeTopic(s.Change), event.StageTopic(s.ID))
+	c.Bus.Wake(event.ChangeTopic(s.Change), event.StageTopic(s.ID), event.RepoTopic(w.repo.ID))
 	return err
 }
 

@@ -190,12 +190,15 @@ func (b *Board) queued(s Stop) bool {
 	return e != nil && e.PS == s.PS
 }
 
+// aboard says whether a queued patch set is a member of the train.
+func (b *Board) aboard(t *Train) bool { return slices.ContainsFunc(t.Members, b.queued) }
+
 // Running lists the candidates that are being tested for the queue: those of its changes, and
 // of the bare tip.
 func (b *Board) Running() []*Train {
 	var all []*Train
 	for i := range b.Trains {
-		if t := &b.Trains[i]; t.bare() || t.Tried && t.State == TrainRunning && slices.ContainsFunc(t.Members, b.queued) {
+		if t := &b.Trains[i]; t.bare() || t.State == TrainRunning && b.aboard(t) {
 			all = append(all, t)
 		}
 	}
@@ -260,7 +263,7 @@ func (b *Board) State(workers int, now time.Time) State {
 	}
 	for i := range b.Trains {
 		t := &b.Trains[i]
-		if !t.Tried {
+		if !t.Tried && len(t.Members) == 0 {
 			continue
 		}
 		k := Candidate{ID: t.ID, Branch: b.Branch, Members: members(t.Members), On: members(t.On), Seq: t.Seq, Base: t.Base, Commit: t.Commit,

@@ -73,12 +73,12 @@ func TestBoardFollowsTheStory(t *testing.T) {
 	lines := []struct{ event, want string }{
 		{"queue.entered 10 branch=main ps=1 subject=Greet owner=alice targets=ui", "10.1 | |"},
 		{"candidate.tried 10 branch=main candidate=1 run=5 members=10.1 on= base=aa commit=bb attempt=1", "10.1 | 1:[{10 1}]/[]=RUNNING |"},
-		{"run.started 10 run=5 candidate=1", "10.1 | 1:[{10 1}]/[]=RUNNING |"},
+		{"run.started 10 branch=main ps=1 run=5 candidate=1", "10.1 | 1:[{10 1}]/[]=RUNNING |"},
 		{"stage.started 10 run=5 stage=unit stage_run=50", "10.1 | 1:[{10 1}]/[]=RUNNING |"},
 		{"queue.entered 11 branch=main ps=2 subject=Log owner=bob targets=ui,api", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING |"},
 		{"queue.entered 99 branch=other ps=1 subject=Elsewhere owner=bob", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING |"},
 		{"candidate.tried 99 branch=other candidate=9 run=90 members=99.1 on=", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING |"},
-		{"run.started 11 run=6 candidate=2", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING |"}, // before it is known whose it is
+		{"run.started 11 branch=main ps=2 run=6 candidate=2", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING |"}, // before it is known whose it is
 		{"stage.ended 11 run=6 stage=build state=PASSED reused=1", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING |"},
 		{"candidate.tried 11 branch=main candidate=2 run=6 members=11.2 on=10.1 base=bb commit=cc attempt=1", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING 2:[{11 2}]/[{10 1}]=RUNNING |"},
 		{"stage.ended 10 run=5 stage=unit state=PASSED", "10.1 11.2 | 1:[{10 1}]/[]=RUNNING 2:[{11 2}]/[{10 1}]=RUNNING |"},
@@ -160,7 +160,7 @@ func longStory(n int) []BoardEvent {
 			fmt.Sprintf("queue.entered %d branch=main ps=1 subject=s owner=o%d targets=t%d", i, i%5, i%3),
 			fmt.Sprintf("candidate.tried %d branch=main candidate=%d run=%d members=%d.1 on=%d.1 base=b commit=c%d attempt=1", i, 1000+i, 2000+i, i, i-1, i),
 			fmt.Sprintf("stage.started %d run=%d stage=unit stage_run=%d", i, 2000+i, 3000+i),
-			fmt.Sprintf("run.started %d run=%d candidate=%d", i, 5000+i, 6000+i)) // the check of a change that never queues
+			fmt.Sprintf("run.started %d branch=main ps=1 run=%d candidate=%d", 7000+i, 5000+i, 6000+i)) // the check of a change that never queues
 		if done := i - 4; done > 0 {
 			switch {
 			case done%7 == 0:

@@ -96,8 +96,11 @@ func (b *Board) entered(e BoardEvent) bool {
 
 // sort puts the entries into the order that the queue itself gives them.
 func (b *Board) sort() {
-	s := b.State(1, b.At)
-	order := map[int64]int{}
+	var s State
+	for _, e := range b.Entries {
+		s.Entries = append(s.Entries, Entry{Change: e.Change, EnqueuedAt: e.Since, Parents: e.Parents, Priority: e.Priority})
+	}
+	order := make(map[int64]int, len(b.Entries))
 	for i, e := range view(&s, b.At).order {
 		order[e.Change] = i
 	}

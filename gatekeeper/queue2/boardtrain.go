@@ -32,8 +32,7 @@ func (b *Board) trainByRun(run int64) *Train {
 // has ended; then it stands as it does.
 func (b *Board) tried(e BoardEvent) bool {
 	id := e.number("candidate")
-	if !b.mine(e) { // a run that was heard of before its branch was
-		b.Trains = slices.DeleteFunc(b.Trains, func(t Train) bool { return t.ID == id })
+	if !b.mine(e) {
 		return false
 	}
 	t := b.train(id)
@@ -75,18 +74,21 @@ func (b *Board) conflicted(e BoardEvent) bool {
 
 func (b *Board) runStarted(e BoardEvent) bool {
 	id := e.number("candidate")
-	if id == 0 {
+	if id == 0 || !b.mine(e) {
 		return false
 	}
 	t := b.train(id)
 	if t == nil { // a check, or the queue's word about it comes after
 		b.Trains = append(b.Trains, Train{ID: id, Seq: b.Seq})
 		t = &b.Trains[len(b.Trains)-1]
+		if ps := int(e.number("ps")); e.Change != 0 && ps != 0 {
+			t.Members = []Stop{{e.Change, ps}}
+		}
 	}
 	if run := e.number("run"); run != t.Run {
 		t.begin(run, e)
 	}
-	return t.Tried
+	return t.Tried || b.aboard(t)
 }
 
 func (b *Board) runEnded(e BoardEvent) bool {
@@ -107,7 +109,7 @@ func (b *Board) runEnded(e BoardEvent) bool {
 	default: // cancelled, superseded
 		t.State = TrainCanceled
 	}
-	return t.Tried
+	return t.Tried || b.aboard(t)
 }
 
 func (b *Board) runCanceled(e BoardEvent) bool {
@@ -116,7 +118,7 @@ func (b *Board) runCanceled(e BoardEvent) bool {
 		return false
 	}
 	t.State, t.Words, t.Ended = TrainCanceled, e.Data["reason"], e.At
-	return t.Tried
+	return t.Tried || b.aboard(t)
 }
 
 // stage finds a stage of the run that the event names, adding it when it is new.
@@ -139,7 +141,7 @@ func (b *Board) stageStarted(e BoardEvent) bool {
 		return false
 	}
 	*s = TrainStage{Name: s.Name, Run: e.number("stage_run"), State: stageRunning, Started: e.At}
-	return t.Tried
+	return t.Tried || b.aboard(t)
 }
 
 const stageRunning = "RUNNING"
@@ -153,7 +155,7 @@ func (b *Board) stageEnded(e BoardEvent) bool {
 	if n := e.number("stage_run"); n != 0 {
 		s.Run = n
 	}
-	return t.Tried
+	return t.Tried || b.aboard(t)
 }
 
 func (b *Board) flake(e BoardEvent) bool {
@@ -162,5 +164,5 @@ func (b *Board) flake(e BoardEvent) bool {
 		return false
 	}
 	t.Flakes++
-	return t.Tried
+	return t.Tried || b.aboard(t)
 }
