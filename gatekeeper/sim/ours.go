@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -52,10 +53,17 @@ func (o *ours) now(w *World) time.Time {
 }
 
 func (o *ours) Arrive(w *World, change int) {
+	if debugLog {
+		c := w.Trace.Changes[change]
+		fmt.Printf("%7.1f ARRIVE %d d %.1f ok %d c %v\n", w.Now, change, c.Minutes, c.OK, c.Conflicts)
+	}
 	o.step(w, queue.Enqueued{Entry: w.Trace.entry(w.Trace.Changes[change], int64(change))})
 }
 
 func (o *ours) Ended(w *World, b *Build, passed bool) {
+	if debugLog {
+		fmt.Printf("%7.1f END %v on %v started %.1f passed %v\n", w.Now, b.Members, b.On, b.Start, passed)
+	}
 	state := queue.RunRefused
 	if passed {
 		state = queue.RunPassed
@@ -82,23 +90,30 @@ func (o *ours) step(w *World, e queue.Event) {
 		o.took = append(o.took, o.micro()-start)
 		o.state = next
 		for _, a := range actions {
-			if answer := o.act(w, a); answer != nil {
+			switch answer := o.act(w, a).(type) {
+			case nil:
+			case queue.LandDone: // what was asked for before it is answered before it
 				events = append(events, answer)
+			default:
+				events = slices.Insert(events, 0, answer)
 			}
 		}
 	}
 }
 
+var debugLog = os.Getenv("SIMLOG") != ""
+
 func (o *ours) act(w *World, a queue.Action) queue.Event {
+	if debugLog {
+		fmt.Printf("%7.1f   %T %+v\n", w.Now, a, a)
+	}
 	switch a := a.(type) {
 	case queue.Try:
 		on, members := changes(a.On), changes(a.Members)
-		on = slices.DeleteFunc(on, func(i int) bool { return false })
 		b := w.Start(on, members, 0)
 		o.serial++
 		id := o.serial
-		for have, k := range o.state.Candidates {
-			_ = have
+		for _, k := range o.state.Candidates {
 			if k.ID != 0 && slices.Equal(k.Members, a.Members) && slices.Equal(k.On, a.On) && k.Run.State == queue.RunRunning && k.Run.ID == 0 {
 				id = k.ID
 			}

@@ -1,0 +1,257 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	queue "gatehouse/gatekeeper/queue2"
+)
+
+// player plays one history: it steps the queue through what the model makes happen, and holds
+// every step to the rules.
+type player struct {
+	*model
+	told  *told
+	state queue.State
+
+	steps  int
+	digest uint64
+	learnt *queue.Model // whose bytes are summed up in sum
+	sum    uint64
+	log    func(string) // nil when nobody reads it
+}
+
+// thorough is on how many steps one is looked at closely.
+const thorough = 4
+
+func newPlayer(seed uint64, c modelConfig) *player {
+	p := &player{model: newModel(seed, c)}
+	p.state = p.rebuilt(nil, nil)
+	p.told = learn(p.state)
+	return p
+}
+
+// step is one event, the queue's answer to it, and the judgement on that.
+func (p *player) step(e queue.Event) {
+	p.steps++
+	before := p.state
+	p.note(e)
+	closely := (uint64(p.steps)+p.seed)%thorough == 0
+	var was []byte
+	if closely {
+		was = spell(nil, before)
+	}
+	stale := p.told.take(e, p.now)
+	next, actions := queue.Step(before, e, p.now)
+	if p.log != nil {
+		p.story(e, actions)
+	}
+	if closely {
+		p.pure(before, was, next, actions, e)
+	}
+	if stale {
+		p.nothingNew(before, e, next, actions)
+	}
+	if t, ok := e.(queue.Tried); ok && stale {
+		actions = p.stopOrphan(t, actions)
+	}
+	p.judge(p.told, actions)
+	p.state = next
+	p.told.agrees(next)
+	p.pending = append(p.pending, actions...)
+	p.remember(e, actions)
+}
+
+// note marks the verdict that the event tells as told.
+func (p *player) note(e queue.Event) {
+	end, ok := e.(queue.RunEnded)
+	if !ok || !slices.Contains(p.told.runs, liveRun{end.Candidate, end.Run, end.Commit}) {
+		return
+	}
+	for _, r := range p.candidate(end.Candidate).runs {
+		r.told = r.told || r.id == end.Run
+	}
+}
+
+// stopOrphan takes the stop of a run that came too late out of the actions: nobody has known
+// the run, so that it is judged here.
+func (p *player) stopOrphan(e queue.Tried, actions []queue.Action) []queue.Action {
+	known := e.Run == 0 || slices.ContainsFunc(p.told.runs, func(r liveRun) bool { return r.run == e.Run })
+	i := slices.IndexFunc(actions, func(a queue.Action) bool {
+		c, ok := a.(queue.Cancel)
+		return ok && c.Run == e.Run && c.Candidate == e.ID
+	})
+	switch {
+	case !known && i < 0:
+		fail("leak", "run %d was started for nobody and is not stopped", e.Run)
+	case !known:
+		p.pending = append(p.pending, actions[i])
+		return slices.Delete(slices.Clone(actions), i, i+1)
+	}
+	return actions
+}
+
+// pure fails when the step wrote into what it was given, or does something else the second time.
+func (p *player) pure(before queue.State, was []byte, next queue.State, actions []queue.Action, e queue.Event) {
+	if !bytes.Equal(was, spell(nil, before)) {
+		fail("pure", "the step changed the state that it was given")
+	}
+	again, same := queue.Step(before, e, p.now)
+	if !bytes.Equal(spell(spell(nil, next), actions), spell(spell(nil, again), same)) {
+		fail("pure", "the step does something else the second time: %s", showAll(same))
+	}
+}
+
+// nothingNew fails when an event that says nothing new does more than a tick.
+func (p *player) nothingNew(before queue.State, e queue.Event, next queue.State, actions []queue.Action) {
+	if _, tick := e.(queue.Tick); tick {
+		return
+	}
+	if t, ok := e.(queue.Tried); ok {
+		actions = slices.DeleteFunc(slices.Clone(actions), func(a queue.Action) bool {
+			c, ok := a.(queue.Cancel)
+			return ok && c.Run == t.Run && c.Candidate == t.ID
+		})
+	}
+	tick, would := queue.Step(before, queue.Tick{}, p.now)
+	if !bytes.Equal(spell(nil, actions), spell(nil, would)) {
+		fail("stale", "%s is no news, and led to %s instead of %s", showEvent(e), showAll(actions), showAll(would))
+	}
+	if !bytes.Equal(spell(nil, next), spell(nil, tick)) {
+		fail("stale", "%s is no news, and changed the state", showEvent(e))
+	}
+}
+
+// remember adds the step to the digest.
+func (p *player) remember(e queue.Event, actions []queue.Action) {
+	s := p.state
+	if s.Model != p.learnt {
+		p.learnt, p.sum = s.Model, sum(0, spell(nil, s.Model))
+	}
+	s.Model = nil
+	b := spell(make([]byte, 0, 2048), s)
+	b = spell(b, p.now)
+	b = spell(b, []queue.Event{e})
+	b = spell(b, actions)
+	p.digest = sum(p.digest^p.sum, b)
+}
+
+// sum is FNV-1a over the bytes, eight at a time, started from what came before.
+func sum(start uint64, b []byte) uint64 {
+	h := start ^ 14695981039346656037
+	for len(b) >= 8 {
+		h = (h ^ (uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56)) * 1099511628211
+		h ^= h >> 29
+		b = b[8:]
+	}
+	for _, c := range b {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return scatter(h)
+}
+
+// deliver tells the queue the i-th message.
+func (p *player) deliver(i int) {
+	msg := p.inbox[i]
+	p.inbox = slices.Delete(p.inbox, i, i+1)
+	if msg.event != nil {
+		switch msg.event.(type) {
+		case queue.Tried, queue.RunEnded, queue.LandDone:
+			p.answers = append(p.answers, msg.event)
+		}
+		p.step(msg.event)
+		return
+	}
+	if c := p.change(msg.change); c.status == queued {
+		if c.at.IsZero() {
+			c.at = p.now
+		}
+		p.step(queue.Enqueued{Entry: p.entry(c)})
+	}
+}
+
+// carry carries the i-th of the actions out.
+func (p *player) carry(i int, refuse bool) {
+	a := p.pending[i]
+	p.pending = slices.Delete(p.pending, i, i+1)
+	if p.log != nil {
+		p.log("        does " + showAction(a))
+	}
+	p.carryOut(a, refuse)
+}
+
+// crash throws the state away and reads it from the rows. Landings that are under way stay so
+// when keep says it; all else that was asked for is forgotten.
+func (p *player) crash(keep bool) {
+	p.pending = slices.DeleteFunc(p.pending, func(a queue.Action) bool {
+		_, land := a.(queue.Land)
+		return !keep || !land
+	})
+	var landings []queue.Landing
+	for _, a := range p.pending {
+		landings = append(landings, queue.Landing(a.(queue.Land))) //nolint:forcetypeassert // the others are gone
+	}
+	p.inbox, p.lost = nil, false
+	for _, k := range p.candidates {
+		for _, r := range k.runs {
+			r.told = r.state != queue.RunRunning
+			if r.state == queue.RunRunning && !p.remembered(k) { // nobody is queued who needs it
+				r.state, r.ended = queue.RunNone, p.now
+			}
+		}
+	}
+	p.state = p.rebuilt(p.state.Model, landings)
+	p.told = learn(p.state)
+	if p.log != nil {
+		p.log("        crash; rebuilt: " + showState(p.state))
+	}
+	p.step(queue.Tick{})
+}
+
+// compare fails when a state that has heard all does not do what one from the rows would.
+func (p *player) compare() {
+	if p.lost || len(p.pending) > 0 || len(p.inbox) > 0 {
+		return
+	}
+	_, live := queue.Step(p.state, queue.Tick{}, p.now)
+	_, fresh := queue.Step(p.rebuilt(p.state.Model, nil), queue.Tick{}, p.now)
+	if a, b := weighty(live), weighty(fresh); a != b {
+		fail("rebuilt", "a tick leads to %s, and to %s on the state rebuilt from rows", a, b)
+	}
+}
+
+// weighty are the actions that decide something; which runs are worth asking for may depend
+// on what a state has forgotten.
+func weighty(actions []queue.Action) string {
+	return showAll(slices.DeleteFunc(slices.Clone(actions), func(a queue.Action) bool {
+		switch a.(type) {
+		case queue.Land, queue.Eject:
+			return false
+		default:
+			return true
+		}
+	}))
+}
+
+func showAll(actions []queue.Action) string {
+	if len(actions) == 0 {
+		return "nothing"
+	}
+	var s []byte
+	for i, a := range actions {
+		if i > 0 {
+			s = append(s, "; "...)
+		}
+		s = append(s, showAction(a)...)
+	}
+	return string(s)
+}
+
+func (p *player) story(e queue.Event, actions []queue.Action) {
+	p.log(fmt.Sprintf("%s %s", p.now.Format(time.TimeOnly), showEvent(e)))
+	for _, a := range actions {
+		p.log("       → " + showAction(a))
+	}
+}
