@@ -152,13 +152,13 @@ const (
 	maxHolds  = 500
 )
 
-// startTakes is how long a run is taken to take as long as none has passed.
-const startTakes = 5 * time.Minute
+// boardTakes is how long a run is taken to take as long as none has passed.
+const boardTakes = 5 * time.Minute
 
 // Takes is how long a run takes: the median of those that passed last.
 func (b *Board) Takes() time.Duration {
 	if len(b.Took) == 0 {
-		return startTakes
+		return boardTakes
 	}
 	sorted := slices.Sorted(slices.Values(b.Took))
 	return time.Duration(sorted[len(sorted)/2]) * time.Millisecond
@@ -266,7 +266,7 @@ func (b *Board) State(workers int, now time.Time) State {
 		if !t.Tried && len(t.Members) == 0 {
 			continue
 		}
-		k := Candidate{ID: t.ID, Branch: b.Branch, Members: members(t.Members), On: members(t.On), Seq: t.Seq, Base: t.Base, Commit: t.Commit,
+		k := Candidate{ID: t.ID, Branch: b.Branch, Members: toMembers(t.Members), On: toMembers(t.On), Seq: t.Seq, Base: t.Base, Commit: t.Commit,
 			Run: Run{ID: t.Run, StartedAt: t.Started, EndedAt: t.Ended}}
 		switch t.State {
 		case TrainRunning, TrainPassed, TrainRefused, TrainErrored:
@@ -283,7 +283,7 @@ func (b *Board) State(workers int, now time.Time) State {
 	return s
 }
 
-func members(stops []Stop) []Member {
+func toMembers(stops []Stop) []Member {
 	all := make([]Member, 0, len(stops))
 	for _, s := range stops {
 		all = append(all, Member(s))

@@ -67,8 +67,8 @@ func (b *Board) entered(e BoardEvent) bool {
 		return false
 	}
 	entry := BoardEntry{Change: e.Change, PS: int(e.number("ps")), Subject: e.Data["subject"], Owner: e.Data["owner"],
-		Targets: list(e.Data["targets"]), Barrier: yes(e.Data["barrier"]), Priority: int(e.number("priority")), Since: e.At}
-	for _, p := range list(e.Data["parents"]) {
+		Targets: commaList(e.Data["targets"]), Barrier: isYes(e.Data["barrier"]), Priority: int(e.number("priority")), Since: e.At}
+	for _, p := range commaList(e.Data["parents"]) {
 		if n, err := strconv.ParseInt(p, 10, 64); err == nil {
 			entry.Parents = append(entry.Parents, n)
 		}
@@ -265,8 +265,8 @@ func (e BoardEvent) moment(key string) time.Time {
 	return time.Time{}
 }
 
-// stops reads "12.1 14.2".
-func stops(text string) []Stop {
+// parseStops reads "12.1 14.2".
+func parseStops(text string) []Stop {
 	var all []Stop
 	for _, word := range strings.Fields(text) {
 		change, ps, _ := strings.Cut(word, ".")
@@ -283,8 +283,8 @@ func stops(text string) []Stop {
 	return all
 }
 
-// list reads "ui,api".
-func list(text string) []string {
+// commaList reads "ui,api".
+func commaList(text string) []string {
 	var all []string
 	for word := range strings.SplitSeq(text, ",") {
 		if word = strings.TrimSpace(word); word != "" {
@@ -294,4 +294,4 @@ func list(text string) []string {
 	return all
 }
 
-func yes(text string) bool { return text != "" && text != "0" && text != "false" }
+func isYes(text string) bool { return text != "" && text != "0" && text != "false" }

@@ -40,9 +40,9 @@ func (b *Board) tried(e BoardEvent) bool {
 		b.Trains = append(b.Trains, Train{ID: id, Seq: b.Seq, State: TrainRunning, Started: e.At})
 		t = &b.Trains[len(b.Trains)-1]
 	}
-	t.Tried, t.Members, t.On = true, stops(e.Data["members"]), stops(e.Data["on"])
+	t.Tried, t.Members, t.On = true, parseStops(e.Data["members"]), parseStops(e.Data["on"])
 	t.Base, t.Commit = e.Data["base"], e.Data["commit"]
-	t.Spare, t.Attempt = yes(e.Data["spare"]), int(e.number("attempt"))
+	t.Spare, t.Attempt = isYes(e.Data["spare"]), int(e.number("attempt"))
 	if run := e.number("run"); run != t.Run {
 		t.begin(run, e)
 	}
@@ -63,7 +63,7 @@ func (b *Board) conflicted(e BoardEvent) bool {
 	if !b.mine(e) {
 		return false
 	}
-	t := Train{ID: e.number("candidate"), Tried: true, Members: stops(e.Data["members"]), On: stops(e.Data["on"]), Seq: b.Seq,
+	t := Train{ID: e.number("candidate"), Tried: true, Members: parseStops(e.Data["members"]), On: parseStops(e.Data["on"]), Seq: b.Seq,
 		State: TrainConflict, Words: e.Data["words"], Started: e.At, Ended: e.At}
 	b.Trains = slices.DeleteFunc(b.Trains, func(have Train) bool {
 		return have.State == TrainConflict && slices.Equal(have.Members, t.Members) && slices.Equal(have.On, t.On)
@@ -151,7 +151,7 @@ func (b *Board) stageEnded(e BoardEvent) bool {
 	if s == nil {
 		return false
 	}
-	s.State, s.Ended, s.Reused = strings.ToUpper(e.Data["state"]), e.At, yes(e.Data["reused"])
+	s.State, s.Ended, s.Reused = strings.ToUpper(e.Data["state"]), e.At, isYes(e.Data["reused"])
 	if n := e.number("stage_run"); n != 0 {
 		s.Run = n
 	}

@@ -46,14 +46,14 @@ type Standing struct {
 
 // The bounds of an estimate.
 const (
-	// overdue is which part of a run's usual time a run that has used it up is taken to need yet.
-	overdue = 10
-	// sureRisk is the risk below which nothing is expected to be tried again.
-	sureRisk = 0.02
-	// landingTakes is how long the moving of the branch takes at most.
-	landingTakes = 30 * time.Second
-	// named is how many changes a sentence names before it counts.
-	named = 3
+	// etaOverdue is which part of a run's usual time a run that has used it up is taken to need yet.
+	etaOverdue = 10
+	// etaSure is the risk below which nothing is expected to be tried again.
+	etaSure = 0.02
+	// etaLanding is how long the moving of the branch takes at most.
+	etaLanding = 30 * time.Second
+	// etaNamed is how many changes a sentence names before it counts.
+	etaNamed = 3
 )
 
 // Words is where one change stands. One that is not queued has no Position.
@@ -74,7 +74,7 @@ func Words(s State, change int64, now time.Time) Standing {
 // expected to fail among those and itself, at least one as long as any of them may.
 func Standings(s State, now time.Time) []Standing {
 	own := s.clone()
-	e := estimate{look: view(&own, now)}
+	e := forecast{look: view(&own, now)}
 	e.tests()
 	all := make([]Standing, 0, len(e.order))
 	for i := range e.order {
@@ -83,8 +83,8 @@ func Standings(s State, now time.Time) []Standing {
 	return all
 }
 
-// estimate is what the estimates of one state are made from, by position.
-type estimate struct {
+// forecast is what the estimates of one state are made from, by position.
+type forecast struct {
 	*look
 	tried     []*Candidate    // that says most about the entry
 	test      []time.Duration // until its test is through
@@ -96,7 +96,7 @@ type estimate struct {
 }
 
 // tests finds out what tries each entry and when that will be through.
-func (e *estimate) tests() {
+func (e *forecast) tests() {
 	n := len(e.order)
 	e.tried, e.test, e.risk = make([]*Candidate, n), make([]time.Duration, n), make([]float64, n)
 	e.ahead, e.low, e.high, e.known = make([][]int, n), make([]time.Duration, n), make([]time.Duration, n), make([]bool, n)
@@ -126,14 +126,14 @@ func (e *estimate) tests() {
 			e.test[i] = e.left(k)
 		case entry.Held == "":
 			slices.Sort(workers)
-			workers[0] += takes(entry)
+			workers[0] += usualTime(entry)
 			e.test[i] = workers[0]
 		}
 	}
 }
 
 // better says whether k tells more about the entry at i than what was found before.
-func (e *estimate) better(k, than *Candidate, i int) bool {
+func (e *forecast) better(k, than *Candidate, i int) bool {
 	if k.Run.State != RunPassed && k.Run.State != RunRunning || !e.holds(k, e.order[i]) {
 		return false
 	}
@@ -141,7 +141,7 @@ func (e *estimate) better(k, than *Candidate, i int) bool {
 }
 
 // holds says whether what the candidate assumes can still come true for the entry.
-func (e *estimate) holds(k *Candidate, entry *Entry) bool {
+func (e *forecast) holds(k *Candidate, entry *Entry) bool {
 	landed := func(change int64) bool {
 		return slices.ContainsFunc(e.Landed, func(l Landed) bool { return l.Branch == k.Branch && l.Change == change && l.Seq > k.Seq })
 	}
@@ -161,30 +161,30 @@ func (e *estimate) holds(k *Candidate, entry *Entry) bool {
 
 // left is how long the candidate's run still needs: as long as its slowest member's usually
 // does, less what has passed.
-func (e *estimate) left(k *Candidate) time.Duration {
+func (e *forecast) left(k *Candidate) time.Duration {
 	if k.Run.State != RunRunning {
 		return 0
 	}
 	usual := time.Duration(0)
 	for _, m := range k.Members {
 		if i, queued := e.at[m.Change]; queued {
-			usual = max(usual, takes(e.order[i]))
+			usual = max(usual, usualTime(e.order[i]))
 		}
 	}
-	usual = cmp.Or(usual, startTakes)
-	return max(usual-e.now.Sub(k.Run.StartedAt), usual/overdue)
+	usual = cmp.Or(usual, boardTakes)
+	return max(usual-e.now.Sub(k.Run.StartedAt), usual/etaOverdue)
 }
 
-func takes(e *Entry) time.Duration { return cmp.Or(e.Takes, startTakes) }
+func usualTime(e *Entry) time.Duration { return cmp.Or(e.Takes, boardTakes) }
 
-func (e *estimate) isLanding(change int64) bool {
+func (e *forecast) isLanding(change int64) bool {
 	return slices.ContainsFunc(e.Landings, func(l Landing) bool {
 		return slices.ContainsFunc(l.Parts, func(p Part) bool { return has(p.Members, change) })
 	})
 }
 
 // standing says where the entry at i stands; those before it have been asked already.
-func (e *estimate) standing(i int) Standing {
+func (e *forecast) standing(i int) Standing {
 	entry := e.order[i]
 	st := Standing{Change: entry.Change, Position: i + 1}
 	stuck := e.parents(i)
@@ -203,10 +203,10 @@ func (e *estimate) standing(i int) Standing {
 	}
 	st.Ahead = len(e.ahead[i])
 	again := 0
-	if expected > sureRisk {
+	if expected > etaSure {
 		again = max(1, int(math.Round(expected)))
 	}
-	e.high[i] = max(e.high[i], e.low[i]+time.Duration(again)*takes(entry), e.low[i]+landingTakes)
+	e.high[i] = max(e.high[i], e.low[i]+time.Duration(again)*usualTime(entry), e.low[i]+etaLanding)
 	if entry.Held != "" {
 		e.known[i] = false
 	}
@@ -218,7 +218,7 @@ func (e *estimate) standing(i int) Standing {
 	st.Known = e.known[i] && frozen == ""
 	if st.Known {
 		st.Low, st.High = e.low[i], e.high[i]
-		st.ETA = span(st.Low, st.High)
+		st.ETA = timeSpan(st.Low, st.High)
 		if st.Phase != PhaseLanding {
 			st.Sentence += ", lands in " + st.ETA
 		}
@@ -227,7 +227,7 @@ func (e *estimate) standing(i int) Standing {
 }
 
 // parents names a change that the entry stands on and that is not on its way, "" when all are.
-func (e *estimate) parents(i int) string {
+func (e *forecast) parents(i int) string {
 	for _, p := range e.order[i].Parents {
 		if j, queued := e.at[p]; !queued || j > i {
 			return fmt.Sprintf("change %d", p)
@@ -237,14 +237,14 @@ func (e *estimate) parents(i int) string {
 }
 
 // words fills in what the change does and what it waits for.
-func (e *estimate) words(i int, st *Standing, stuck, frozen string) {
+func (e *forecast) words(i int, st *Standing, stuck, frozen string) {
 	entry, k := e.order[i], e.tried[i]
 	behind := e.names(e.ahead[i])
 	number := fmt.Sprintf("number %d: ", st.Position)
 	switch {
 	case e.isLanding(entry.Change):
 		st.Phase, st.Sentence = PhaseLanding, "landing now"
-		e.low[i], e.high[i] = 0, landingTakes
+		e.low[i], e.high[i] = 0, etaLanding
 		return
 	case entry.Held != "":
 		st.Phase, st.Sentence = PhaseHeld, number+"held: "+entry.Held
@@ -280,7 +280,7 @@ func (e *estimate) words(i int, st *Standing, stuck, frozen string) {
 }
 
 // company says with whom, and on top of whom, a candidate tries a change.
-func (e *estimate) company(k *Candidate, change int64) string {
+func (e *forecast) company(k *Candidate, change int64) string {
 	var with, on []int
 	for _, m := range k.Members {
 		if i, queued := e.at[m.Change]; queued && m.Change != change {
@@ -303,7 +303,7 @@ func (e *estimate) company(k *Candidate, change int64) string {
 }
 
 // names lists changes as people do, the last of many counted: "changes 7, 9 and 12".
-func (e *estimate) names(positions []int) string {
+func (e *forecast) names(positions []int) string {
 	var all []string
 	for _, i := range positions {
 		all = append(all, fmt.Sprint(e.order[i].Change))
@@ -313,14 +313,14 @@ func (e *estimate) names(positions []int) string {
 		return ""
 	case len(all) == 1:
 		return "change " + all[0]
-	case len(all) > named+1:
-		all = append(all[len(all)-named:], fmt.Sprintf("%d more", len(all)-named))
+	case len(all) > etaNamed+1:
+		all = append(all[len(all)-etaNamed:], fmt.Sprintf("%d more", len(all)-etaNamed))
 	}
 	return "changes " + strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
 }
 
-// span is a range of time as people say it: no finer than its ends are certain.
-func span(low, high time.Duration) string {
+// timeSpan is a range of time as people say it: no finer than its ends are certain.
+func timeSpan(low, high time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case high <= time.Minute:
@@ -330,19 +330,19 @@ func span(low, high time.Duration) string {
 		if a == 0 {
 			return fmt.Sprintf("under %d min", b)
 		}
-		return between(fmt.Sprint(a), fmt.Sprint(b)) + " min"
+		return fromTo(fmt.Sprint(a), fmt.Sprint(b)) + " min"
 	case high < 2*day:
 		a, b := low.Hours(), high.Hours()
-		return between(half(math.Floor(2*a)/2), half(math.Ceil(2*b)/2)) + " h"
+		return fromTo(halfHours(math.Floor(2*a)/2), halfHours(math.Ceil(2*b)/2)) + " h"
 	}
-	return between(fmt.Sprint(int(low/day)), fmt.Sprint(int((high+day-1)/day))) + " days"
+	return fromTo(fmt.Sprint(int(low/day)), fmt.Sprint(int((high+day-1)/day))) + " days"
 }
 
-func between(a, b string) string {
+func fromTo(a, b string) string {
 	if a == b {
 		return a
 	}
 	return a + "–" + b
 }
 
-func half(hours float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", hours), ".0") }
+func halfHours(hours float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", hours), ".0") }

@@ -120,7 +120,7 @@ func TestSpan(t *testing.T) {
 		{0, 30 * time.Second, "under a minute"}, {20 * time.Second, 3 * time.Minute, "under 3 min"}, {4*time.Minute + 50*time.Second, 8*time.Minute + time.Second, "4–9 min"},
 		{5 * time.Minute, 5 * time.Minute, "5 min"}, {70 * time.Minute, 140 * time.Minute, "1–2.5 h"}, {26 * time.Hour, 80 * time.Hour, "1–4 days"},
 	} {
-		if got := span(c.low, c.high); got != c.want {
+		if got := timeSpan(c.low, c.high); got != c.want {
 			t.Errorf("%s to %s: %q, want %q", c.low, c.high, got, c.want)
 		}
 	}
