@@ -80,6 +80,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.reviewRoutes()
 	s.gateRoutes()
 	s.queueRoutes()
+	s.boardRoutes()
 }
 
 // config is huma's without its own pages and without links in the answers: the document is
