@@ -40,6 +40,8 @@ type Standing struct {
 	Known bool          `json:"-"`
 	// ETA is the estimate in words, "4–9 min"; "" when there is none.
 	ETA string `json:"eta,omitempty"`
+	// Doing is what becomes of it now, "being tested on top of change 12".
+	Doing string `json:"doing,omitempty"`
 	// Sentence is all of it on one line, without the number of the change.
 	Sentence string `json:"sentence"`
 }
@@ -219,9 +221,13 @@ func (e *forecast) standing(i int) Standing {
 	if st.Known {
 		st.Low, st.High = e.low[i], e.high[i]
 		st.ETA = timeSpan(st.Low, st.High)
-		if st.Phase != PhaseLanding {
-			st.Sentence += ", lands in " + st.ETA
-		}
+	}
+	st.Sentence = fmt.Sprintf("number %d: %s", st.Position, st.Doing)
+	switch {
+	case st.Phase == PhaseLanding:
+		st.Sentence = st.Doing
+	case st.Known:
+		st.Sentence += ", lands in " + st.ETA
 	}
 	return st
 }
@@ -240,29 +246,28 @@ func (e *forecast) parents(i int) string {
 func (e *forecast) words(i int, st *Standing, stuck, frozen string) {
 	entry, k := e.order[i], e.tried[i]
 	behind := e.names(e.ahead[i])
-	number := fmt.Sprintf("number %d: ", st.Position)
 	switch {
 	case e.isLanding(entry.Change):
-		st.Phase, st.Sentence = PhaseLanding, "landing now"
+		st.Phase, st.Doing = PhaseLanding, "landing now"
 		e.low[i], e.high[i] = 0, etaLanding
 		return
 	case entry.Held != "":
-		st.Phase, st.Sentence = PhaseHeld, number+"held: "+entry.Held
+		st.Phase, st.Doing = PhaseHeld, "held: "+entry.Held
 		st.WaitsFor = []string{"somebody to release it"}
 		return
 	case stuck != "":
-		st.Phase, st.Sentence = PhaseStuck, number+"stands on "+stuck+", which is not in the queue"
+		st.Phase, st.Doing = PhaseStuck, "stands on "+stuck+", which is not in the queue"
 		st.WaitsFor = []string{stuck + " to be queued and land"}
 		return
 	case k != nil && k.Run.State == RunPassed:
-		st.Phase, st.Sentence = PhasePassed, number+"tested and good"
+		st.Phase, st.Doing = PhasePassed, "tested and good"
 	case k != nil:
-		st.Phase, st.Sentence = PhaseTesting, number+"being tested"+e.company(k, entry.Change)
+		st.Phase, st.Doing = PhaseTesting, "being tested"+e.company(k, entry.Change)
 		st.WaitsFor = append(st.WaitsFor, "its test")
 	default:
-		st.Phase, st.Sentence = PhaseWaiting, number+"waits for its turn"
+		st.Phase, st.Doing = PhaseWaiting, "waits for its turn"
 		if e.busy {
-			st.Sentence = number + "waits for a free worker"
+			st.Doing = "waits for a free worker"
 			st.WaitsFor = append(st.WaitsFor, "a free worker")
 		}
 		st.WaitsFor = append(st.WaitsFor, "its test")
@@ -270,12 +275,12 @@ func (e *forecast) words(i int, st *Standing, stuck, frozen string) {
 	if behind != "" {
 		st.WaitsFor = append(st.WaitsFor, behind+" to land")
 		if st.Phase != PhaseTesting {
-			st.Sentence += ", behind " + behind
+			st.Doing += ", behind " + behind
 		}
 	}
 	if frozen != "" {
 		st.WaitsFor = append(st.WaitsFor, "the freeze to end")
-		st.Sentence += ", and the branch is frozen: " + frozen
+		st.Doing += ", and the branch is frozen: " + frozen
 	}
 }
 
