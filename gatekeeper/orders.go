@@ -85,18 +85,13 @@ func because(what, reason string) string {
 }
 
 // Freeze is an order that nothing but hotfixes lands on a branch.
-type Freeze struct {
-	Reason string    `json:"reason"`
-	By     string    `json:"by"`
-	At     time.Time `json:"at"`
-	Until  time.Time `json:"until,omitzero"` // without it until somebody thaws the branch
-}
+type Freeze = queue.Freeze
 
-// ended reports whether the freeze is over by itself.
-func (f Freeze) ended(now time.Time) bool { return !f.Until.IsZero() && !f.Until.After(now) }
+// freezeEnded reports whether a freeze is over by itself.
+func freezeEnded(f Freeze, now time.Time) bool { return !f.Until.IsZero() && !f.Until.After(now) }
 
-// words say why nothing lands.
-func (f Freeze) words() string {
+// freezeWords say why nothing lands.
+func freezeWords(f Freeze) string {
 	what := "frozen by " + f.By
 	if !f.Until.IsZero() {
 		what += " until " + f.Until.UTC().Format(untilFormat)
@@ -121,7 +116,7 @@ func freezeOf(ctx context.Context, q db.Querier, repoID int64, branch string, no
 		return nil, fmt.Errorf("gatekeeper: freeze of %s: %w", branch, err)
 	}
 	f.At, f.Until = db.Time(at), db.Time(until)
-	if f.ended(now) {
+	if freezeEnded(f, now) {
 		return nil, nil
 	}
 	return &f, nil
@@ -143,11 +138,11 @@ func freezes(ctx context.Context, q db.Querier, repoID int64, branch string, pol
 	case ordered == nil:
 		return reason, until, nil
 	case reason == "":
-		return ordered.words(), ordered.Until, nil
+		return freezeWords(*ordered), ordered.Until, nil
 	case until.IsZero() || ordered.Until.IsZero():
 		until = time.Time{}
 	case ordered.Until.After(until):
 		until = ordered.Until
 	}
-	return ordered.words() + "; " + reason, until, nil
+	return freezeWords(*ordered) + "; " + reason, until, nil
 }

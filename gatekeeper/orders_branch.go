@@ -28,7 +28,7 @@ func (c *Controller) Freeze(ctx context.Context, actor account.Actor, repoName, 
 	err = c.arrangeBranch(ctx, op, actor, repoName, branch, func(tx *db.Tx, r repo.Repository) error {
 		now := c.Now()
 		made = Freeze{Reason: reason, By: actor.Name, At: now, Until: until}
-		if made.ended(now) {
+		if freezeEnded(made, now) {
 			return fault.New(fault.Invalid, op, fmt.Sprintf("%s is over already", until.UTC().Format(untilFormat)), "name a time that is still to come")
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO queue_freezes (repo_id, branch, reason, until_at, by_id, at) VALUES ($1, $2, $3, $4, $5, $6)

@@ -8,43 +8,9 @@ import (
 	"os"
 	"strconv"
 
-	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/fault"
 )
-
-type queueShowCmd struct {
-	target
-	reading
-	Repo   string `arg:"" help:"The repository."`
-	Branch string `arg:"" optional:"" help:"The branch; without it the default branch."`
-}
-
-func (c *queueShowCmd) Run(p *process) error {
-	q := url.Values{"repository": {c.Repo}}
-	if c.Branch != "" {
-		q.Set("branch", c.Branch)
-	}
-	return fetch(p, c.target, c.reading, "/queue?"+q.Encode(), showQueue)
-}
-
-func showQueue(w io.Writer, v gatekeeper.QueueView) error {
-	if err := line(w, "%s %s at %s: %d waiting", clean(v.Repository), clean(v.Branch), v.Tip, len(v.Entries)); err != nil {
-		return err
-	}
-	var rows [][]string
-	for _, e := range v.Entries {
-		rows = append(rows, []string{strconv.Itoa(e.Position), fmt.Sprintf("%d,%d", e.Change, e.PS), e.Owner, e.Subject, e.Why})
-	}
-	if err := printTable(w, "PLACE CHANGE OWNER SUBJECT WAITS-FOR", rows); err != nil {
-		return err
-	}
-	rows = nil
-	for _, l := range v.Landed {
-		rows = append(rows, []string{fmt.Sprintf("%d,%d", l.Change, l.PS), l.Commit.Short(), date(l.LandedAt), l.LandedBy, l.Subject})
-	}
-	return printTable(w, "LANDED COMMIT AT BY SUBJECT", rows)
-}
 
 type logCmd struct {
 	target

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,16 +25,10 @@ type logIn struct {
 	Follow bool  `query:"follow" doc:"Stay until the stage has ended, and send what it writes."`
 }
 
-type queueIn struct {
-	Repository string `query:"repository" required:"true" maxLength:"100"`
-	Branch     string `query:"branch" maxLength:"200" doc:"Without it the default branch."`
-}
-
 func (s *Server) gateRoutes() {
 	add(s, route{id: "explain", at: "GET /changes/{number}/explain", summary: "Why a change has not landed, and who can do what", open: true}, s.explain)
 	add(s, route{id: "list-runs", at: "GET /changes/{number}/runs", summary: "List the runs of a change with their stages", open: true}, s.listRuns)
 	add(s, route{id: "stage-log", at: "GET /stages/{id}/log", summary: "The log of a stage run, as text", open: true}, s.stageLog)
-	add(s, route{id: "queue", at: "GET /queue", summary: "The queue of a branch", open: true}, s.queue)
 }
 
 func (s *Server) explain(ctx context.Context, who account.Actor, in *ChangePath) (*answer[gatekeeper.Explanation], error) {
@@ -48,22 +41,6 @@ func (s *Server) listRuns(ctx context.Context, who account.Actor, in *ChangePath
 		return nil, err
 	}
 	return listed(runs), nil
-}
-
-func (s *Server) queue(ctx context.Context, who account.Actor, in *queueIn) (*answer[gatekeeper.QueueView], error) {
-	name := strings.ReplaceAll(in.Repository, "~", "/")
-	if in.Branch == "" {
-		r, err := s.repository(ctx, who, name, account.Read)
-		if err != nil {
-			return nil, err
-		}
-		in.Branch = r.DefaultBranch
-	}
-	view, err := s.Gate.Queue(ctx, who, name, in.Branch)
-	if err != nil {
-		return nil, err
-	}
-	return &answer[gatekeeper.QueueView]{view}, nil
 }
 
 // stageLog sends a log from an offset on; with follow until the stage has ended. The rights

@@ -51,9 +51,9 @@ var calls = map[string]call{
 	"list-changes": onQuery, "get-change": plain(nil), "list-comments": plain(nil), "list-files": plain(nil), "get-diff": plain(nil),
 	"review": plain(api.Review{Message: "hm"}), "submit": plain(nil), "withdraw": plain(nil),
 	"abandon": plain(api.Reason{}), "restore": plain(api.Reason{}), "set-wip": plain(api.Progress{}), "set-topic": plain(api.Topic{Topic: "x"}), "recheck": plain(nil),
-	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "queue": onQuery,
+	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "list-queues": plain(nil), "queue": onMain(nil),
 	"promote": plain(api.Promotion{Reason: "x"}), "demote": plain(nil), "hold": plain(api.Order{}), "release": plain(nil),
-	"remove": plain(api.Order{}), "requeue": plain(nil), "freeze": onMain(api.NewFreeze{Reason: "x"}), "thaw": onMain(nil),
+	"remove": plain(api.Order{}), "requeue": plain(nil), "freeze": onMain(api.NewFreeze{Reason: "x"}), "thaw": onMain(nil), "board": onMain(nil),
 }
 
 func onAccount(in any) call {
@@ -192,7 +192,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 // ofRepository reports whether an operation has to do with a repository.
 func ofRepository(path string) bool {
 	return !strings.HasPrefix(path, "/api/v1/accounts") && !strings.HasPrefix(path, "/api/v1/groups") &&
-		path != "/api/v1/self" && path != "/api/v1/version" && path != "/api/v1/repositories"
+		path != "/api/v1/queues" && path != "/api/v1/self" && path != "/api/v1/version" && path != "/api/v1/repositories"
 }
 
 // reopen undoes what an earlier caller did to the change: it is open, and its author asked to land it.

@@ -39,6 +39,8 @@ func (p QueuePath) names() (repository, branch string) {
 }
 
 func (s *Server) queueRoutes() {
+	add(s, route{id: "list-queues", at: "GET /queues", summary: "List the queues that hold changes or are frozen", open: true}, s.listQueues)
+	add(s, route{id: "queue", at: "GET /queues/{repository}/{branch}", summary: "The queue of a branch: its changes in order, what is tested, what each waits for", open: true}, s.queue)
 	add(s, route{id: "promote", at: "POST /changes/{number}/promote", summary: "Let the current patch set of a change go before others in the queue"}, s.promote)
 	add(s, route{id: "demote", at: "DELETE /changes/{number}/promote", summary: "Take a promotion back"}, s.demote)
 	add(s, route{id: "hold", at: "POST /changes/{number}/hold", summary: "Keep a change from being tried and from landing"}, s.hold)
@@ -47,6 +49,26 @@ func (s *Server) queueRoutes() {
 	add(s, route{id: "requeue", at: "POST /changes/{number}/requeue", summary: "Ask again to land a patch set that left the queue, and test it anew"}, s.requeue)
 	add(s, route{id: "freeze", at: "POST /queues/{repository}/{branch}/freeze", summary: "Let nothing but hotfixes land on a branch"}, s.freeze)
 	add(s, route{id: "thaw", at: "DELETE /queues/{repository}/{branch}/freeze", summary: "End a freeze that somebody ordered"}, s.thaw)
+}
+
+func (s *Server) listQueues(ctx context.Context, who account.Actor, _ *struct{}) (*answer[list[gatekeeper.QueueSummary]], error) {
+	found, err := s.Gate.Queues(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return listed(found), nil
+}
+
+func (s *Server) queue(ctx context.Context, who account.Actor, in *QueuePath) (*answer[gatekeeper.QueueStatus], error) {
+	repository, branch := in.names()
+	if _, err := s.repository(ctx, who, repository, account.Read); err != nil {
+		return nil, err
+	}
+	status, err := s.Gate.QueueStatus(ctx, who, repository, branch)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[gatekeeper.QueueStatus]{status}, nil
 }
 
 func (s *Server) promote(ctx context.Context, who account.Actor, in *struct {
