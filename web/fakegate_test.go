@@ -24,6 +24,7 @@ type fakeGate struct {
 	runs  map[int64][]gatekeeper.Run
 	logs  map[int64]*fakeLog
 	queue gatekeeper.QueueView
+	flaky gatekeeper.FlakeReport
 	fail  error
 }
 
@@ -135,6 +136,21 @@ func (g *fakeGate) Queue(ctx context.Context, a account.Actor, repoName, branch 
 	q := g.queue
 	q.Repository, q.Branch = repoName, branch
 	return q, nil
+}
+
+func (g *fakeGate) Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error) {
+	r, err := g.w.web.Repos.ByName(ctx, g.w.web.DB.Read(), repoName)
+	if err != nil {
+		return gatekeeper.FlakeReport{}, err
+	}
+	if err := g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Read, r.Resource("")); err != nil {
+		return gatekeeper.FlakeReport{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.flaky
+	f.Repository, f.Since = repoName, g.w.clock().AddDate(0, 0, -30)
+	return f, nil
 }
 
 // write adds to a log and wakes its readers.

@@ -72,12 +72,14 @@ func hostileWorld(t testing.TB) (w *world, paths []string) {
 			ID: 11, Change: 1, Stage: hostile[1], State: plan.Failed, Reason: all, Tests: &plan.Tests{Failed: 1, Cases: []plan.Case{{Package: all, Name: all, Status: plan.CaseFailed, Output: all}}}}}}})
 	w.gate.write(11, all+"\n\x1b[31m"+all+"\x1b[0m\n", true)
 	w.gate.queue = gatekeeper.QueueView{Entries: []gatekeeper.QueueEntry{{Change: 1, Subject: all, Owner: all, Why: all}}, Landed: []gatekeeper.LandedView{{Change: 1, Subject: all, LandedBy: all}}}
+	w.gate.flaky = gatekeeper.FlakeReport{Stages: []gatekeeper.FlakeCount{{Stage: all}}, Tests: []gatekeeper.FlakeCount{{Stage: all, Test: all}},
+		Quarantines: []gatekeeper.QuarantineState{{Branch: all, Stage: all, Owner: all, Until: "2026-12-24", Reason: all, State: gatekeeper.QuarantineOver}}}
 	w.transact(func(tx *db.Tx) error {
 		_, err := w.web.Accounts.NewToken(ctx, tx, w.people["bob"].ID, account.APIToken, hostile[1], 0)
 		return err
 	})
 	head := w.git("rev-parse", "HEAD")
-	paths = []string{"/", "/repositories", "/hostile", "/hostile/-/tree/main/odd", "/hostile/-/log", "/hostile/-/branches", "/hostile/-/changes", "/hostile/-/queue/main",
+	paths = []string{"/", "/repositories", "/hostile", "/hostile/-/tree/main/odd", "/hostile/-/log", "/hostile/-/branches", "/hostile/-/changes", "/hostile/-/queue/main", "/hostile/-/flakes",
 		"/hostile/-/commit/" + head, "/hostile/-/commit/" + head + "?diff=unified", "/c/1", "/c/1?diff=unified", "/c/1?comment=README.md:3", "/c/1?comment=" + url.QueryEscape(hostile[1]+":1"),
 		"/stage/11/log", "/settings", "/hostile/-/file/main/code.go", "/hostile/-/file/main/doc.md", "/hostile/-/file/main/doc.md?view=source", "/hostile/-/file/main/plain.txt", "/hostile/-/file/main/page.html",
 		"/nowhere/" + url.PathEscape(hostile[1]), "/signin?next=" + url.QueryEscape(hostile[1]), "/?done=" + url.QueryEscape(hostile[0])}

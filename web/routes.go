@@ -106,6 +106,7 @@ func repoRoutes() []route {
 		{"repo.changes", get, r + "/-/changes", rightRead, false, (*Web).changes},
 		{"repo.queue", get, r + "/-/queue/" + restPattern, rightRead, false, (*Web).queue},
 		{"repo.queue.events", get, r + "/-/queue-events/" + restPattern, rightRead, false, (*Web).queueEvents},
+		{"repo.flakes", get, r + "/-/flakes", rightRead, false, (*Web).flakes},
 		{"repo.settings", get, r + "/-/settings", rightOwn, false, (*Web).repoSettings},
 		{"repo.retry.do", post, r + "/-/retry", rightOwn, false, (*Web).retryMirror},
 		{"repo", get, r, rightRead, true, (*Web).repoHome},

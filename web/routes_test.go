@@ -39,7 +39,7 @@ func samples(commit string) map[string]sample {
 		"repo": {path: "/closed"}, "repo.go": {path: "/closed/-/go?rev=main"}, "repo.tree": {path: "/closed/-/tree/main"},
 		"repo.file": {path: "/closed/-/file/main/a.txt"}, "repo.raw": {path: "/closed/-/raw/main/a.txt"},
 		"repo.log.default": {path: "/closed/-/log"}, "repo.log": {path: "/closed/-/log/main"}, "repo.commit": {path: "/closed/-/commit/" + commit},
-		"repo.branches": {path: "/closed/-/branches"}, "repo.changes": {path: "/closed/-/changes"}, "repo.queue": {path: "/closed/-/queue/main"},
+		"repo.branches": {path: "/closed/-/branches"}, "repo.changes": {path: "/closed/-/changes"}, "repo.queue": {path: "/closed/-/queue/main"}, "repo.flakes": {path: "/closed/-/flakes"},
 		"repo.queue.events": {path: "/closed/-/queue-events/main", stream: true}, "repo.settings": {path: "/closed/-/settings"}, "repo.retry.do": {path: "/closed/-/retry", form: "mirror=1"},
 	}
 }

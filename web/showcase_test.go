@@ -206,6 +206,20 @@ func (w *world) showGates() {
 		{Position: 1, Change: 1, PS: 1, Subject: "Greet in the language of the reader", Owner: "alice", Why: "its stages are running", EnqueuedAt: now.Add(-6 * time.Minute), Run: &gatekeeper.Run{Stages: showStages(now, 31, plan.Passed, plan.Running)}},
 		{Position: 2, Change: 2, PS: 2, Subject: "Refuse what is no greeting", Owner: "alice", Why: "waits for change 1, which is ahead of it", EnqueuedAt: now.Add(-2 * time.Minute)},
 	}, Landed: []gatekeeper.LandedView{{Change: 1, PS: 1, Subject: "Begin the service", Commit: tip.Parent, LandedAt: now.Add(-26 * time.Hour), LandedBy: "bob"}}}
+	w.gate.flaky = gatekeeper.FlakeReport{
+		Stages: []gatekeeper.FlakeCount{
+			{Stage: "unit", Runs: 212, Failures: 31, Flakes: 5, OnBase: 1, Rate: 5. / 212, LastSeen: now.Add(-3 * time.Hour), LastRun: 11},
+			{Stage: "build", Runs: 180, Failures: 2},
+		},
+		Tests: []gatekeeper.FlakeCount{
+			{Stage: "unit", Test: "example.test/hello.TestManyGreetingsAtTheSameTimeFromManyClients", Runs: 212, Failures: 6, Flakes: 4, OnBase: 1, Rate: 4. / 212, LastSeen: now.Add(-3 * time.Hour), LastRun: 11},
+			{Stage: "unit", Test: "example.test/hello.TestClock", Runs: 212, Failures: 1, Flakes: 1, Rate: 1. / 212, LastSeen: now.Add(-50 * time.Hour), LastRun: 21},
+		},
+		Quarantines: []gatekeeper.QuarantineState{
+			{Branch: "main", Stage: "browser", Owner: "bob", Until: now.AddDate(0, 0, 3).Format(time.DateOnly), Reason: "the driver loses its window, see change 2", State: gatekeeper.QuarantineEnds},
+			{Branch: "main", Stage: "load", Owner: "group:core", Until: now.AddDate(0, 0, 20).Format(time.DateOnly), State: gatekeeper.QuarantineHolds},
+		},
+	}
 	w.must(w.web.Review.RequestSubmit(ctx, w.actor("alice"), 1))
 	w.pass(4 * time.Minute)
 }

@@ -43,6 +43,7 @@ type Gate interface {
 	Stage(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageRun, error)
 	StageLog(ctx context.Context, a account.Actor, stageRun, offset int64) (log io.ReadCloser, done bool, err error)
 	Queue(ctx context.Context, a account.Actor, repoName, branch string) (gatekeeper.QueueView, error)
+	Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error)
 }
 
 // Web is the pages and what they are made from. Its fields are set before [Web.Routes] and

@@ -111,6 +111,7 @@ var examples = map[string][]string{
 	"submit":         {"gate submit 12"},
 	"log":            {"gate log 57", "gate log 57 --follow"},
 	"queue":          {"gate queue show hello", "gate queue why 12", "gate queue hold 12 --reason 'waits for the release notes'"},
+	"flakes":         {"gate flakes hello", "gate flakes hello --json"},
 	"queue show":     {"gate queue show", "gate queue show hello", "gate queue show hello release/1 --json"},
 	"queue why":      {"gate queue why 12"},
 	"queue promote":  {"gate queue promote 12 --reason 'the release waits for it'", "gate queue promote 12 --hotfix --reason 'production is down'", "gate queue promote 12 --off"},

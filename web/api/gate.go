@@ -29,6 +29,7 @@ func (s *Server) gateRoutes() {
 	add(s, route{id: "explain", at: "GET /changes/{number}/explain", summary: "Why a change has not landed, and who can do what", open: true}, s.explain)
 	add(s, route{id: "list-runs", at: "GET /changes/{number}/runs", summary: "List the runs of a change with their stages", open: true}, s.listRuns)
 	add(s, route{id: "stage-log", at: "GET /stages/{id}/log", summary: "The log of a stage run, as text", open: true}, s.stageLog)
+	s.flakeRoutes()
 }
 
 func (s *Server) explain(ctx context.Context, who account.Actor, in *ChangePath) (*answer[gatekeeper.Explanation], error) {

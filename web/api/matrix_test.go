@@ -51,7 +51,7 @@ var calls = map[string]call{
 	"list-changes": onQuery, "get-change": plain(nil), "list-comments": plain(nil), "list-files": plain(nil), "get-diff": plain(nil),
 	"review": plain(api.Review{Message: "hm"}), "submit": plain(nil), "withdraw": plain(nil),
 	"abandon": plain(api.Reason{}), "restore": plain(api.Reason{}), "set-wip": plain(api.Progress{}), "set-topic": plain(api.Topic{Topic: "x"}), "recheck": plain(nil),
-	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "list-queues": plain(nil), "queue": onMain(nil),
+	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "list-queues": plain(nil), "queue": onMain(nil), "flakes": plain(nil),
 	"promote": plain(api.Promotion{Reason: "x"}), "demote": plain(nil), "hold": plain(api.Order{}), "release": plain(nil),
 	"remove": plain(api.Order{}), "requeue": plain(nil), "freeze": onMain(api.NewFreeze{Reason: "x"}), "thaw": onMain(nil), "board": onMain(nil),
 }
