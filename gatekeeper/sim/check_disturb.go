@@ -74,7 +74,7 @@ func (p *player) disturbChange(x happening) {
 	inQueue := func(c *modelChange) bool { return c.status == queued }
 	if x.kind == hapReenter {
 		if c := p.some(x.a, func(c *modelChange) bool { return c.status == outside }); c != nil {
-			c.status, c.at = queued, p.now
+			c.status, c.at, p.hidden = queued, p.now, true
 			p.tell(c)
 		}
 		return
@@ -149,7 +149,7 @@ const (
 // nobody may be left in the queue who could be decided.
 func (p *player) settle() {
 	p.now = p.latest
-	p.log2("settles")
+	p.say("settles")
 	p.workers = max(1, p.workers)
 	p.send(streamWorkers, queue.WorkersSet{Workers: p.workers})
 	for _, b := range p.branches {
@@ -184,12 +184,6 @@ func (p *player) settle() {
 	p.done()
 }
 
-func (p *player) log2(line string) {
-	if p.log != nil {
-		p.log("        " + line)
-	}
-}
-
 // round does all that there is to do once; it says whether there was anything.
 func (p *player) round() bool {
 	busy := false
@@ -208,7 +202,7 @@ func (p *player) round() bool {
 	p.pass(time.Minute)
 	if running := p.running(); len(running) > 0 {
 		busy = true
-		r := running[p.steps%len(running)]
+		r := slices.MinFunc(running, func(a, b *modelRun) int { return int(a.id - b.id) })
 		state := queue.RunRefused
 		if p.passes(r.of) {
 			state = queue.RunPassed

@@ -222,6 +222,7 @@ func (p *player) checked(c *modelChange, x happening) {
 		return
 	}
 	k = p.keep(k)
+	p.hidden = true
 	if k.newest() == nil {
 		if r := p.run(k); x.c>>18%2 == 0 {
 			p.finish(r, x.c)

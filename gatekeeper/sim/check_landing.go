@@ -114,20 +114,18 @@ func (m *model) judgeGround(t *told, k *modelCandidate, ground *modelCommit, lan
 			continue
 		}
 		for _, x := range landing {
-			if y.Change < 0 || m.toldConflict(t, k.branch.name, t.entries[x.Change], y.Change) {
+			if y.Change < 0 || t.conflict(t.entries[x.Change], y.Change) {
 				fail("tested", "candidate %d was tested without %s, which is on %s and may conflict with %s", k.id, showMember(y), k.branch.name, showMember(x))
 			}
 		}
 	}
 }
 
-// toldConflict says whether a queued change may conflict with one that landed, or lands now.
-func (m *model) toldConflict(t *told, branch string, e queue.Entry, other int64) bool {
+// conflict says whether a queued change may conflict with one that landed, or lands now.
+func (t *told) conflict(e queue.Entry, other int64) bool {
 	targets, barrier := t.entries[other].Targets, t.entries[other].Barrier
-	for _, l := range m.landed {
-		if l.Branch == branch && l.Change == other {
-			targets, barrier = l.Targets, l.Barrier
-		}
+	if l, landed := t.landed[other]; landed {
+		targets, barrier = l.Targets, l.Barrier
 	}
 	return barrier || e.Barrier || slices.ContainsFunc(targets, func(t string) bool { return slices.Contains(e.Targets, t) })
 }

@@ -20,16 +20,18 @@ type player struct {
 	digest uint64
 	learnt *queue.Model // whose bytes are summed up in sum
 	sum    uint64
-	log    func(string) // nil when nobody reads it
+	seen   map[int64]bool // runs that it was told of
+	hidden bool           // the rows know candidates that it was never told of
+	log    func(string)   // nil when nobody reads it
 }
 
 // thorough is on how many steps one is looked at closely.
 const thorough = 4
 
 func newPlayer(seed uint64, c modelConfig) *player {
-	p := &player{model: newModel(seed, c)}
+	p := &player{model: newModel(seed, c), seen: map[int64]bool{}}
 	p.state = p.rebuilt(nil, nil)
-	p.told = learn(p.state)
+	p.told = learn(p.state, p.landed)
 	return p
 }
 
@@ -54,8 +56,11 @@ func (p *player) step(e queue.Event) {
 	if stale {
 		p.nothingNew(before, e, next, actions)
 	}
-	if t, ok := e.(queue.Tried); ok && stale {
-		actions = p.stopOrphan(t, actions)
+	if t, ok := e.(queue.Tried); ok {
+		if stale {
+			actions = p.stopOrphan(t, actions)
+		}
+		p.seen[t.Run] = true
 	}
 	p.judge(p.told, actions)
 	p.state = next
@@ -78,15 +83,15 @@ func (p *player) note(e queue.Event) {
 // stopOrphan takes the stop of a run that came too late out of the actions: nobody has known
 // the run, so that it is judged here.
 func (p *player) stopOrphan(e queue.Tried, actions []queue.Action) []queue.Action {
-	known := e.Run == 0 || slices.ContainsFunc(p.told.runs, func(r liveRun) bool { return r.run == e.Run })
+	live := slices.ContainsFunc(p.told.runs, func(r liveRun) bool { return r.run == e.Run })
 	i := slices.IndexFunc(actions, func(a queue.Action) bool {
 		c, ok := a.(queue.Cancel)
 		return ok && c.Run == e.Run && c.Candidate == e.ID
 	})
 	switch {
-	case !known && i < 0:
+	case i < 0 && e.Run != 0 && !p.seen[e.Run]:
 		fail("leak", "run %d was started for nobody and is not stopped", e.Run)
-	case !known:
+	case i >= 0 && !live:
 		p.pending = append(p.pending, actions[i])
 		return slices.Delete(slices.Clone(actions), i, i+1)
 	}
@@ -177,7 +182,7 @@ func (p *player) carry(i int, refuse bool) {
 	a := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
 	if p.log != nil {
-		p.log("        does " + showAction(a))
+		p.say("does " + showAction(a))
 	}
 	p.carryOut(a, refuse)
 }
@@ -193,26 +198,31 @@ func (p *player) crash(keep bool) {
 	for _, a := range p.pending {
 		landings = append(landings, queue.Landing(a.(queue.Land))) //nolint:forcetypeassert // the others are gone
 	}
-	p.inbox, p.lost = nil, false
+	p.inbox, p.lost, p.hidden = nil, false, false
 	for _, k := range p.candidates {
 		for _, r := range k.runs {
-			r.told = r.state != queue.RunRunning
+			r.told, p.seen[r.id] = r.state != queue.RunRunning, true
 			if r.state == queue.RunRunning && !p.remembered(k) { // nobody is queued who needs it
 				r.state, r.ended = queue.RunNone, p.now
 			}
 		}
 	}
+	for _, c := range p.changes {
+		if c.at.IsZero() {
+			c.at = p.now
+		}
+	}
 	p.state = p.rebuilt(p.state.Model, landings)
-	p.told = learn(p.state)
+	p.told = learn(p.state, p.landed)
 	if p.log != nil {
-		p.log("        crash; rebuilt: " + showState(p.state))
+		p.say("crash; rebuilt: " + showState(p.state))
 	}
 	p.step(queue.Tick{})
 }
 
 // compare fails when a state that has heard all does not do what one from the rows would.
 func (p *player) compare() {
-	if p.lost || len(p.pending) > 0 || len(p.inbox) > 0 {
+	if p.lost || p.hidden || len(p.pending) > 0 || len(p.inbox) > 0 {
 		return
 	}
 	_, live := queue.Step(p.state, queue.Tick{}, p.now)
@@ -247,6 +257,13 @@ func showAll(actions []queue.Action) string {
 		s = append(s, showAction(a)...)
 	}
 	return string(s)
+}
+
+// say adds a line to the story.
+func (p *player) say(line string) {
+	if p.log != nil {
+		p.log("        " + line)
+	}
 }
 
 func (p *player) story(e queue.Event, actions []queue.Action) {

@@ -78,6 +78,9 @@ func (m *model) judgeTry(t *told, a queue.Try) {
 	if a.Attempt < 1 {
 		fail("try", "%s is attempt %d", words, a.Attempt)
 	}
+	if n := m.refusals(a); n >= mostRefusals {
+		fail("again", "%s is asked for again after %d runs of it failed", words, n)
+	}
 	all := slices.Concat(a.On, a.Members)
 	for n, x := range all {
 		if m.commits[b.Tip].has(x) { // another run of what stood on it before it landed
@@ -105,6 +108,29 @@ func (m *model) judgeTry(t *told, a queue.Try) {
 	if most := max(1, b.MaxBatch); len(a.Members) > most && !oneGroup(t, a.Members) {
 		fail("batch", "%s tries %d changes, and %d is the most", words, len(a.Members), most)
 	}
+}
+
+// mostRefusals is how often the same candidate may fail before another run of it is a waste.
+const mostRefusals = 4
+
+// refusals counts the runs of the candidate that failed, as far as the queue was told.
+func (m *model) refusals(a queue.Try) int {
+	n := 0
+	for _, k := range m.candidates {
+		if k.branch.name != a.Branch || !slices.Equal(k.members, a.Members) || k.commit == nil {
+			continue
+		}
+		base, conflict := m.fold(k.branch.tip, a.On)
+		if conflict != "" || base != k.base {
+			continue
+		}
+		for _, r := range k.runs {
+			if r.told && r.state == queue.RunRefused {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // oneGroup says whether all of the members must land together.

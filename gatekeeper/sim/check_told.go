@@ -17,6 +17,7 @@ type told struct {
 	asked    []queue.Try // not answered
 	runs     []liveRun   // that it knows to be under way
 	landings []queue.Land
+	landed   map[int64]queue.Landed // as what they were queued when they landed
 }
 
 type liveRun struct {
@@ -25,8 +26,11 @@ type liveRun struct {
 }
 
 // learn is what is known from rows.
-func learn(s queue.State) *told {
-	t := &told{workers: s.Workers, branches: map[string]queue.Branch{}, entries: map[int64]queue.Entry{}}
+func learn(s queue.State, landed []queue.Landed) *told {
+	t := &told{workers: s.Workers, branches: map[string]queue.Branch{}, entries: map[int64]queue.Entry{}, landed: map[int64]queue.Landed{}}
+	for _, l := range landed {
+		t.landed[l.Change] = l
+	}
 	for _, b := range s.Branches {
 		t.branches[b.Name] = b
 	}
@@ -135,6 +139,8 @@ func (t *told) landDone(e queue.LandDone) bool {
 			b.Seq += int64(len(p.Members))
 			b.Tip = e.Tips[p.Branch]
 			for _, x := range p.Members {
+				was := t.entries[x.Change]
+				t.landed[x.Change] = queue.Landed{Branch: p.Branch, Change: x.Change, Targets: was.Targets, Barrier: was.Barrier}
 				t.gone(x.Change, true)
 			}
 		} else if tip := e.Tips[p.Branch]; tip != b.Tip {
