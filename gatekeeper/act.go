@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gatehouse/gatekeeper/queue"
+	queue2 "gatehouse/gatekeeper/queue2"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/migrations/db"
@@ -60,19 +61,12 @@ func (t *tick) act(ctx context.Context, a queue.Action) error {
 }
 
 func (t *tick) makeQueued(ctx context.Context, a queue.MakeCandidate) error {
-	ch, err := t.Review.Load(ctx, t.DB.Read(), a.Change)
-	if err != nil {
-		return err
-	}
-	ps, err := t.Review.PatchSet(ctx, t.DB.Read(), a.Change, a.PS)
-	if err != nil {
-		return err
-	}
 	policy, _, err := t.planOf(ctx, t.git, t.tip)
 	if err != nil {
 		return err
 	}
-	_, err = t.candidateFor(ctx, t.lock.repo, t.git, ch, ps, git.OID(a.Base), policy.Land.How)
+	want := candidate{Members: []queue2.Member{{Change: a.Change, PS: a.PS}}, Base: git.OID(a.Base)}
+	_, err = t.maker(t.lock.repo, t.lock.branch, t.git, policy.Land.How).candidate(ctx, want, false)
 	return err
 }
 

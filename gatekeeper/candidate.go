@@ -2,203 +2,215 @@ package gatekeeper
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
-	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
-	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
-	"gatehouse/review"
 )
 
-// candidate is the commit that would land: a patch set on a base, made once. A candidate
-// that could not be made names the paths in conflict instead.
+// candidate is the commit that would land: members, patch sets, on a base, made once. A
+// candidate that could not be made says why in Conflict instead.
 type candidate struct {
-	ID       int64
-	Change   int64
-	PS       int
-	Base     git.OID
-	How      string
-	Commit   git.OID
-	Tree     git.OID
+	ID      int64
+	Repo    int64
+	Branch  string
+	Change  int64 // of the last member, which stands for the candidate where one change is named; 0 without members
+	PS      int
+	Members []queue.Member // none for a run of the bare branch
+	On      []queue.Member // what it assumes to land before it
+	Seq     int64          // how many changes had landed on the branch when it was made
+	Base    git.OID        // "" when what it stands on conflicts
+	Ground  string         // what was tried where there is no base
+	How     string
+	Commit  git.OID
+	Tree    git.OID
+	// Landed are the commits that the members land as, in their order.
+	Landed   []git.OID
 	Conflict string
+	Plan     string // digest of the plan that its runs follow
+	Void     bool   // it counts for nothing any more
 }
-
-// committer signs candidates. Its time is the patch set's, so that the same patch set on the
-// same base is the same commit whenever and wherever it is made.
-const (
-	committerName  = "Gatehouse"
-	committerEmail = "gatehouse@localhost"
-)
 
 // candidateRef keeps a candidate's objects; it is hidden from pushes and from fetches.
-func candidateRef(change int64, id int64) string {
-	return fmt.Sprintf("refs/gate/candidates/%d/%d", change, id)
+func candidateRef(id int64) string { return fmt.Sprintf("refs/gate/candidates/%d", id) }
+
+// The roles of changes in a candidate.
+const (
+	roleMember = "member"
+	roleOn     = "on"
+)
+
+// membersText writes patch sets as rows and events keep them: "12.1 14.2".
+func membersText(members []queue.Member) string {
+	var b strings.Builder
+	for i, m := range members {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strconv.FormatInt(m.Change, 10) + "." + strconv.Itoa(m.PS))
+	}
+	return b.String()
 }
 
-// candidateFor returns the candidate of the patch set on base, making it when it is new.
-func (c *Controller) candidateFor(ctx context.Context, r repo.Repository, g *git.Repo, ch review.Change, ps review.PatchSet, base git.OID, how string) (candidate, error) {
-	cand, found, err := findCandidate(ctx, c.DB.Read(), ch.ID, ps.Number, base, how)
-	if err != nil || found {
-		return cand, err
+// parseMembers is the opposite of [membersText].
+func parseMembers(text string) ([]queue.Member, error) {
+	var members []queue.Member
+	for field := range strings.FieldsSeq(text) {
+		change, ps, _ := strings.Cut(field, ".")
+		c, err1 := strconv.ParseInt(change, 10, 64)
+		n, err2 := strconv.Atoi(ps)
+		if err1 != nil || err2 != nil {
+			return nil, fmt.Errorf("gatekeeper: %q is no list of patch sets", text)
+		}
+		members = append(members, queue.Member{Change: c, PS: n})
 	}
-	commit, conflict, err := makeCandidate(ctx, g, ch, ps, base, how)
+	return members, nil
+}
+
+// insertCandidate writes a candidate and the changes in it; its id is set.
+func insertCandidate(ctx context.Context, tx *db.Tx, k *candidate, now int64) error {
+	var err error
+	if k.ID, err = tx.NextID(ctx, db.RowIDs); err != nil {
+		return err
+	}
+	if n := len(k.Members); n > 0 {
+		k.Change, k.PS = k.Members[n-1].Change, k.Members[n-1].PS
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO candidates (id, repo_id, branch, change_id, ps, members, stands_on, seq, base_oid, ground, how,
+			commit_oid, tree_oid, conflict, plan_digest, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		k.ID, k.Repo, k.Branch, k.Change, k.PS, membersText(k.Members), membersText(k.On), k.Seq, string(k.Base), k.Ground, k.How,
+		string(k.Commit), string(k.Tree), k.Conflict, k.Plan, now)
 	if err != nil {
-		return candidate{}, err
+		return fmt.Errorf("gatekeeper: keep candidate of %s: %w", membersText(k.Members), err)
 	}
-	cand = candidate{Change: ch.ID, PS: ps.Number, Base: base, How: how, Conflict: conflict}
-	if conflict == "" {
-		cand.Commit, cand.Tree = commit.OID, commit.Tree
-	}
-	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
-		var err error
-		if cand.ID, err = tx.NextID(ctx, db.RowIDs); err != nil {
+	for i, m := range k.Members {
+		landed := git.OID("")
+		if i < len(k.Landed) {
+			landed = k.Landed[i]
+		}
+		if err := insertCandidateChange(ctx, tx, k.ID, roleMember, i, m, landed); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO candidates
-			(id, repo_id, branch, change_id, ps, base_oid, how, commit_oid, tree_oid, conflict, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			cand.ID, r.ID, ch.Branch, ch.ID, ps.Number, string(base), how, string(cand.Commit), string(cand.Tree), conflict, db.Micros(c.Now()))
-		return err
-	})
-	if err != nil {
-		return candidate{}, fmt.Errorf("gatekeeper: keep candidate of change %d: %w", ch.ID, err)
 	}
-	if cand.Commit != "" {
-		ref := git.RefUpdate{Ref: candidateRef(ch.ID, cand.ID), New: cand.Commit}
-		if err := g.UpdateRefs(ctx, []git.RefUpdate{ref}, "candidate"); err != nil {
-			return candidate{}, err
+	return insertOn(ctx, tx, k)
+}
+
+func insertOn(ctx context.Context, tx *db.Tx, k *candidate) error {
+	for i, m := range k.On {
+		if err := insertCandidateChange(ctx, tx, k.ID, roleOn, i, m, ""); err != nil {
+			return err
 		}
 	}
-	return cand, nil
+	return nil
 }
 
-func findCandidate(ctx context.Context, q db.Querier, change int64, ps int, base git.OID, how string) (candidate, bool, error) {
-	all, err := queryCandidates(ctx, q, `change_id = $1 AND ps = $2 AND base_oid = $3 AND how = $4`, change, ps, string(base), how)
-	if err != nil || len(all) == 0 {
-		return candidate{}, false, err
-	}
-	return all[0], true, nil
-}
-
-func candidateByID(ctx context.Context, q db.Querier, id int64) (candidate, error) {
-	all, err := queryCandidates(ctx, q, `id = $1`, id)
+func insertCandidateChange(ctx context.Context, tx *db.Tx, id int64, role string, position int, m queue.Member, landed git.OID) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO candidate_changes (candidate_id, role, position, change_id, ps, commit_oid)
+		VALUES ($1, $2, $3, $4, $5, $6)`, id, role, position, m.Change, m.PS, string(landed))
 	if err != nil {
-		return candidate{}, err
+		return fmt.Errorf("gatekeeper: changes of candidate %d: %w", id, err)
+	}
+	return nil
+}
+
+// adopt makes a candidate that was made before count as one that was made now, on these: its
+// base is what that comes to.
+func adopt(ctx context.Context, tx *db.Tx, k *candidate, on []queue.Member, seq int64) error {
+	k.On, k.Seq, k.Void = on, seq, false
+	_, err := tx.ExecContext(ctx, `UPDATE candidates SET stands_on = $1, seq = $2, plan_digest = $3, commit_oid = $4, tree_oid = $5, conflict = $6, void = 0
+		WHERE id = $7`, membersText(on), seq, k.Plan, string(k.Commit), string(k.Tree), k.Conflict, k.ID)
+	if err != nil {
+		return fmt.Errorf("gatekeeper: adopt candidate %d: %w", k.ID, err)
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM candidate_changes WHERE candidate_id = $1 AND role = $2`, k.ID, roleOn); err != nil {
+		return fmt.Errorf("gatekeeper: adopt candidate %d: %w", k.ID, err)
+	}
+	return insertOn(ctx, tx, k)
+}
+
+// voidCandidates makes candidates count for nothing.
+func voidCandidates(ctx context.Context, tx *db.Tx, where string, args ...any) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE candidates SET void = 1 WHERE void = 0 AND `+where, args...); err != nil {
+		return fmt.Errorf("gatekeeper: void candidates: %w", err)
+	}
+	return nil
+}
+
+func candidateByID(ctx context.Context, q db.Querier, id int64) (*candidate, error) {
+	all, err := queryCandidates(ctx, q, `k.id = $1`, id)
+	if err != nil {
+		return nil, err
 	}
 	if len(all) == 0 {
-		return candidate{}, fault.Newf(fault.NotFound, "gatekeeper.candidate", "there is no candidate %d", id)
+		return nil, fault.Newf(fault.NotFound, "gatekeeper.candidate", "there is no candidate %d", id)
 	}
 	return all[0], nil
 }
 
-func queryCandidates(ctx context.Context, q db.Querier, where string, args ...any) ([]candidate, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, change_id, ps, base_oid, how, commit_oid, tree_oid, conflict
-		FROM candidates WHERE `+where+` ORDER BY id`, args...)
+const candidateColumns = `k.id, k.repo_id, k.branch, k.change_id, k.ps, k.members, k.stands_on, k.seq, k.base_oid, k.ground, k.how, k.commit_oid,
+	k.tree_oid, k.conflict, k.plan_digest, k.void`
+
+// queryCandidates lists candidates, oldest first, without the commits that members land as.
+func queryCandidates(ctx context.Context, q db.Querier, where string, args ...any) ([]*candidate, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+candidateColumns+` FROM candidates k WHERE `+where+` ORDER BY k.id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: candidates: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var all []candidate
+	var all []*candidate
 	for rows.Next() {
-		var cand candidate
-		if err := rows.Scan(&cand.ID, &cand.Change, &cand.PS, &cand.Base, &cand.How, &cand.Commit, &cand.Tree, &cand.Conflict); err != nil {
+		k := &candidate{}
+		var members, on string
+		var void int64
+		if err := rows.Scan(&k.ID, &k.Repo, &k.Branch, &k.Change, &k.PS, &members, &on, &k.Seq, &k.Base, &k.Ground, &k.How, &k.Commit, &k.Tree,
+			&k.Conflict, &k.Plan, &void); err != nil {
 			return nil, fmt.Errorf("gatekeeper: candidates: %w", err)
 		}
-		all = append(all, cand)
+		if k.Members, err = parseMembers(members); err != nil {
+			return nil, err
+		}
+		if k.On, err = parseMembers(on); err != nil {
+			return nil, err
+		}
+		k.Void = void != 0
+		all = append(all, k)
 	}
 	return all, rows.Err()
 }
 
-// makeCandidate merges the patch set onto base the way the plan says. What it cannot do
-// comes back as words in conflict, for people.
-//
-// merge and fast-forward bring the patch set's own commit onto the branch, and with it all
-// of its history, so they refuse a patch set whose history holds a commit that has not
-// landed: it would land unreviewed. rebase and squash take only the patch set's difference.
-func makeCandidate(ctx context.Context, g *git.Repo, ch review.Change, ps review.PatchSet, base git.OID, how string) (commit git.Commit, conflict string, err error) {
-	own, err := g.Commit(ctx, ps.Commit)
+// fillLanded reads the commits that the candidate's members land as.
+func fillLanded(ctx context.Context, q db.Querier, k *candidate) error {
+	rows, err := q.QueryContext(ctx, `SELECT commit_oid FROM candidate_changes WHERE candidate_id = $1 AND role = $2 ORDER BY position`, k.ID, roleMember)
 	if err != nil {
-		return git.Commit{}, "", err
+		return fmt.Errorf("gatekeeper: members of candidate %d: %w", k.ID, err)
 	}
-	if how == plan.Rebase || how == plan.FastForward {
-		if len(own.Parents) == 1 && own.Parents[0] == base {
-			return own, "", nil // already there: what was pushed is what lands
+	defer func() { _ = rows.Close() }()
+	k.Landed = nil
+	for rows.Next() {
+		var oid git.OID
+		if err := rows.Scan(&oid); err != nil {
+			return fmt.Errorf("gatekeeper: members of candidate %d: %w", k.ID, err)
 		}
+		k.Landed = append(k.Landed, oid)
 	}
-	switch how {
-	case plan.FastForward:
-		return git.Commit{}, fmt.Sprintf("%s has moved on and the plan lands by fast-forward only: rebase onto it and push again", ch.Branch), nil
-	case plan.Rebase:
-		if len(own.Parents) > 1 {
-			return git.Commit{}, "a merge commit cannot be rebased: push single commits, or set land.how to merge or squash", nil
-		}
-		tree, paths, err := g.PickTree(ctx, base, own.OID)
-		return finish(ctx, g, ps, own, own.Author, own.Message, []git.OID{base}, tree, paths, base, err)
-	case plan.Squash:
-		pick := mergeOnly
-		if len(own.Parents) == 1 {
-			pick = func(ctx context.Context, g *git.Repo, own git.Commit, base git.OID) (git.OID, []string, error) {
-				return g.PickTree(ctx, base, own.OID)
-			}
-		}
-		tree, paths, err := pick(ctx, g, own, base)
-		return finish(ctx, g, ps, own, own.Author, own.Message, []git.OID{base}, tree, paths, base, err)
-	case plan.Merge:
-		tree, paths, err := mergeOnly(ctx, g, own, base)
-		message := fmt.Sprintf("Merge change %d: %s\n\nLands patch set %d of change %d (%s).\n", ch.ID, ch.Subject, ps.Number, ch.ID, ch.Key)
-		merger := git.Signature{Name: committerName, Email: committerEmail, When: own.Committer.When}
-		return finish(ctx, g, ps, own, merger, message, []git.OID{base, own.OID}, tree, paths, base, err)
-	default:
-		panic("gatekeeper: unknown way to land: " + how)
-	}
+	return rows.Err()
 }
 
-// unlanded is why a merge is refused: these commits would land with the patch set.
-type unlandedError struct{ commits []git.Commit }
-
-func (e *unlandedError) Error() string { return "history holds commits that have not landed" }
-
-// mergeOnly merges own onto base if own is the only commit that the merge would bring.
-func mergeOnly(ctx context.Context, g *git.Repo, own git.Commit, base git.OID) (git.OID, []string, error) {
-	const enough = 50 // more than this need not be counted to say no
-	brought, err := g.Commits(ctx, []git.OID{own.OID}, []git.OID{base}, enough)
-	if err != nil && !fault.Is(err, fault.TooLarge) {
-		return "", nil, err
+// conflictOn is why a patch set by itself does not merge onto a base, "" when it does or
+// nobody has tried.
+func conflictOn(ctx context.Context, q db.Querier, repoID int64, m queue.Member, base git.OID, how string) (string, error) {
+	var conflict string
+	err := q.QueryRowContext(ctx, `SELECT conflict FROM candidates WHERE repo_id = $1 AND members = $2 AND base_oid = $3 AND how = $4 AND void = 0
+		ORDER BY id LIMIT 1`, repoID, membersText([]queue.Member{m}), string(base), how).Scan(&conflict)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("gatekeeper: conflict of change %d: %w", m.Change, err)
 	}
-	if len(brought) > 1 || fault.Is(err, fault.TooLarge) {
-		return "", nil, &unlandedError{brought}
-	}
-	return g.MergeTree(ctx, base, own.OID)
-}
-
-func finish(ctx context.Context, g *git.Repo, ps review.PatchSet, own git.Commit, author git.Signature, message string, parents []git.OID, tree git.OID, conflicts []string, base git.OID, err error) (git.Commit, string, error) {
-	if unlanded, ok := err.(*unlandedError); ok { //nolint:errorlint // made two calls below, never wrapped
-		return git.Commit{}, unlanded.words(), nil
-	}
-	if err != nil {
-		return git.Commit{}, "", err
-	}
-	if len(conflicts) > 0 {
-		return git.Commit{}, "conflicts in " + strings.Join(conflicts, ", "), nil
-	}
-	committer := git.Signature{Name: committerName, Email: committerEmail, When: ps.CreatedAt}
-	if len(parents) > 1 {
-		author.When = ps.CreatedAt
-	}
-	oid, err := g.WriteCommit(ctx, tree, parents, author, committer, message)
-	if err != nil {
-		return git.Commit{}, "", err
-	}
-	return git.Commit{OID: oid, Tree: tree, Parents: parents}, "", nil
-}
-
-func (e *unlandedError) words() string {
-	if len(e.commits) == 0 {
-		return "its history holds many commits that have not landed: rebase it onto the branch and push again"
-	}
-	first := e.commits[0]
-	return fmt.Sprintf("its history holds commit %s (%s) that has not landed: rebase it onto the branch and push again", first.OID.Short(), first.Subject())
+	return conflict, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
@@ -77,10 +78,7 @@ func (c *Controller) facts(ctx context.Context, q db.Querier, id int64) (*facts,
 	if f.changed, err = c.changedPaths(ctx, g, base, subject); err != nil {
 		return nil, err
 	}
-	cand, found, err := findCandidate(ctx, q, id, f.ps.Number, tip, f.plan.Land.How)
-	if err == nil && found {
-		f.merge = cand.Conflict
-	}
+	f.merge, err = conflictOn(ctx, q, r.ID, queue.Member{Change: id, PS: f.ps.Number}, tip, f.plan.Land.How)
 	return f, err
 }
 

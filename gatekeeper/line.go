@@ -71,7 +71,7 @@ func (t *tick) queuedCandidates(ctx context.Context, q db.Querier, e queueEntry)
 	if err != nil {
 		return nil, nil // the plan does not parse: nothing is ready, Explain says why
 	}
-	rows, err := queryCandidates(ctx, q, `change_id = $1 AND ps = $2 AND how = $3`, e.Change, e.PS, policy.Land.How)
+	rows, err := queryCandidates(ctx, q, `k.change_id = $1 AND k.ps = $2 AND k.how = $3`, e.Change, e.PS, policy.Land.How)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (t *tick) queuedCandidates(ctx context.Context, q db.Querier, e queueEntry)
 	return all, nil
 }
 
-func (t *tick) runOf(ctx context.Context, q db.Querier, cand candidate) (queue.Run, error) {
+func (t *tick) runOf(ctx context.Context, q db.Querier, cand *candidate) (queue.Run, error) {
 	composed, err := t.composed(ctx, t.git, t.tip, cand.Commit)
 	if fault.Is(err, fault.Internal) {
 		return queue.Run{}, err

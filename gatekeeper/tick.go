@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
@@ -179,10 +180,13 @@ func (t *tick) check(ctx context.Context, f *facts) error {
 	if err != nil {
 		return err
 	}
-	cand, err := t.candidateFor(ctx, t.lock.repo, t.git, f.change, f.ps, base, policy.Land.How)
-	if err != nil || cand.Conflict != "" {
-		f.merge = cand.Conflict
+	want := candidate{Members: []queue.Member{{Change: f.change.ID, PS: f.ps.Number}}, Base: base}
+	cand, err := t.maker(t.lock.repo, t.lock.branch, t.git, policy.Land.How).candidate(ctx, want, false)
+	if err != nil {
 		return err
+	}
+	if f.merge = cand.Conflict; f.merge != "" {
+		return nil
 	}
 	return t.startCandidate(ctx, cand)
 }
@@ -202,14 +206,14 @@ func (t *tick) checkBase(ctx context.Context, f *facts) (base git.OID, ok bool, 
 	if err != nil {
 		return "", false, err
 	}
-	all, err := queryCandidates(ctx, t.DB.Read(), `change_id = $1 AND ps = $2 AND conflict = ''`, parent.ID, parent.Current)
+	all, err := queryCandidates(ctx, t.DB.Read(), `k.change_id = $1 AND k.ps = $2 AND k.conflict = ''`, parent.ID, parent.Current)
 	if err != nil || len(all) == 0 {
 		return "", false, err
 	}
 	return all[len(all)-1].Commit, true, nil
 }
 
-func (t *tick) startCandidate(ctx context.Context, cand candidate) error {
+func (t *tick) startCandidate(ctx context.Context, cand *candidate) error {
 	composed, err := t.composed(ctx, t.git, t.tip, cand.Commit)
 	if err != nil {
 		if fault.KindOf(err) == fault.Internal {
@@ -217,7 +221,7 @@ func (t *tick) startCandidate(ctx context.Context, cand candidate) error {
 		}
 		return nil // the plan in the candidate does not parse: Explain says so
 	}
-	_, err = t.startRun(ctx, t.lock.repo.ID, t.lock.branch, cand, t.tip, composed.Digest())
+	_, err = t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *cand, t.tip, composed.Digest())
 	return err
 }
 

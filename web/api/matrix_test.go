@@ -103,7 +103,7 @@ func onStage(w *world, r repo.Repository, c review.Change) (map[string]string, s
 	id := 1_000_000 + c.ID
 	w.transact(func(tx *db.Tx) error {
 		for _, statement := range []string{
-			`INSERT INTO candidates (id, repo_id, branch, change_id, ps, base_oid, how, created_at) VALUES ($1, $2, 'main', $3, 1, 'x', 'merge', 1) ON CONFLICT DO NOTHING`,
+			fmt.Sprintf(`INSERT INTO candidates (id, repo_id, branch, change_id, ps, members, base_oid, how, created_at) VALUES ($1, $2, 'main', $3, 1, '%d.1', 'x', 'merge', 1) ON CONFLICT DO NOTHING`, c.ID),
 			`INSERT INTO runs (id, repo_id, branch, change_id, ps, candidate_id, commit_oid, plan_oid, plan_digest, attempt, state, created_at)
 				VALUES ($1, $2, 'main', $3, 1, $1, 'x', 'x', 'x', 1, 'PASSED', 1) ON CONFLICT DO NOTHING`,
 		} {

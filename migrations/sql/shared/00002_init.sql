@@ -219,27 +219,63 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_change ON messages (change_id, id);
 
--- A candidate is the commit that would land: made once for (base, patch set, how), tested, and landed as it is.
+-- A candidate is the commit that would land: its members, patch sets written "12.1 14.2", on a base, made once, tested,
+-- and landed as it is. change_id and ps are the last member, 0 for a run of the bare branch. seq is how many changes had
+-- landed on the branch when it was made, stands_on what it assumed to land before it. Where that conflicts there is no
+-- base, and ground says what was tried. plan_digest is the plan that its runs follow. What is void counts for nothing.
 CREATE TABLE candidates (
-    id         BIGINT PRIMARY KEY,
+    id          BIGINT PRIMARY KEY,
+    repo_id     BIGINT NOT NULL REFERENCES repositories (id),
+    branch      TEXT   NOT NULL,
+    change_id   BIGINT NOT NULL,
+    ps          BIGINT NOT NULL,
+    members     TEXT   NOT NULL,
+    stands_on   TEXT   NOT NULL DEFAULT '',
+    seq         BIGINT NOT NULL DEFAULT 0,
+    base_oid    TEXT   NOT NULL,
+    ground      TEXT   NOT NULL DEFAULT '',
+    how         TEXT   NOT NULL,
+    commit_oid  TEXT   NOT NULL DEFAULT '',
+    tree_oid    TEXT   NOT NULL DEFAULT '',
+    conflict    TEXT   NOT NULL DEFAULT '',
+    plan_digest TEXT   NOT NULL DEFAULT '',
+    void        BIGINT NOT NULL DEFAULT 0,
+    created_at  BIGINT NOT NULL,
+    UNIQUE (repo_id, branch, base_oid, ground, how, members)
+);
+
+-- The changes in a candidate: role is member or on. commit_oid is the commit that a member lands as.
+CREATE TABLE candidate_changes (
+    candidate_id BIGINT NOT NULL REFERENCES candidates (id),
+    role         TEXT   NOT NULL,
+    position     BIGINT NOT NULL,
+    change_id    BIGINT NOT NULL,
+    ps           BIGINT NOT NULL,
+    commit_oid   TEXT   NOT NULL DEFAULT '',
+    PRIMARY KEY (candidate_id, role, position)
+);
+CREATE INDEX candidate_changes_change ON candidate_changes (change_id, ps, role);
+
+-- What one patch set on a base comes to: the steps of which candidates are made, each done once.
+CREATE TABLE merges (
     repo_id    BIGINT NOT NULL REFERENCES repositories (id),
-    branch     TEXT   NOT NULL,
-    change_id  BIGINT NOT NULL REFERENCES changes (id),
-    ps         BIGINT NOT NULL,
     base_oid   TEXT   NOT NULL,
+    change_id  BIGINT NOT NULL,
+    ps         BIGINT NOT NULL,
     how        TEXT   NOT NULL,
     commit_oid TEXT   NOT NULL DEFAULT '',
     tree_oid   TEXT   NOT NULL DEFAULT '',
     conflict   TEXT   NOT NULL DEFAULT '',
     created_at BIGINT NOT NULL,
-    UNIQUE (change_id, ps, base_oid, how)
+    PRIMARY KEY (repo_id, base_oid, change_id, ps, how)
 );
+CREATE INDEX merges_commit ON merges (commit_oid);
 
 CREATE TABLE runs (
     id           BIGINT PRIMARY KEY,
     repo_id      BIGINT NOT NULL REFERENCES repositories (id),
     branch       TEXT   NOT NULL,
-    change_id    BIGINT NOT NULL REFERENCES changes (id),
+    change_id    BIGINT NOT NULL,
     ps           BIGINT NOT NULL,
     candidate_id BIGINT NOT NULL REFERENCES candidates (id),
     commit_oid   TEXT   NOT NULL,
@@ -274,40 +310,82 @@ CREATE TABLE stage_runs (
 );
 CREATE INDEX stage_runs_state ON stage_runs (state, owner);
 
+-- What a change shares with others is kept with its place in the queue: targets, one a line, size (the logarithm of its
+-- changed lines, in thousandths) and for how long its runs are expected to take, in microseconds.
 CREATE TABLE queue_entries (
     change_id   BIGINT PRIMARY KEY REFERENCES changes (id),
     repo_id     BIGINT NOT NULL REFERENCES repositories (id),
     branch      TEXT   NOT NULL,
     ps          BIGINT NOT NULL,
     enqueued_at BIGINT NOT NULL,
-    enqueued_by BIGINT NOT NULL DEFAULT 0
+    enqueued_by BIGINT NOT NULL DEFAULT 0,
+    targets     TEXT   NOT NULL DEFAULT '',
+    barrier     BIGINT NOT NULL DEFAULT 1,
+    size        BIGINT NOT NULL DEFAULT 0,
+    takes       BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX queue_entries_branch ON queue_entries (repo_id, branch, enqueued_at);
 
--- intent before the compare-and-swap, outcome after it; a restart finishes or withdraws an open intent.
+-- What the queue knows of a branch: the name of the queue that it shares ('' for its own), how many changes have landed
+-- on it, where it pointed when it was last looked at, and by which plan the lanes of its entries were told.
+CREATE TABLE queue_branches (
+    repo_id BIGINT NOT NULL REFERENCES repositories (id),
+    branch  TEXT   NOT NULL,
+    queue   TEXT   NOT NULL DEFAULT '',
+    seq     BIGINT NOT NULL DEFAULT 0,
+    tip_oid TEXT   NOT NULL DEFAULT '',
+    lanes   TEXT   NOT NULL DEFAULT '',
+    PRIMARY KEY (repo_id, branch)
+);
+CREATE INDEX queue_branches_queue ON queue_branches (queue);
+
+-- The patch set that the queue put out, and why. It comes back as another patch set, or when it is rechecked.
+CREATE TABLE ejections (
+    change_id    BIGINT PRIMARY KEY REFERENCES changes (id),
+    ps           BIGINT NOT NULL,
+    reason       TEXT   NOT NULL,
+    words        TEXT   NOT NULL,
+    candidate_id BIGINT NOT NULL DEFAULT 0,
+    run_id       BIGINT NOT NULL DEFAULT 0,
+    at           BIGINT NOT NULL
+);
+
+-- intent before the compare-and-swap, outcome after it; a restart finishes or withdraws an open intent. What lands in one
+-- go, on however many branches, shares a group.
 CREATE TABLE landings (
-    id         BIGINT PRIMARY KEY,
-    repo_id    BIGINT NOT NULL REFERENCES repositories (id),
-    branch     TEXT   NOT NULL,
-    change_id  BIGINT NOT NULL REFERENCES changes (id),
-    ps         BIGINT NOT NULL,
-    run_id     BIGINT NOT NULL DEFAULT 0,
-    old_oid    TEXT   NOT NULL,
-    new_oid    TEXT   NOT NULL,
-    state      TEXT   NOT NULL,
-    reason     TEXT   NOT NULL DEFAULT '',
-    landed_by  BIGINT NOT NULL DEFAULT 0,
-    intent_at  BIGINT NOT NULL,
-    outcome_at BIGINT NOT NULL DEFAULT 0
+    id           BIGINT PRIMARY KEY,
+    repo_id      BIGINT NOT NULL REFERENCES repositories (id),
+    branch       TEXT   NOT NULL,
+    change_id    BIGINT NOT NULL REFERENCES changes (id),
+    ps           BIGINT NOT NULL,
+    run_id       BIGINT NOT NULL DEFAULT 0,
+    candidate_id BIGINT NOT NULL DEFAULT 0,
+    group_id     BIGINT NOT NULL DEFAULT 0,
+    seq          BIGINT NOT NULL DEFAULT 0,
+    targets      TEXT   NOT NULL DEFAULT '',
+    barrier      BIGINT NOT NULL DEFAULT 1,
+    old_oid      TEXT   NOT NULL,
+    new_oid      TEXT   NOT NULL,
+    state        TEXT   NOT NULL,
+    reason       TEXT   NOT NULL DEFAULT '',
+    landed_by    BIGINT NOT NULL DEFAULT 0,
+    intent_at    BIGINT NOT NULL,
+    outcome_at   BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX landings_branch ON landings (repo_id, branch, id);
+CREATE INDEX landings_seq ON landings (repo_id, branch, seq);
+CREATE INDEX landings_group ON landings (group_id);
 CREATE UNIQUE INDEX landings_once ON landings (change_id) WHERE state IN ('intent', 'landed');
 
 -- +goose Down
 DROP TABLE landings;
+DROP TABLE ejections;
+DROP TABLE queue_branches;
 DROP TABLE queue_entries;
 DROP TABLE stage_runs;
 DROP TABLE runs;
+DROP TABLE merges;
+DROP TABLE candidate_changes;
 DROP TABLE candidates;
 DROP TABLE messages;
 DROP TABLE comments;
