@@ -38,3 +38,6 @@ func (c *Controller) MedianTakes(ctx context.Context, repo int64, branch string)
 func (c *Controller) StageMedians(ctx context.Context, repo int64) (map[string]time.Duration, error) {
 	return stageMedians(ctx, c.DB.Read(), repo)
 }
+
+// Forget does what looking after a repository does to what is too old.
+func (c *Controller) Forget(ctx context.Context, repo int64) error { return c.pruneResults(ctx, repo) }

@@ -237,3 +237,36 @@ func TestRecheckDoubtsWhatPassed(t *testing.T) {
 		return len(w.stages.runs()) == 2 && stateOf(e, "unit") == string(plan.Passed)
 	})
 }
+
+// What is too old to be taken or counted is forgotten when the repository is looked after.
+func TestOldResultsAreForgotten(t *testing.T) {
+	w := newWorld(t, planWith(unitOnly))
+	count := func() (all int) {
+		t.Helper()
+		for _, table := range []string{"stage_results", "test_failures", "flakes"} {
+			var n int
+			w.must(w.db.Read().QueryRowContext(w.ctx, `SELECT COUNT(*) FROM `+table).Scan(&n))
+			all += n
+		}
+		return all
+	}
+	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	id := w.propose("alice", "a.txt", "a\n")
+	w.state(id, gatekeeper.Refused)
+	w.stages.set(nil)
+	w.must(w.control.Recheck(w.ctx, w.people["alice"], id))
+	w.stage(id, "unit", plan.Passed)
+	if n := count(); n != 1+1+2 {
+		t.Fatalf("%d rows, want one result, one failed test, and its flake and its stage's", n)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  int
+	}{{29 * 24 * time.Hour, 4}, {2 * 24 * time.Hour, 3}, {60 * 24 * time.Hour, 0}} {
+		w.pass(c.after)
+		w.must(w.control.Forget(w.ctx, w.repo.ID))
+		if n := count(); n != c.want {
+			t.Errorf("%s later: %d rows, want %d", c.after, n, c.want)
+		}
+	}
+}
