@@ -270,9 +270,19 @@ func (o *ordering) notLanding(ctx context.Context) error {
 	return nil
 }
 
-// setAside supersedes the runs of the current patch set, also those that have their verdict.
+// ofCandidates selects the candidates with a patch set among their members.
+const ofCandidates = `(SELECT candidate_id FROM candidate_changes WHERE role = 'member' AND change_id = $1 AND ps = $2)`
+
+// setAside makes all that was found out about the current patch set count for nothing: why it
+// was put out of the queue, its candidates, and their runs, also those that have their verdict.
 func (o *ordering) setAside(ctx context.Context, why string) ([]*runRow, error) {
-	runs, err := queryRuns(ctx, o.tx, `r.change_id = $1 AND r.ps = $2 AND r.state <> $3`, o.change.ID, o.change.Current, string(RunSuperseded))
+	if _, err := o.tx.ExecContext(ctx, `DELETE FROM ejections WHERE change_id = $1`, o.change.ID); err != nil {
+		return nil, fmt.Errorf("gatekeeper: requeue change %d: %w", o.change.ID, err)
+	}
+	if err := voidCandidates(ctx, o.tx, `id IN `+ofCandidates, o.change.ID, o.change.Current); err != nil {
+		return nil, err
+	}
+	runs, err := queryRuns(ctx, o.tx, `r.candidate_id IN `+ofCandidates+` AND r.state <> $3`, o.change.ID, o.change.Current, string(RunSuperseded))
 	if err != nil {
 		return nil, err
 	}
