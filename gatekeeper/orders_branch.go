@@ -97,7 +97,7 @@ func (c *Controller) arrangeBranch(ctx context.Context, op string, actor account
 	case err != nil:
 		return err
 	case tip.IsZero():
-		return fault.New(fault.NotFound, op, fmt.Sprintf("%s has no branch %s", r.Name, branch), "")
+		return noBranch(op, r.Name, branch)
 	case !r.Gates(branch):
 		return fault.New(fault.Refused, op, fmt.Sprintf("%s of %s is not gated: it has no queue", branch, r.Name), fmt.Sprintf("gate repo set %s --gated %s", r.Name, branch))
 	}

@@ -11,6 +11,7 @@ import (
 	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
+	"gatehouse/gitserver/git"
 )
 
 // QueueStatus is the queue of a branch as it is now, for terminals and programs: the board
@@ -72,6 +73,9 @@ func (c *Controller) QueueStatus(ctx context.Context, actor account.Actor, repoN
 	}
 	s := QueueStatus{Repository: view.Repository, Branch: branch, Tip: view.Board.Tip, At: view.At, Workers: view.Workers,
 		Entries: []QueuedChange{}, Candidates: []Train{}, News: append([]queue.News{}, view.Board.News...)}
+	if git.OID(s.Tip).IsZero() {
+		return s, noBranch("gatekeeper.QueueStatus", r.Name, branch)
+	}
 	policy, _, err := c.PlanAt(ctx, r, branch)
 	if err != nil && fault.Is(err, fault.Internal) {
 		return s, err
@@ -107,6 +111,10 @@ func (c *Controller) QueueStatus(ctx context.Context, actor account.Actor, repoN
 		}
 	}
 	return s, nil
+}
+
+func noBranch(op, repoName, branch string) error {
+	return fault.New(fault.NotFound, op, fmt.Sprintf("%s has no branch %s", repoName, branch), "check its name")
 }
 
 func changesOf(b Board) []int64 {

@@ -35,6 +35,8 @@ func TestQueueStatus(t *testing.T) {
 	stamp := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 	closed := fmt.Sprintf("how: merge, freeze: [{deny: %q, tz: UTC, reason: holidays}]", stamp(time.Now().Add(-24*time.Hour))+"-"+stamp(time.Now().Add(24*time.Hour)))
 	w := newWorld(t, strings.Replace(unitPlan, "how: HOW", closed, 1))
+	_, err := w.control.QueueStatus(w.ctx, w.people["bob"], "hello", "mian")
+	w.refused(err, fault.NotFound, "hello has no branch mian")
 	var ids []int64
 	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
 		ids = append(ids, w.propose("alice", name, name+"\n"))
