@@ -94,6 +94,42 @@ func TestAFailureThatPassesIsAFlake(t *testing.T) {
 	}
 }
 
+// What fails on the branch itself is not the change's doing, whichever was found first; a
+// change in which other tests fail as well is not excused.
+func TestAFailureOnTheBaseIsAFlake(t *testing.T) {
+	for _, branchFirst := range []bool{true, false} {
+		t.Run(fmt.Sprintf("branch first %v", branchFirst), func(t *testing.T) {
+			w := newWorld(t, planWith(unitOnly))
+			w.control.NoStages = "the test is the worker"
+			worse := failed()
+			worse.Tests = &plan.Tests{Failed: 2, Cases: []plan.Case{{Name: "TestAdd", Status: plan.CaseFailed}, {Package: "p", Name: "TestSub", Status: plan.CaseFailed}}}
+			if branchFirst {
+				w.workOff(w.bareRun().ID, failed())
+			}
+			for i, result := range []runner.Result{failed(), worse} {
+				id := w.propose("alice", fmt.Sprintf("%d.txt", i), "x\n")
+				w.stage(id, "unit", plan.Queued)
+				runs, err := w.control.Runs(w.ctx, w.people["alice"], id)
+				w.must(err)
+				w.workOff(runs[0].Stages[0].ID, result)
+			}
+			if !branchFirst {
+				w.workOff(w.bareRun().ID, failed())
+			}
+			f := w.flakes()
+			if unit := f.Stages[0]; unit.Runs != 3 || unit.Failures != 3 || unit.Flakes != 1 || unit.OnBase != 1 {
+				t.Errorf("%+v, want one of three to be excused", unit)
+			}
+			if len(f.Tests) != 1 || f.Tests[0].Test != "TestAdd" || f.Tests[0].Failures != 3 || f.Tests[0].OnBase != 1 {
+				t.Errorf("tests: %+v", f.Tests)
+			}
+			if told := w.events("flake"); len(told) != 1 || told[0]["kind"] != "base" {
+				t.Errorf("events: %v", told)
+			}
+		})
+	}
+}
+
 // Two failures before the pass are two flakes; a timeout counts like a failure; and a failure
 // on other files is none.
 func TestWhichFailuresAreFlakes(t *testing.T) {

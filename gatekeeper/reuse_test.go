@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/account"
 	"gatehouse/migrations/db"
@@ -225,6 +226,93 @@ func TestResultsDoNotCrossTrust(t *testing.T) {
 	w.twin("alice", "and again from her")
 	w.stage(w.newest(), "unit", plan.Passed)
 	w.executions(2, "what the repository's own cache made is for everybody")
+}
+
+// A candidate is as trusted as the least trusted patch set in it, tried or stood on; and no two
+// sets of changes share a cache, so that neither can poison the other's.
+func TestTheCacheOfACandidate(t *testing.T) {
+	w := newWorld(t, planWith(unitOnly))
+	w.must(w.db.Transact(w.ctx, func(tx *db.Tx) error {
+		return w.account.AddRule(w.ctx, tx, w.repo.ID, "main", account.Submit, account.RoleMaintain)
+	}))
+	w.control.NoStages = "the test asks only"
+	hers, owners, another := w.propose("alice", "a.txt", "a\n"), w.propose("carol", "b.txt", "b\n"), w.propose("bob", "c.txt", "c\n")
+	of := func(ids ...int64) (all []queue.Member) {
+		for _, id := range ids {
+			all = append(all, queue.Member{Change: id, PS: 1})
+		}
+		return all
+	}
+	seen := map[string]string{}
+	for _, c := range []struct {
+		name        string
+		members, on []queue.Member
+		want        string
+	}{
+		{"the owner's", of(owners), nil, ""},
+		{"nobody's", nil, nil, ""},
+		{"hers", of(hers), nil, fmt.Sprintf("change-%d", hers)},
+		{"the owner's on hers", of(owners), of(hers), "changes-"},
+		{"both of two strangers", of(hers, another), nil, "changes-"},
+		{"all", of(hers, another, owners), nil, "changes-"},
+	} {
+		got, err := w.control.CacheOf(w.ctx, w.repo, "main", c.members, c.on)
+		w.must(err)
+		if got != c.want && (c.want != "changes-" || !strings.HasPrefix(got, c.want)) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+		if other := seen[got]; other != "" && got != "" {
+			t.Errorf("%s and %s share %q", c.name, other, got)
+		}
+		seen[got] = c.name
+	}
+}
+
+// A run of the branch itself asks whether it passes now: it takes what is an hour old at most.
+func TestABareRunTakesOnlyWhatIsFresh(t *testing.T) {
+	w := newWorld(t, planWith(unitOnly))
+	w.control.NoStages = "the test is the worker"
+	for _, c := range []struct {
+		after time.Duration
+		want  plan.StageState
+	}{{0, plan.Queued}, {59 * time.Minute, plan.Passed}, {2 * time.Minute, plan.Queued}} {
+		w.pass(c.after)
+		s := w.bareRun()
+		if s.State != c.want {
+			t.Fatalf("after another %s: %s, want %s", c.after, s.State, c.want)
+		}
+		if s.State == plan.Queued {
+			w.workOff(s.ID, passed())
+		}
+		// The next run is of another candidate: a bare branch has one for each look.
+		_, err := w.db.SQL().ExecContext(w.ctx, `UPDATE candidates SET ground = id WHERE change_id = 0`)
+		w.must(err)
+	}
+}
+
+// bareRun starts a run of the branch itself and gives its stage.
+func (w *world) bareRun() gatekeeper.StageRun {
+	w.Helper()
+	run, err := w.control.StartBare(w.ctx, w.repo, "main")
+	w.must(err)
+	w.must(w.control.Advance(w.ctx, run))
+	stages, err := w.control.StagesOf(w.ctx, run)
+	w.must(err)
+	if len(stages) != 1 {
+		w.Fatalf("stages of the branch: %+v", stages)
+	}
+	return stages[0]
+}
+
+// workOff does a worker's work on one stage run.
+func (w *world) workOff(id int64, result runner.Result) {
+	w.Helper()
+	attempt, err := w.control.Claim(w.ctx, id)
+	w.must(err)
+	if attempt == nil {
+		w.Fatalf("stage run %d cannot be claimed", id)
+	}
+	w.must(attempt.Report(w.ctx, result))
 }
 
 // Asked to run again what passed, it is run again.

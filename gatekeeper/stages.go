@@ -11,7 +11,6 @@ import (
 
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
-	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
@@ -218,27 +217,6 @@ func stageEnv(s plan.Stage, subject map[string]string) map[string]string {
 		env[name] = subject[name]
 	}
 	return env
-}
-
-// trust names the cache that a stage may share. Those who may land changes share the
-// repository's, as does what has landed; code from anybody else could plant something there
-// for the next stage to run, so it gets a cache of its change's own.
-func (c *Controller) trust(ctx context.Context, r repo.Repository, run *runRow) (string, error) {
-	if run.Change == 0 {
-		return "", nil
-	}
-	ps, err := c.Review.PatchSet(ctx, c.DB.Read(), run.Change, run.PS)
-	if err != nil {
-		return "", err
-	}
-	uploader, err := c.Accounts.Actor(ctx, c.DB.Read(), ps.Uploader, methodVote)
-	if err == nil {
-		err = c.May(ctx, uploader, account.Submit, r.Resource(run.branch))
-	}
-	if err != nil { // disabled since, or may not land
-		return fmt.Sprintf("change-%d", run.Change), nil
-	}
-	return "", nil
 }
 
 // watch lets a superseded run stop its stages in this process.
