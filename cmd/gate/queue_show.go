@@ -73,7 +73,7 @@ func showQueue(w io.Writer, s gatekeeper.QueueStatus) error {
 		rows   [][]string
 	}{
 		{"PLACE CHANGE OWNER TOUCHES LANDS-IN STATE WAITS-FOR SUBJECT", entryRows(s)},
-		{"CANDIDATE TRIES ON STATE SINCE STAGES", candidateRows(s)},
+		{"CANDIDATE TRIES ON STATE TIME STAGES", candidateRows(s)},
 		{"LAST CHANGE AT COMMIT SUBJECT WHY", newsRows(s)},
 	} {
 		if len(part.rows) == 0 {
@@ -133,14 +133,18 @@ func candidateRows(s gatekeeper.QueueStatus) [][]string {
 		if k.Attempt > 1 {
 			state += ", attempt " + strconv.Itoa(k.Attempt)
 		}
-		since := "-"
+		until := s.At
+		if !k.Ended.IsZero() {
+			until = k.Ended
+		}
+		took := "-"
 		if !k.Started.IsZero() {
-			since = s.At.Sub(k.Started).Round(time.Second).String()
+			took = until.Sub(k.Started).Round(time.Second).String()
 		}
 		if k.Words != "" {
 			stages = append(stages, k.Words)
 		}
-		rows = append(rows, []string{strconv.FormatInt(k.ID, 10), orNone(strings.Join(tries, " ")), orNone(strings.Join(on, " ")), state, since, strings.Join(stages, ", ")})
+		rows = append(rows, []string{strconv.FormatInt(k.ID, 10), orNone(strings.Join(tries, " ")), orNone(strings.Join(on, " ")), state, took, strings.Join(stages, ", ")})
 	}
 	return rows
 }
