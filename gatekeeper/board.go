@@ -24,9 +24,14 @@ type (
 	BoardEntry = queue.BoardEntry
 	// Train is a candidate on it.
 	Train = queue.Train
+	// Stop is a patch set on a train's way.
+	Stop = queue.Stop
 	// Standing is where a queued change stands, in words.
 	Standing = queue.Standing
 )
+
+// IsHotfix says whether a priority is that of a hotfix, which lands in a freeze.
+func IsHotfix(priority int) bool { return priority >= queue.Hotfix }
 
 // Moment is a point in a repository's story: a time, or just after an event. The zero value
 // is now.

@@ -133,6 +133,9 @@ func TestContrast(t *testing.T) {
 		for _, tone := range []string{"good", "bad", "wait", "busy", "done", "calm"} {
 			check(4.5, tone, append(grounds, tone+"-soft")...)
 		}
+		for _, lane := range []string{"lane-a", "lane-b", "lane-c", "lane-d", "lane-e", "lane-f"} {
+			check(4.5, lane, grounds...)
+		}
 		for _, code := range []string{"code-k", "code-t", "code-f", "code-s", "code-m", "code-c", "code-n"} {
 			check(4.5, code, diff...)
 		}

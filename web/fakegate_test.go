@@ -23,7 +23,6 @@ type fakeGate struct {
 	needs map[int64][]gatekeeper.Requirement
 	runs  map[int64][]gatekeeper.Run
 	logs  map[int64]*fakeLog
-	queue gatekeeper.QueueView
 	flaky gatekeeper.FlakeReport
 	fail  error
 }
@@ -123,20 +122,14 @@ func (g *fakeGate) StageLog(ctx context.Context, a account.Actor, id, offset int
 	return io.NopCloser(bytes.NewReader(bytes.Clone(l.text[min(int(offset), len(l.text)):]))), l.done, nil
 }
 
-func (g *fakeGate) Queue(ctx context.Context, a account.Actor, repoName, branch string) (gatekeeper.QueueView, error) {
-	r, err := g.w.web.Repos.ByName(ctx, g.w.web.DB.Read(), repoName)
-	if err != nil {
-		return gatekeeper.QueueView{}, err
-	}
-	if err := g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Read, r.Resource(branch)); err != nil {
-		return gatekeeper.QueueView{}, err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	q := g.queue
-	q.Repository, q.Branch = repoName, branch
-	return q, nil
+// WatchBoard is the real thing: a board is made of events, and the tests' are in the database.
+func (g *fakeGate) WatchBoard(ctx context.Context, a account.Actor, repoName, branch string, m gatekeeper.Moment) (gatekeeper.BoardView, error) {
+	c := &gatekeeper.Controller{Config: gatekeeper.Config{DB: g.w.web.DB, Accounts: g.w.web.Accounts, Repos: g.w.web.Repos, Now: g.w.clock, Workers: boardWorkers}}
+	return c.WatchBoard(ctx, a, repoName, branch, m)
 }
+
+// boardWorkers is how many stages the server of the tests runs at once.
+const boardWorkers = 4
 
 func (g *fakeGate) Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error) {
 	r, err := g.w.web.Repos.ByName(ctx, g.w.web.DB.Read(), repoName)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
@@ -71,7 +72,18 @@ func hostileWorld(t testing.TB) (w *world, paths []string) {
 		[]gatekeeper.Run{{ID: 1, Change: 1, PS: 1, State: gatekeeper.RunRefused, Reason: all, Stages: []gatekeeper.StageRun{{
 			ID: 11, Change: 1, Stage: hostile[1], State: plan.Failed, Reason: all, Tests: &plan.Tests{Failed: 1, Cases: []plan.Case{{Package: all, Name: all, Status: plan.CaseFailed, Output: all}}}}}}})
 	w.gate.write(11, all+"\n\x1b[31m"+all+"\x1b[0m\n", true)
-	w.gate.queue = gatekeeper.QueueView{Entries: []gatekeeper.QueueEntry{{Change: 1, Subject: all, Owner: all, Why: all}}, Landed: []gatekeeper.LandedView{{Change: 1, Subject: all, LandedBy: all}}}
+	for i, h := range append(hostile, all) {
+		w.enter(r, time.Hour, int64(100+i), h, h, h, "priority", "5")
+	}
+	w.enter(r, time.Hour, 1, all, all, all)
+	w.tell(r, 0, "queue.held", 1, "by", all, "reason", all)
+	w.tell(r, 0, "queue.priority", 100, "priority", "2000", "by", all, "reason", all)
+	w.tell(r, 0, "queue.frozen", 0, "by", all, "reason", all)
+	run := w.trial(r, 0, "101.1", "", "base", all, "commit", all)
+	w.tell(r, 0, "stage.ended", 101, "run", run, "stage", all, "state", all, "stage_run", "11")
+	w.tell(r, 0, "run.ended", 101, "run", run, "state", "REFUSED", "reason", all)
+	w.tell(r, 0, "queue.ejected", 102, "reason", all, "words", all)
+	w.tell(r, 0, "queue.landed", 103, "commit", all)
 	w.gate.flaky = gatekeeper.FlakeReport{Stages: []gatekeeper.FlakeCount{{Stage: all}}, Tests: []gatekeeper.FlakeCount{{Stage: all, Test: all}},
 		Quarantines: []gatekeeper.QuarantineState{{Branch: all, Stage: all, Owner: all, Until: "2026-12-24", Reason: all, State: gatekeeper.QuarantineOver}}}
 	w.transact(func(tx *db.Tx) error {

@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
-	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
@@ -217,44 +215,4 @@ func (w *Web) changes(c *call) error {
 		return err
 	}
 	return w.render(c, http.StatusOK, "changes", "Changes of "+p.Repo.Name, v, withUp(repoURL(p.Repo.Name, "")))
-}
-
-type queueView struct {
-	repoPage
-	gatekeeper.QueueView
-}
-
-// queue is what waits to land on a branch, and what landed last.
-func (w *Web) queue(c *call) error {
-	p, err := w.repoOf(c, "queue")
-	if err != nil {
-		return err
-	}
-	parts, v, err := w.queueParts(c.ctx(), c, p)
-	if err != nil {
-		return err
-	}
-	return w.render(c, http.StatusOK, "queue", "Queue of "+v.Branch+" · "+p.Repo.Name, v,
-		withLive(repoURL(p.Repo.Name, "queue-events", v.Branch), parts), withUp(repoURL(p.Repo.Name, "")))
-}
-
-func (w *Web) queueParts(ctx context.Context, c *call, p repoPage) ([]byte, queueView, error) {
-	q, err := w.Gate.Queue(ctx, c.actor, p.Repo.Name, c.variable("rest"))
-	if err != nil {
-		return nil, queueView{}, err
-	}
-	v := queueView{p, q}
-	parts, err := w.renderPart("queue", "queue-parts", v)
-	return parts, v, err
-}
-
-func (w *Web) queueEvents(c *call) error {
-	p, err := w.repoOf(c, "queue")
-	if err != nil {
-		return err
-	}
-	return w.live(c, func(ctx context.Context) ([]byte, error) {
-		parts, _, err := w.queueParts(ctx, c, p)
-		return parts, err
-	}, event.RepoTopic(p.Repo.ID))
 }

@@ -66,6 +66,7 @@ func showcase(t testing.TB) *world {
 	w.showTalk(r)
 	w.showGates()
 	w.showMirror(r)
+	w.showQueue(r)
 	return w
 }
 
@@ -200,12 +201,6 @@ func (w *world) showGates() {
 	w.gate.write(11, failedLog, true)
 	w.gate.write(21, runningLog, false)
 	w.gate.write(31, "ok  \texample.test/hello\t0.41s\n", true)
-	tip, err := w.web.Review.PatchSet(ctx, w.web.DB.Read(), 1, 1)
-	w.must(err)
-	w.gate.queue = gatekeeper.QueueView{Tip: tip.Parent, Entries: []gatekeeper.QueueEntry{
-		{Position: 1, Change: 1, PS: 1, Subject: "Greet in the language of the reader", Owner: "alice", Why: "its stages are running", EnqueuedAt: now.Add(-6 * time.Minute), Run: &gatekeeper.Run{Stages: showStages(now, 31, plan.Passed, plan.Running)}},
-		{Position: 2, Change: 2, PS: 2, Subject: "Refuse what is no greeting", Owner: "alice", Why: "waits for change 1, which is ahead of it", EnqueuedAt: now.Add(-2 * time.Minute)},
-	}, Landed: []gatekeeper.LandedView{{Change: 1, PS: 1, Subject: "Begin the service", Commit: tip.Parent, LandedAt: now.Add(-26 * time.Hour), LandedBy: "bob"}}}
 	w.gate.flaky = gatekeeper.FlakeReport{
 		Stages: []gatekeeper.FlakeCount{
 			{Stage: "unit", Runs: 212, Failures: 31, Flakes: 5, OnBase: 1, Rate: 5. / 212, LastSeen: now.Add(-3 * time.Hour), LastRun: 11},

@@ -11,7 +11,6 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/plan"
-	"gatehouse/gitserver/event"
 	"gatehouse/migrations/db"
 )
 
@@ -119,10 +118,7 @@ func TestStreamEndsWithTheRight(t *testing.T) {
 		t.Fatal("no first event")
 	}
 	w.revoke(r, "bob")
-	w.gate.mu.Lock()
-	w.gate.queue.Entries = []gatekeeper.QueueEntry{{Change: 1, Subject: "secret"}}
-	w.gate.mu.Unlock()
-	w.web.Bus.Wake(event.RepoTopic(r.ID))
+	w.enter(r, 0, 1, "secret", "alice", "")
 	if m, ok := next(); ok {
 		t.Errorf("after the grant is gone: %s", m.data)
 	}

@@ -42,7 +42,7 @@ type Gate interface {
 	Runs(ctx context.Context, a account.Actor, change int64) ([]gatekeeper.Run, error)
 	Stage(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageRun, error)
 	StageLog(ctx context.Context, a account.Actor, stageRun, offset int64) (log io.ReadCloser, done bool, err error)
-	Queue(ctx context.Context, a account.Actor, repoName, branch string) (gatekeeper.QueueView, error)
+	WatchBoard(ctx context.Context, a account.Actor, repoName, branch string, m gatekeeper.Moment) (gatekeeper.BoardView, error)
 	Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error)
 }
 

@@ -297,6 +297,8 @@ func (e *forecast) company(k *Candidate, change int64) string {
 			on = append(on, i)
 		}
 	}
+	slices.Sort(with)
+	slices.Sort(on)
 	text := ""
 	if len(with) > 0 {
 		text = " together with " + e.names(with)

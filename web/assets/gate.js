@@ -25,7 +25,7 @@
   const say = (text) => { const e = $('#say'); if (e && text && e.textContent !== text) e.textContent = text; };
   const renew = (html) => {
     const box = doc.createElement('template'), typing = doc.activeElement.matches('textarea, input') && doc.activeElement;
-    const top = typing && typing.getBoundingClientRect().top;
+    const top = typing && typing.getBoundingClientRect().top, stood = stops();
     box.innerHTML = html;
     for (const fresh of [...box.content.children]) {
       const old = fresh.id && doc.getElementById(fresh.id);
@@ -41,8 +41,25 @@
       say(fresh.dataset.say);
     }
     times();
+    glide(stood);
     if (typing) scrollBy(0, typing.getBoundingClientRect().top - top); // what is written stays where it is
   };
+
+  // ---- a queue: stops glide to their new places, the clocks of runs go on ----
+  const stops = () => new Map($$('.stop').map((e) => [e.id, e.getBoundingClientRect().top]));
+  const glide = (stood) => {
+    if (!stood.size || matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    for (const e of $$('.stop')) {
+      const from = stood.get(e.id), by = from === undefined ? 0 : from - e.getBoundingClientRect().top;
+      if (from === undefined) e.animate([{ opacity: 0 }, { opacity: 1 }], 300);
+      else if (Math.abs(by) > 1 && Math.abs(by) < innerHeight) e.animate([{ transform: 'translateY(' + by + 'px)' }, { transform: 'none' }], { duration: 350, easing: 'ease-out' });
+    }
+  };
+  const seen = new WeakMap();
+  setInterval(() => $$('progress[data-elapsed]').forEach((e) => {
+    if (!seen.has(e)) seen.set(e, performance.now() - 1000);
+    e.value = Number(e.dataset.elapsed) + (performance.now() - seen.get(e)) / 1000;
+  }), 1000);
 
   // ---- event streams, closed while nobody looks: browsers open only a few to one host ----
   const streams = [];
@@ -62,10 +79,11 @@
   addEventListener('pagehide', () => streams.forEach(close));
   addEventListener('pageshow', () => streams.forEach(open));
 
+  let live = null;
   if (body.dataset.live) {
     let have = body.dataset.have || '';
     const join = body.dataset.live.includes('?') ? '&' : '?';
-    listen(() => body.dataset.live + join + 'have=' + have, { parts: (e) => { have = e.lastEventId; renew(e.data); } });
+    live = listen(() => body.dataset.live + join + 'have=' + have, { parts: (e) => { have = e.lastEventId; renew(e.data); } });
   }
   const log = $('#log');
   if (log && log.dataset.stream) {
@@ -81,6 +99,27 @@
       end: (e, s) => { s.over = true; close(s); const t = $('#tail'); if (t) t.remove(); say('The log is complete.'); },
     });
   }
+
+  // ---- the time machine: the slider shows each moment that it passes ----
+  let asked = 0, soon = 0;
+  const travel = async (address) => {
+    const mine = ++asked;
+    if (live) { live.over = true; close(live); }
+    const answer = await fetch(address);
+    if (!answer.ok || mine !== asked) return;
+    const text = await answer.text();
+    if (mine !== asked) return;
+    history.replaceState(null, '', address);
+    renew($('main', new DOMParser().parseFromString(text, 'text/html')).innerHTML);
+  };
+  doc.addEventListener('input', (e) => {
+    if (e.target.id !== 'scrub') return;
+    const s = e.target, at = new Date((Number(s.dataset.from) + Number(s.value)) * 1000).toISOString().slice(0, 19);
+    if ($('#at')) $('#at').value = at;
+    s.setAttribute('aria-valuetext', at.replace('T', ' ') + ' UTC');
+    clearTimeout(soon);
+    soon = setTimeout(() => travel(location.pathname + '?at=' + at), 80);
+  });
 
   // ---- copying ----
   for (const e of $$('.cmd')) {
@@ -177,7 +216,7 @@
     if (head) head.focus({ preventScroll: true });
   };
   const toRow = (by) => { // lists: the row's first link
-    const links = $$('table.list tbody tr').map((r) => $('a', r)).filter(Boolean);
+    const links = $$('table.list tbody tr, .stop').map((r) => $('a.title', r) || $('a', r)).filter(Boolean);
     const at = links.indexOf(doc.activeElement), e = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + by, 0), links.length - 1)];
     if (e) { e.focus(); show(e, 'nearest'); }
   };
@@ -198,6 +237,7 @@
     r: () => press('#reply textarea'), u: () => go(body.dataset.up), x: () => { const d = here || $('.file'); if (d && 'open' in d) d.open = !d.open; },
     c: () => { const b = doc.activeElement.matches('button[name=comment]') ? doc.activeElement : line && $('button[name=comment]', line); if (b) b.click(); },
     s: () => { const a = $('.choice a:not([aria-current])'); if (a) a.click(); },
+    '[': () => go($('#step-back') && $('#step-back').href), ']': () => go($('#step-on') && $('#step-on').href),
     '?': keys,
     'g d': () => go('/'), 'g r': () => go('/repositories'), 'g s': () => go('/settings'),
   };
