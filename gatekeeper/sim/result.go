@@ -16,6 +16,8 @@ type Result struct {
 	Rejected        int     `json:"rejected"`
 	FalseRejections int     `json:"false_rejections"`
 	Undecided       int     `json:"undecided"`
+	// Unfinished says that the run was stopped at its limit; the undecided count as decided then.
+	Unfinished bool `json:"unfinished"`
 	// LandedPerHour counts what landed within the hours of arrivals.
 	LandedPerHour   float64 `json:"landed_per_hour"`
 	WorkerMinutes   float64 `json:"worker_minutes"`
@@ -47,6 +49,7 @@ func (w *World) Measure(policy string) Result {
 		}
 		turnarounds = append(turnarounds, w.decided[i]-c.Arrival)
 	}
+	r.Unfinished = r.Undecided > 0
 	slices.Sort(turnarounds)
 	at := func(q float64) float64 {
 		if len(turnarounds) == 0 {

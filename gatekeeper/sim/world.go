@@ -95,7 +95,8 @@ func NewWorld(t *Trace, workers int) *World {
 	return w
 }
 
-// Play runs the policy until nothing is left to happen, or until the limit in minutes.
+// Play runs the policy until nothing is left to happen, or until the limit in minutes, when what
+// still runs is stopped.
 func (w *World) Play(p Policy, limit float64) {
 	for len(w.events) > 0 && w.events[0].at <= limit {
 		e := heap.Pop(&w.events).(event)
@@ -110,6 +111,13 @@ func (w *World) Play(p Policy, limit float64) {
 		w.Now = e.at
 		w.finish(e.build)
 		p.Ended(w, e.build, e.build.pass)
+	}
+	if len(w.events) == 0 {
+		return
+	}
+	w.Now = limit
+	for _, b := range w.builds {
+		w.Cancel(b)
 	}
 }
 
