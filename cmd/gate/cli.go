@@ -47,6 +47,7 @@ type commands struct {
 	WIP     wipCmd     `cmd:"" name:"wip" help:"Mark a change as work in progress, or with --off as ready."`
 	Queue   queueCmd   `cmd:"" help:"The queue in front of a branch."`
 	Log     logCmd     `cmd:"" help:"Show the log of a stage run."`
+	Flakes  flakesCmd  `cmd:"" help:"How reliable stages and tests are: what fails and then passes on the same files."`
 
 	Account struct {
 		Create   accountCreateCmd   `cmd:"" help:"Create an account."`
