@@ -80,6 +80,7 @@ type commands struct {
 	Config struct {
 		Show configShowCmd `cmd:"" help:"Show the server's settings and where each came from."`
 	} `cmd:"" help:"Settings of the server."`
+	Sim     simCmd     `cmd:"" help:"Play workloads against the merge queue and those of others."`
 	Doctor  doctorCmd  `cmd:"" help:"Check what the server stands on."`
 	Version versionCmd `cmd:"" help:"Show the version."`
 }
@@ -127,6 +128,7 @@ var examples = map[string][]string{
 	"token create":   {"GATE_TOKEN=$(gate token create alice --data ./gate-data)", "gate token create ci --label pipeline --ttl 720h"},
 	"plan check":     {"gate plan check", "gate plan check path/to/gatehouse.yaml --json"},
 	"config show":    {"gate config show", "gate config show --origin", "gate config show --data /var/lib/gatehouse --json"},
+	"sim":            {"gate sim --trace trace.json --workers 4 --json", "gate sim --generate s20w4 --seed 1 --policy all", "gate sim --check --seed 1"},
 	"doctor":         {"gate doctor", "gate doctor --data /var/lib/gatehouse --json"},
 }
 

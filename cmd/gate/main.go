@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"gatehouse/gatekeeper/runner"
+	"gatehouse/gatekeeper/sim"
 )
 
 // process is what a command has of the world around it.
@@ -69,7 +70,7 @@ func (p *process) run(args []string) (code int) {
 		complain(p.stderr, err)
 		return exitFailed
 	}
-	kctx, err := parser.Parse(args)
+	kctx, err := parser.Parse(longFlags(args))
 	if err != nil {
 		err = usageError(err)
 		complain(p.stderr, err)
@@ -101,6 +102,7 @@ func newParser(tree *commands, p *process) (*kong.Kong, error) {
 		kong.Resolvers(p.layers),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth, FlagsLast: true, NoExpandSubcommands: true}),
 		kong.ValueFormatter(describe),
+		kong.Vars{"kinds": strings.Join(sim.Kinds(), ", "), "policies": strings.Join(sim.Policies(), ", ")},
 		kong.ExplicitGroups([]kong.Group{{Key: "server", Title: "Which server:"}}),
 	)
 	if err != nil {
