@@ -1,138 +1,179 @@
 package queue
 
 import (
+	"math"
 	"slices"
 	"time"
 )
 
 // belief is what the evidence of the runs says about one entry.
 type belief struct {
-	passes  float64 // probability that it passes on its own
-	proved  bool    // it has passed, somewhere
-	provenU []int   // candidates (by index) that passed with it in them
-	strong  int     // runs that can only have failed because of it
-	first   time.Time
-	last    *Candidate // the newest of those
-	weak    float64    // blame for failures that others may have caused
-	failed  int        // how many runs with it in them failed
-}
-
-// believe weighs all runs of the candidates that are known.
-func (v *look) believe() []belief {
-	all := make([]belief, len(v.order))
-	for i, e := range v.order {
-		all[i].passes = v.Model.Passes(e)
-	}
-	passSeq := make([]int64, len(v.order))
-	for n := range v.Candidates {
-		k := &v.Candidates[n]
-		if k.Run.State != RunPassed {
-			continue
-		}
-		proven := k.Members
-		if b := v.branches[k.Branch]; b != nil && b.Whole {
-			proven = slices.Concat(k.On, k.Members)
-		}
-		for _, m := range proven {
-			if i, queued := v.at[m.Change]; queued && v.order[i].PS == m.PS {
-				all[i].proved, all[i].passes = true, provedPasses
-				passSeq[i] = max(passSeq[i], k.Seq)
-			}
-		}
-		for _, m := range slices.Concat(k.On, k.Members) {
-			if i, queued := v.at[m.Change]; queued && v.order[i].PS == m.PS {
-				all[i].provenU = append(all[i].provenU, n)
-			}
-		}
-	}
-	for n := range v.Candidates {
-		k := &v.Candidates[n]
-		failures := k.Run.Refusals
-		if k.Conflict != "" {
-			failures = enoughRefusals // a merge that conflicts does so each time
-		}
-		if failures == 0 || k.Run.State == RunPassed {
-			continue
-		}
-		v.blame(k, failures, all, passSeq)
-	}
-	return all
+	passes float64   // probability that it is good
+	proved bool      // it has passed, somewhere
+	with   []int     // candidates (by index) that passed with it in them
+	failed int       // failed runs with it in them
+	passed time.Time // the first time that it passed
+	strong int       // failed runs that nothing but it explains
+	first  time.Time
+	last   *Candidate // the newest of those
 }
 
 const (
 	provedPasses   = 0.995 // of a change that has passed: it may have by luck
 	enoughRefusals = 2     // runs that must say no before a change leaves: one may be luck
+	flakeRate      = 0.01  // how often a run of good code fails
+	rounds         = 4     // of weighing failures against each other
+	surely         = 1e-6
 )
 
-// blame divides a failed candidate among those that may have caused it.
-func (v *look) blame(k *Candidate, failures int, all []belief, passSeq []int64) {
-	var suspects []int
-	onLanded := true
-	for _, m := range k.On {
-		if i, queued := v.at[m.Change]; queued {
-			onLanded = false
-			if !all[i].proved {
-				suspects = append(suspects, i)
-			}
-		} else if !v.hasLanded(k.Branch, k.Seq, m.Change) {
-			return // it stood on what is gone: nobody else is to blame for certain
-		}
-	}
-	var members []int
-	for _, m := range k.Members {
-		if i, queued := v.at[m.Change]; queued {
-			members = append(members, i)
-			all[i].failed++
-			if !all[i].proved {
-				suspects = append(suspects, i)
-			}
-		}
-	}
-	unproved := 0
-	for _, i := range members {
-		if !all[i].proved {
-			unproved++
-		}
-	}
-	sole := -1
-	switch {
-	case len(members) == 1:
-		sole = members[0]
-	case unproved == 1:
-		for _, i := range members {
-			if !all[i].proved {
-				sole = i
-			}
-		}
-	}
-	if onLanded && sole >= 0 {
-		b := &all[sole]
-		if len(members) == 1 || !b.proved {
-			if k.Seq >= passSeq[sole] || !b.proved {
-				b.strong += failures
-				if b.first.IsZero() || k.Run.StartedAt.Before(b.first) {
-					b.first = k.Run.StartedAt
-				}
-				b.last = k
-				b.passes = min(b.passes, suspectPasses)
-			}
-			return
-		}
-	}
-	if len(suspects) == 0 { // all are good alone: they do not go together
-		suspects = members
-	}
-	total := 0.0
-	for _, i := range suspects {
-		total += 1 - all[i].passes
-	}
-	for _, i := range suspects {
-		share := (1 - all[i].passes) / max(total, 1e-9)
-		all[i].weak = max(all[i].weak, share)
-	}
+// failure is a run that said no: one of those in it is bad, or two of them clash, or luck.
+type failure struct {
+	k     *Candidate
+	in    []int     // entries that it may be due to
+	clash []float64 // for each, how likely it goes with all that it was put on
+	other float64   // how likely it is due to none of them alone
 }
 
-const suspectPasses = 0.15 // of a change that failed once with nobody else to blame
+// believe weighs all runs of the candidates that are known: a run that passed clears those in
+// it, a run that failed blames them, the less the likelier the others are to blame.
+func (v *look) believe() []belief {
+	all := make([]belief, len(v.order))
+	prior := make([]float64, len(v.order))
+	for i, e := range v.order {
+		prior[i] = v.Model.Passes(e)
+	}
+	cleared := v.clear(all)
+	for i := range all {
+		if all[i].proved {
+			prior[i] = provedPasses
+		}
+		all[i].passes = prior[i]
+	}
+	var failures []failure
+	clash := v.Model.Clash()
+	for n := range v.Candidates {
+		k := &v.Candidates[n]
+		times := k.Run.Refusals
+		if k.Conflict != "" {
+			times = enoughRefusals // a merge that conflicts does so each time
+		}
+		if times == 0 || k.Run.State == RunPassed {
+			continue
+		}
+		if f, ok := v.failure(k, times, clash); ok {
+			failures = append(failures, f)
+			v.accuse(f, times, all, cleared)
+		}
+	}
+	weigh(all, prior, failures)
+	return all
+}
+
+// clear takes in what passed, and says at which landing of its branch each entry last did.
+func (v *look) clear(all []belief) []int64 {
+	cleared := make([]int64, len(v.order))
+	for n := range v.Candidates {
+		k := &v.Candidates[n]
+		if k.Run.State != RunPassed {
+			continue
+		}
+		whole := v.branches[k.Branch] != nil && v.branches[k.Branch].Whole
+		for at, m := range slices.Concat(k.Members, k.On) {
+			i, queued := v.at[m.Change]
+			if !queued || v.order[i].PS != m.PS {
+				continue
+			}
+			all[i].with = append(all[i].with, n)
+			if at < len(k.Members) || whole {
+				if all[i].proved = true; all[i].passed.IsZero() || k.Run.EndedAt.Before(all[i].passed) {
+					all[i].passed = k.Run.EndedAt
+				}
+				cleared[i] = max(cleared[i], k.Seq)
+			}
+		}
+	}
+	return cleared
+}
+
+func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
+	f := failure{k: k}
+	luck := 1.0
+	for range times {
+		luck *= flakeRate
+	}
+	for at, m := range slices.Concat(k.On, k.Members) {
+		i, queued := v.at[m.Change]
+		switch {
+		case queued && v.order[i].PS == m.PS:
+			f.in = append(f.in, i)
+			goes := 1.0
+			if at >= len(k.On) {
+				goes = math.Pow(1-clash, float64(len(k.On)))
+			}
+			f.clash = append(f.clash, goes)
+		case !v.hasLanded(k.Branch, k.Seq, m.Change):
+			return f, false // one that is gone may have been the reason
+		}
+	}
+	good := math.Pow(1-clash, float64(len(k.Members)*(len(k.Members)-1)/2))
+	f.other = 1 - good*(1-luck)
+	return f, true
+}
+
+// accuse counts a failure that only one member explains: all else in it has landed, or is proved.
+func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
+	sole := -1
+	for _, i := range f.in {
+		own := has(f.k.Members, v.order[i].Change)
+		if own {
+			all[i].failed += times
+		}
+		switch {
+		case !own:
+			return // what it stands on has not landed
+		case all[i].proved && len(f.in) > 1:
+		case sole >= 0:
+			return
+		default:
+			sole = i
+		}
+	}
+	if sole < 0 || all[sole].proved && f.k.Seq < cleared[sole] {
+		return
+	}
+	b := &all[sole]
+	b.strong += times
+	if b.first.IsZero() || f.k.Run.StartedAt.Before(b.first) {
+		b.first = f.k.Run.StartedAt
+	}
+	b.last = f.k
+}
+
+// weigh finds how likely each entry is good, given all failures: each failure speaks against
+// an entry by how badly the others explain it.
+func weigh(all []belief, prior []float64, failures []failure) {
+	if len(failures) == 0 {
+		return
+	}
+	odds := map[int]float64{}
+	for range rounds {
+		clear(odds)
+		for _, f := range failures {
+			good := 1 - f.other
+			for n, i := range f.in {
+				good *= max(all[i].passes*f.clash[n], surely)
+			}
+			for n, i := range f.in {
+				fails := 1 - good/max(all[i].passes*f.clash[n], surely) // if i is good
+				odds[i] -= math.Log(max(fails, surely))
+			}
+		}
+		for i, evidence := range odds {
+			bad := max(1-prior[i], surely) / max(prior[i], surely) * math.Exp(evidence)
+			all[i].passes = 0.5*all[i].passes + 0.5/(1+bad)
+		}
+	}
+}
 
 // eject takes out who has failed often enough, and who cannot be merged, unless the branch
 // itself is red.
@@ -149,6 +190,12 @@ func (v *look) eject() {
 		if k.Conflict != "" {
 			reason, words = EjectConflict, k.Conflict
 		}
+		pairs, _ := v.before(i, maxDepth)
+		clashed := 0
+		if b.proved {
+			clashed = 1
+		}
+		v.Model = v.Model.LearnPairs(len(pairs), clashed)
 		v.actions = append(v.actions, Eject{Member: Member{e.Change, e.PS}, Reason: reason, Words: words, Candidate: k.ID})
 		out = append(out, e)
 	}

@@ -2,16 +2,21 @@ package queue
 
 import (
 	"slices"
+	"time"
 )
 
 // land asks for every landing that can be made now.
-func (v *look) land() {
+func (v *planner) land() {
 	for i := range v.Branches {
 		b := &v.Branches[i]
 		if b.Frozen != "" || v.busy(b.Name) {
 			continue
 		}
 		if part, ok := v.gather(b); ok {
+			for _, m := range part.Members {
+				pairs, _ := v.before(v.at[m.Change], maxDepth)
+				v.Model = v.Model.LearnPairs(len(pairs), 0)
+			}
 			v.Landings = append(v.Landings, Landing{Parts: []Part{part}})
 			v.actions = append(v.actions, Land{Parts: []Part{part}})
 		}
@@ -25,16 +30,17 @@ func (v *look) busy(branch string) bool {
 }
 
 // gather collects what can land on a branch now, one candidate after the other.
-func (v *look) gather(b *Branch) (Part, bool) {
+func (v *planner) gather(b *Branch) (Part, bool) {
 	part := Part{Branch: b.Name, Old: b.Tip}
 	type ready struct {
 		k     *Candidate
 		first int
 	}
 	var passed []ready
-	for n := range v.Candidates {
-		k := &v.Candidates[n]
-		if k.Branch != b.Name || k.Run.State != RunPassed || len(k.Members) == 0 {
+	for n := range v.live {
+		l := &v.live[n]
+		k := &v.Candidates[l.n]
+		if k.Branch != b.Name || !l.passed || !l.lined && !v.worth(l) {
 			continue
 		}
 		first := len(v.order)
@@ -48,7 +54,8 @@ func (v *look) gather(b *Branch) (Part, bool) {
 		}
 	}
 	slices.SortFunc(passed, func(a, b ready) int { return a.first - b.first })
-	known := len(v.landed[b.Name])
+	story := v.stories[b.Name]
+	known := len(story.all)
 	seq := b.Seq
 	for moved := true; moved; {
 		moved = false
@@ -62,13 +69,15 @@ func (v *look) gather(b *Branch) (Part, bool) {
 			for _, m := range members { // as if they had landed
 				seq++
 				e := v.order[v.at[m.Change]]
-				v.landed[b.Name] = append(v.landed[b.Name], Landed{Branch: b.Name, Seq: seq, Change: m.Change, Targets: e.Targets, Barrier: e.Barrier})
+				story.add(Landed{Branch: b.Name, Seq: seq, Change: m.Change, Targets: e.Targets, Barrier: e.Barrier})
 			}
 			moved = true
 			break
 		}
 	}
-	v.landed[b.Name] = v.landed[b.Name][:known]
+	for len(story.all) > known {
+		story.forgetLast()
+	}
 	return part, len(part.Members) > 0
 }
 
@@ -108,4 +117,37 @@ func (v *look) parentsLanded(members, now []Member) bool {
 		}
 	}
 	return true
+}
+
+// worth says whether a candidate that passed out of its turn should land all the same: what
+// runs in the line without it is lost, what it would wait for else is saved.
+func (p *planner) worth(l *alive) bool {
+	lost, saved := time.Duration(0), time.Duration(0)
+	for _, s := range p.line {
+		if s.alive < 0 || !p.voids(l, s) {
+			continue
+		}
+		r := &p.live[s.alive]
+		k := &p.Candidates[r.n]
+		if r.passed {
+			lost += time.Duration(len(s.members)) * p.takes(s.members, p.branches[k.Branch])
+			continue
+		}
+		ran := p.now.Sub(k.Run.StartedAt)
+		lost += ran * time.Duration(len(s.members))
+		saved = max(saved, p.takes(s.members, p.branches[k.Branch])-ran)
+	}
+	return saved*time.Duration(len(l.members)) >= lost
+}
+
+// voids says whether landing a candidate would make a stop of the line worthless.
+func (p *planner) voids(l *alive, s stop) bool {
+	for _, i := range l.members {
+		for _, j := range s.members {
+			if i != j && p.conflicts(i, j) && !slices.Contains(s.on, i) && !slices.Contains(s.members, i) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -23,7 +23,7 @@ const (
 	maxWeights  = 20000 // authors and targets that are remembered
 	leastPass   = 0.02
 	mostPass    = 0.985
-	startPairs  = 200.0 // pairs that a queue which knows nothing is taken to have seen
+	startPairs  = 400.0 // pairs that a queue which knows nothing is taken to have seen
 	startClash  = 2.0   // how many of those conflicted
 )
 

@@ -1,119 +1,556 @@
 package queue
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+	"time"
 )
 
+// The weights of the planner. They were chosen by trying them on workloads of many kinds;
+// none of them decides what may land.
 const (
-	maxDepth  = 64   // changes ahead that a candidate may stand on
-	likely    = 0.5  // who is at least this likely to land is stood on
-	worthMain = 0.25 // how likely the likeliest path must be needed to be tried
+	maxDepth    = 64   // changes ahead that a candidate may stand on
+	worthMain   = 0.3  // how likely all that a candidate stands on must land
+	worthSpare  = 0.15 // how many landings an alternate must save on average
+	worthless   = 0.02 // a run that is needed less likely than this is stopped
+	jointly     = 0.7 // how likely a batch must pass
+	likelyLands = 0.5  // whom others are built upon
+	suspectAt   = 0.75 // who is less likely good after a failure lets the others pass
+	batchable   = 0.97 // how likely one that has failed must be good to be tried with others
+	longAgo     = 3    // times its run that a change which failed waits for others
+	quicker     = 0.6  // of the time of what runs that one which comes later may take to pass it
+	horizon     = 4    // entries looked at for each worker
+	leastSearch = 64   // and at least
 )
+
+// planner plans one step. It draws the line: the candidates in the order in which they are
+// expected to land, those that run before those that are wanted.
+type planner struct {
+	*look
+	beliefs []belief
+	clash   float64
+	n       int             // entries looked at
+	known   []bool          // entries that a candidate tries
+	tested  []bool          // entries that a run tries by themselves
+	byLast  map[int64][]int // candidates by their last member
+	live    []alive
+	strays  []int // candidates whose runs can land nothing, and still tell of their change
+	line    []stop
+	place   []int     // position in the line of its branch + 1, by entry
+	stopOf  []int     // index in the line, by entry
+	lands   []float64 // probability that an entry in the line lands
+	inLane  map[laneKey][]int
+	inBar   map[string][]int
+	inAll   map[string][]int
+	// What is wanted: of the line, of those that have failed, of those too deep in the line.
+	wants, looks, proofs []want
+}
+
+// alive is a candidate that runs or has passed, and whose ground may still come true.
+type alive struct {
+	n           int // index of the candidate
+	on, members []int
+	due         time.Time // its place in the order
+	passed      bool
+	lined       bool
+	spare       bool
+	priority    int
+}
+
+// stop is one candidate in the line.
+type stop struct {
+	on, members []int
+	alive       int // index in live, -1 for one that is wanted
+	passes      float64
+}
 
 // want is a candidate that would be of use.
 type want struct {
 	on, members []int
-	needed      float64
+	value       float64
 	spare       bool
+	urgent      bool // it may take the worker of one that is needed less
 }
 
+// plan draws the line, lands what it can, and starts what is missing.
 func (v *look) plan() {
-	beliefs := v.believe()
-	lands := make([]float64, len(v.order)) // probability that each lands
-	have := map[string]*Candidate{}
-	for n := range v.Candidates {
-		k := &v.Candidates[n]
-		if k.Conflict != "" || v.stands(k) == void {
-			continue
+	p := v.planner()
+	p.draw()
+	p.land()
+	p.order2()
+	p.spares()
+	p.start()
+}
+
+// order2 puts what is wanted in order: the line, before it those that failed long ago, after
+// it the other ones that failed, then those who may prove themselves.
+func (p *planner) order2() {
+	var old, young []want
+	for _, w := range p.looks {
+		if e := p.order[w.members[0]]; p.now.Sub(e.EnqueuedAt) > longAgo*e.Takes {
+			old = append(old, w)
+		} else {
+			young = append(young, w)
 		}
-		have[v.signature(k)] = k
 	}
-	for i, e := range v.order {
-		b := &beliefs[i]
-		p := b.passes
-		if v.landing(e.Change) {
-			lands[i] = 1
+	for _, s := range p.line {
+		if s.alive < 0 {
+			p.wants = append(p.wants, want{on: s.on, members: s.members, value: p.hoped(s.on) * s.passes * float64(len(s.members)), urgent: true})
+		}
+	}
+	p.wants = slices.Concat(old, p.wants, young, p.proofs)
+}
+
+func (v *look) planner() *planner {
+	p := &planner{look: v, beliefs: v.believe(), clash: v.Model.Clash()}
+	p.n = min(len(v.order), max(leastSearch, horizon*v.Workers))
+	p.known, p.tested, p.byLast = make([]bool, len(v.order)), make([]bool, len(v.order)), map[int64][]int{}
+	p.place, p.stopOf, p.lands = make([]int, len(v.order)), make([]int, len(v.order)), make([]float64, len(v.order))
+	p.inLane, p.inBar, p.inAll = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}
+	p.findLive()
+	return p
+}
+
+// findLive lists the candidates that run or passed, the sooner they end the earlier.
+func (p *planner) findLive() {
+	for n := range p.Candidates {
+		k := &p.Candidates[n]
+		if len(k.Members) == 0 || k.Conflict != "" {
 			continue
 		}
-		if e.Held != "" {
+		last := k.Members[len(k.Members)-1].Change
+		p.byLast[last] = append(p.byLast[last], n)
+		if k.Run.State != RunRunning && k.Run.State != RunPassed {
 			continue
 		}
-		ahead, ok := v.before(i, maxDepth)
-		w := want{members: []int{i}, needed: 1}
-		for _, j := range ahead {
-			if lands[j] >= likely {
-				w.on = append(w.on, j)
-				w.needed *= lands[j]
-			} else {
-				w.needed *= 1 - lands[j]
+		if k.Run.State == RunRunning && (len(k.Members) == 1 || p.confirms(k)) {
+			for _, m := range k.Members {
+				if i, queued := p.at[m.Change]; queued {
+					p.tested[i] = true
+				}
 			}
 		}
-		lands[i] = p * (1 - b.weak)
-		if !ok || w.needed < worthMain {
-			// alone
-			w = want{members: []int{i}, needed: w.needed}
+		if p.stands(k) == void {
+			if k.Run.State == RunRunning {
+				p.strays = append(p.strays, n)
+			}
 			continue
 		}
-		v.try(have, w)
+		l := alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare}
+		for _, m := range k.On {
+			if j, queued := p.at[m.Change]; queued {
+				l.on = append(l.on, j)
+			}
+		}
+		for _, m := range k.Members {
+			if i, queued := p.at[m.Change]; queued {
+				l.members = append(l.members, i)
+				l.priority = max(l.priority, p.order[i].Priority)
+			}
+		}
+		l.due = due(k.Run.StartedAt, p.takes(l.members, p.branches[k.Branch]))
+		p.live = append(p.live, l)
+		for _, i := range l.members {
+			p.known[i] = true
+		}
 	}
+	slices.SortStableFunc(p.live, func(a, b alive) int {
+		if a.spare != b.spare {
+			if a.spare {
+				return 1
+			}
+			return -1
+		}
+		return a.due.Compare(b.due)
+	})
 }
 
-func (v *look) key(branch string, on, members []int) string {
-	var s strings.Builder
-	s.WriteString(branch)
-	for _, i := range on {
-		fmt.Fprintf(&s, " %d", v.order[i].Change)
-	}
-	s.WriteByte('|')
+// due is the place of what begins at a time and takes long: it lets those pass that begin a
+// little later and are done sooner.
+func due(begins time.Time, takes time.Duration) time.Time {
+	return begins.Add(time.Duration(patience * float64(takes)))
+}
+
+// takes is how long a run of the members is expected to take.
+func (p *planner) takes(members []int, b *Branch) time.Duration {
+	longest, sum := time.Duration(0), time.Duration(0)
 	for _, i := range members {
-		fmt.Fprintf(&s, " %d", v.order[i].Change)
+		longest, sum = max(longest, p.order[i].Takes), sum+p.order[i].Takes
 	}
-	return s.String()
+	return min(sum, time.Duration(float64(longest)*(1+b.BatchCost*float64(len(members)-1))))
 }
 
-// signature names what a candidate still assumes and still tries.
-func (v *look) signature(k *Candidate) string {
-	var on, members []int
-	for _, m := range k.On {
-		if i, queued := v.at[m.Change]; queued {
-			on = append(on, i)
+// draw draws the line, the higher priority first: what runs in the order in which it ends,
+// then what waits, in its order.
+func (p *planner) draw() {
+	from := 0
+	for from < p.n {
+		to := from
+		for to < p.n && p.order[to].Priority == p.order[from].Priority {
+			to++
+		}
+		p.drawLive(from, to)
+		p.drawWaiting(from, to)
+		from = to
+	}
+	p.drawSuspects()
+}
+
+func (p *planner) drawLive(from, to int) {
+	priority := p.order[from].Priority
+	var fresh []int // who just came, and may be quicker than what runs
+	for i := from; i < to; i++ {
+		if !p.known[i] && !p.stuck(i) && !p.suspected(i) {
+			fresh = append(fresh, i)
 		}
 	}
-	for _, m := range k.Members {
-		if i, queued := v.at[m.Change]; queued {
-			members = append(members, i)
+	for moved := true; moved; {
+		moved = false
+		for n := range p.live {
+			l := &p.live[n]
+			if l.lined || l.priority != priority || !p.fits(l) {
+				continue
+			}
+			passes := p.joint(l.on, l.members)
+			if l.passed {
+				passes = 1
+			}
+			if passes < likelyLands && len(l.members) == 1 && p.suspected(l.members[0]) || passes < likelyLands/2 {
+				continue
+			}
+			if p.letPass(l, fresh) {
+				continue
+			}
+			l.lined = true
+			p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
+			moved = true
 		}
 	}
-	slices.Sort(on)
-	return v.key(k.Branch, on, members)
 }
 
-func (v *look) try(have map[string]*Candidate, w want) {
-	if v.running >= v.Workers {
-		return
+// letPass puts those before a candidate that conflict with it and are done much sooner.
+func (p *planner) letPass(l *alive, fresh []int) bool {
+	passed := false
+	if l.passed || p.running >= p.Workers {
+		return false
 	}
-	branch := v.order[w.members[0]].Branch
-	key := v.key(branch, w.on, w.members)
-	k := have[key]
-	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed) {
-		return
+	for _, i := range fresh {
+		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(l.due) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
+			continue
+		}
+		if !slices.ContainsFunc(l.members, func(m int) bool { return p.conflicts(i, m) }) {
+			continue
+		}
+		on := p.lined(i)
+		if len(on) > maxDepth || p.hoped(on) < worthMain {
+			continue
+		}
+		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})
+		passed = true
 	}
-	if k == nil {
-		v.Candidates = append(v.Candidates, Candidate{Branch: branch, Members: v.members(w.members), On: v.members(w.on), Seq: v.branches[branch].Seq})
-		k = &v.Candidates[len(v.Candidates)-1]
-		have[key] = k
-	}
-	k.Run = Run{State: RunRunning, StartedAt: v.now, Errors: k.Run.Errors, Refusals: k.Run.Refusals}
-	v.running++
-	v.actions = append(v.actions, Try{Branch: branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: w.spare})
+	return passed
 }
 
-func (v *look) members(list []int) []Member {
-	all := make([]Member, 0, len(list))
-	for _, i := range list {
-		all = append(all, Member{v.order[i].Change, v.order[i].PS})
+// fits says whether a candidate tests what would land if all in the line before it does.
+func (p *planner) fits(l *alive) bool {
+	for _, j := range l.on {
+		if p.place[j] == 0 {
+			return false
+		}
+	}
+	for _, i := range l.members {
+		if p.place[i] != 0 || p.stuck(i) {
+			return false
+		}
+		for _, j := range p.lined(i) {
+			if !slices.Contains(l.on, j) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// stuck says that an entry may not be tried: it is held, or waits for what is not in the line.
+func (p *planner) stuck(i int) bool {
+	e := p.order[i]
+	return e.Held != "" || slices.ContainsFunc(e.Parents, func(c int64) bool {
+		j, queued := p.at[c]
+		return !queued || p.order[j].Branch == e.Branch && p.place[j] == 0 && false
+	})
+}
+
+// lined are those in the line that the entry conflicts with, in the order of the line.
+func (p *planner) lined(i int) []int {
+	e := p.order[i]
+	var found []int
+	if e.Barrier {
+		found = slices.Clone(p.inAll[e.Branch])
+	} else {
+		found = append(found, p.inBar[e.Branch]...)
+		for _, t := range e.Targets {
+			found = append(found, p.inLane[laneKey{e.Branch, t}]...)
+		}
+	}
+	for _, c := range e.Parents {
+		if j, queued := p.at[c]; queued && p.place[j] != 0 && p.order[j].Branch == e.Branch {
+			found = append(found, j)
+		}
+	}
+	slices.SortFunc(found, func(a, b int) int { return p.place[a] - p.place[b] })
+	return slices.Compact(found)
+}
+
+func (p *planner) add(s stop) {
+	p.line = append(p.line, s)
+	for _, i := range s.members {
+		p.enter(i, len(p.line)-1)
+	}
+}
+
+// enter gives an entry its place in the line.
+func (p *planner) enter(i, stop int) {
+	e := p.order[i]
+	p.stopOf[i] = stop
+	p.lands[i] = p.landsOn(i, p.line[stop].on)
+	p.inAll[e.Branch] = append(p.inAll[e.Branch], i)
+	p.place[i] = len(p.inAll[e.Branch])
+	if e.Barrier {
+		p.inBar[e.Branch] = append(p.inBar[e.Branch], i)
+	}
+	for _, t := range e.Targets {
+		key := laneKey{e.Branch, t}
+		p.inLane[key] = append(p.inLane[key], i)
+	}
+}
+
+// landsOn is how likely an entry lands after those it conflicts with.
+func (p *planner) landsOn(i int, on []int) float64 {
+	if p.landing(p.order[i].Change) {
+		return 1
+	}
+	lands := p.beliefs[i].passes
+	for _, j := range on {
+		if !p.together(i, j) {
+			lands *= 1 - p.clash
+		}
+	}
+	return lands
+}
+
+// joint is how likely all members pass on what they stand on, if that lands.
+func (p *planner) joint(on, members []int) float64 {
+	passes := 1.0
+	for n, i := range members {
+		passes *= p.landsOn(i, on)
+		for _, j := range members[:n] {
+			if !p.together(i, j) && p.conflicts(i, j) {
+				passes *= 1 - p.clash
+			}
+		}
+	}
+	return passes
+}
+
+// hoped is how likely all of them land.
+func (p *planner) hoped(on []int) float64 {
+	all := 1.0
+	for _, j := range on {
+		all *= p.lands[j]
 	}
 	return all
+}
+
+// together says whether two entries have passed with each other.
+func (p *planner) together(i, j int) bool {
+	a, b := p.beliefs[i].with, p.beliefs[j].with
+	for x, y := 0, 0; x < len(a) && y < len(b); {
+		switch {
+		case a[x] == b[y]:
+			return true
+		case a[x] < b[y]:
+			x++
+		default:
+			y++
+		}
+	}
+	return false
+}
+
+// suspected says that an entry has failed, and most likely by its own fault.
+func (p *planner) suspected(i int) bool {
+	b := &p.beliefs[i]
+	return b.failed > 0 && b.passes < suspectAt
+}
+
+// drawWaiting adds those that no candidate in the line holds, alone, or several at once when
+// there are more of them than workers.
+func (p *planner) drawWaiting(from, to int) {
+	var waiting []int
+	for i := from; i < to; i++ {
+		if p.place[i] == 0 && !p.stuck(i) && !p.suspected(i) {
+			waiting = append(waiting, i)
+		}
+	}
+	// Who has passed goes first: a long line of those who have not would hardly hold.
+	slices.SortStableFunc(waiting, func(a, b int) int {
+		switch x, y := p.beliefs[a].proved, p.beliefs[b].proved; {
+		case x && !y:
+			return -1
+		case y && !x:
+			return 1
+		}
+		return 0
+	})
+	free := p.Workers - p.running + p.unlined()
+	var open, deep []int // stops of the line that can still grow, entries too deep for it
+	for at, i := range waiting {
+		on := p.lined(i)
+		if len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
+			continue
+		}
+		if len(on) > maxDepth || p.hoped(on) < worthMain {
+			deep = append(deep, i)
+			continue
+		}
+		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})
+		open = append(open, len(p.line)-1)
+	}
+	p.prove(deep, free-len(open))
+}
+
+// unlined counts the runs that may be stopped for others.
+func (p *planner) unlined() int {
+	count := 0
+	for _, n := range p.strays {
+		if p.idle(n) {
+			count++
+		}
+	}
+	for n := range p.live {
+		if p.dispensable(&p.live[n]) {
+			count++
+		}
+	}
+	return count
+}
+
+// idle says that a stray may be stopped: it tests nobody who has failed.
+func (p *planner) idle(n int) bool {
+	k := &p.Candidates[n]
+	if k.Run.State != RunRunning || k.Run.ID == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(k.Members, func(m Member) bool {
+		i, queued := p.at[m.Change]
+		return queued && !p.beliefs[i].proved
+	})
+}
+
+// dispensable says that a run is an alternate, and not the test of a change by itself.
+func (p *planner) dispensable(l *alive) bool {
+	k := &p.Candidates[l.n]
+	if l.passed || l.lined || k.Run.ID == 0 {
+		return false
+	}
+	return len(l.members) != 1 || !p.suspected(l.members[0])
+}
+
+// prove wants to know how those do that are too deep for the line, by themselves: several at
+// once when workers are few.
+func (p *planner) prove(deep []int, free int) {
+	var groups []want
+	for at, i := range deep {
+		if p.beliefs[i].proved || p.underTest(i) {
+			continue
+		}
+		e := p.order[i]
+		joined := false
+		for n := len(groups) - 1; n >= 0 && len(deep)-at > free-len(groups); n-- {
+			g := &groups[n]
+			b := p.branches[e.Branch]
+			if p.order[g.members[0]].Branch != e.Branch || len(g.members) >= b.MaxBatch || p.beliefs[i].failed > 0 || p.beliefs[g.members[0]].failed > 0 {
+				continue
+			}
+			members := append(slices.Clone(g.members), i)
+			if p.joint(nil, members) < jointly || !p.pays(g.members, i, b) {
+				continue
+			}
+			g.members, joined = members, true
+			break
+		}
+		if !joined {
+			groups = append(groups, want{members: []int{i}, value: 0.1, spare: true})
+		}
+	}
+	p.proofs = append(p.proofs, groups...)
+}
+
+// underTest says whether a run of the entry by itself is under way.
+func (p *planner) underTest(i int) bool { return p.tested[i] }
+
+// joinBatch adds an entry to a batch that it goes with.
+func (p *planner) joinBatch(open []int, i int, on []int) bool {
+	e := p.order[i]
+	b := p.branches[e.Branch]
+	if p.beliefs[i].failed > 0 && p.beliefs[i].passes < batchable {
+		return false
+	}
+	for at := len(open) - 1; at >= 0; at-- {
+		s := &p.line[open[at]]
+		first := s.members[0]
+		if p.order[first].Branch != e.Branch || len(s.members) >= b.MaxBatch || p.beliefs[first].failed > 0 && p.beliefs[first].passes < batchable {
+			continue
+		}
+		// What it stands on must be in the line before the batch, or in it.
+		if slices.ContainsFunc(on, func(j int) bool { return p.place[j] > p.place[s.members[len(s.members)-1]] }) {
+			continue
+		}
+		ground := slices.Clone(s.on)
+		for _, j := range on {
+			if !slices.Contains(s.members, j) && !slices.Contains(ground, j) {
+				ground = append(ground, j)
+			}
+		}
+		members := append(slices.Clone(s.members), i)
+		passes := p.joint(ground, members)
+		if passes < jointly || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
+			continue
+		}
+		if at != len(open)-1 && p.lateFor(i, s) {
+			continue
+		}
+		slices.SortFunc(ground, func(a, b int) int { return p.place[a] - p.place[b] })
+		s.on, s.members, s.passes = ground, members, passes
+		p.enter(i, open[at])
+		return true
+	}
+	return false
+}
+
+// lateFor says whether somebody in the line after the batch conflicts with the entry: then it
+// cannot land before them.
+func (p *planner) lateFor(i int, s *stop) bool {
+	last := p.place[s.members[len(s.members)-1]]
+	return slices.ContainsFunc(p.lined(i), func(j int) bool { return p.place[j] > last })
+}
+
+// pays says whether a member more costs less time than it saves.
+func (p *planner) pays(members []int, more int, b *Branch) bool {
+	together := p.takes(append(slices.Clone(members), more), b)
+	apart := p.takes(members, b) + p.order[more].Takes
+	return float64(together) < 0.85*float64(apart)
+}
+
+// drawSuspects wants one more look at each of those that have failed, behind all others.
+func (p *planner) drawSuspects() {
+	for i := range p.n {
+		if p.place[i] != 0 || p.stuck(i) || !p.suspected(i) || p.underTest(i) {
+			continue
+		}
+		w := want{members: []int{i}, on: p.lined(i), value: 0.1, spare: true}
+		if len(w.on) > maxDepth || p.hoped(w.on) < likelyLands {
+			w.on = nil
+		}
+		p.looks = append(p.looks, w)
+	}
 }

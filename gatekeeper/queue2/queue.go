@@ -108,7 +108,9 @@ type Candidate struct {
 	Commit string // of the last member; "" while it is being made, and when it conflicts
 	// Conflict says why there can be no commit, "" when there can.
 	Conflict string
-	Run      Run
+	// Spare says that it was tried as an alternate.
+	Spare bool
+	Run   Run
 }
 
 // Run is the newest run of a candidate.

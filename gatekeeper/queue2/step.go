@@ -9,11 +9,11 @@ import (
 // Step takes one event in and says what to do next. It changes nothing of s.
 func Step(s State, e Event, now time.Time) (State, []Action) {
 	next := s.clone()
-	next.take(e, now)
+	stale := next.take(e, now)
 	v := view(&next, now)
+	v.actions = stale
 	v.forget()
 	v.eject()
-	v.land()
 	v.plan()
 	return next, v.actions
 }
@@ -28,8 +28,8 @@ func (s State) clone() State {
 	return s
 }
 
-// take writes the event into the state.
-func (s *State) take(e Event, now time.Time) {
+// take writes the event into the state, and stops what came too late to be of use.
+func (s *State) take(e Event, now time.Time) []Action {
 	switch e := e.(type) {
 	case Enqueued:
 		s.enqueue(e.Entry, now)
@@ -40,7 +40,7 @@ func (s *State) take(e Event, now time.Time) {
 	case WorkersSet:
 		s.Workers = e.Workers
 	case Tried:
-		s.tried(e, now)
+		return s.tried(e, now)
 	case RunEnded:
 		s.ended(e, now)
 	case LandDone:
@@ -49,6 +49,7 @@ func (s *State) take(e Event, now time.Time) {
 	default:
 		panic(fmt.Sprintf("queue: unknown event %T", e))
 	}
+	return nil
 }
 
 func (s *State) enqueue(entry Entry, now time.Time) {
@@ -118,8 +119,9 @@ func (s *State) setBranch(b Branch) {
 	*have = b
 }
 
-// tried fills in the candidate that was asked for; any other answer is stale.
-func (s *State) tried(e Tried, now time.Time) {
+// tried fills in the candidate that was asked for. Any other answer is stale: a run that
+// nobody knows is stopped.
+func (s *State) tried(e Tried, now time.Time) []Action {
 	for i := range s.Candidates {
 		k := &s.Candidates[i]
 		if !k.asked() || k.Branch != e.Branch || !slices.Equal(k.Members, e.Members) || !slices.Equal(k.On, e.On) {
@@ -131,11 +133,16 @@ func (s *State) tried(e Tried, now time.Time) {
 		k.ID, k.Base, k.Commit, k.Conflict = e.ID, e.Base, e.Commit, e.Conflict
 		if e.Conflict != "" {
 			k.Run = Run{}
-			return
+			return nil
 		}
 		k.Run.ID, k.Run.StartedAt = e.Run, now
-		return
+		return nil
 	}
+	known := slices.ContainsFunc(s.Candidates, func(k Candidate) bool { return k.ID == e.ID && k.Run.ID == e.Run })
+	if e.Run == 0 || known {
+		return nil
+	}
+	return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}
 }
 
 // asked says that a run of the candidate was asked for and has no answer yet.

@@ -18,17 +18,19 @@ type look struct {
 	byTarget map[laneKey][]int
 	barriers map[string][]int // positions of barriers, by branch
 	all      map[string][]int // positions, by branch
-	landed   map[string][]Landed
+	stories  map[string]*past
 	branches map[string]*Branch
 	running  int
 }
 
 type laneKey struct{ branch, target string }
 
-// compare is the order of the queue.
-func compare(a, b *Entry) int {
-	return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.EnqueuedAt.Compare(b.EnqueuedAt), cmp.Compare(a.Change, b.Change))
-}
+// patience is how much of the time that its run takes a change waits for shorter ones.
+const patience = 0.5
+
+// due is the place of an entry in the order: by the time of entry, where a change that takes
+// long lets those pass that enter a little later and are done sooner.
+func (v *look) due(e *Entry) time.Time { return due(e.EnqueuedAt, e.Takes) }
 
 func view(s *State, now time.Time) *look {
 	v := &look{State: s, now: now}
@@ -42,15 +44,22 @@ func (v *look) index() {
 	for i := range v.Branches {
 		v.branches[v.Branches[i].Name] = &v.Branches[i]
 	}
-	v.landed = map[string][]Landed{}
+	v.stories = map[string]*past{}
+	for _, b := range v.Branches {
+		v.stories[b.Name] = &past{byTarget: map[string][]int{}, at: map[int64]int{}}
+	}
 	for _, l := range v.Landed {
-		v.landed[l.Branch] = append(v.landed[l.Branch], l)
+		if s := v.stories[l.Branch]; s != nil {
+			s.add(l)
+		}
 	}
 	v.order = make([]*Entry, len(v.Entries))
 	for i := range v.Entries {
 		v.order[i] = &v.Entries[i]
 	}
-	slices.SortFunc(v.order, compare)
+	slices.SortFunc(v.order, func(a, b *Entry) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), v.due(a).Compare(v.due(b)), cmp.Compare(a.Change, b.Change))
+	})
 	v.parentsFirst()
 	v.at = make(map[int64]int, len(v.order))
 	v.byTarget, v.barriers, v.all = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}

@@ -1,0 +1,85 @@
+package queue
+
+import "slices"
+
+// spares wants, for each candidate of the line that may well fail, one without it of those
+// that come after it.
+func (p *planner) spares() {
+	free := p.Workers - p.running - len(p.wants)
+	if free <= 0 {
+		return
+	}
+	var found []want
+	for at := range p.line {
+		s := &p.line[at]
+		fails := 1 - s.passes
+		if fails < worthless {
+			continue
+		}
+		if w, ok := p.without(at); ok {
+			found = append(found, w)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b want) int {
+		switch {
+		case a.value > b.value:
+			return -1
+		case a.value < b.value:
+			return 1
+		}
+		return 0
+	})
+	p.wants = append(p.wants, found...)
+}
+
+// without is the alternate that leaves one candidate of the line out.
+func (p *planner) without(at int) (want, bool) {
+	out := p.line[at].members
+	w := want{spare: true}
+	passes := 1.0
+	b := p.branches[p.order[out[0]].Branch]
+	gone := map[int]bool{}
+	for _, i := range out {
+		gone[i] = true
+	}
+	for _, s := range p.line[at+1:] {
+		if !slices.ContainsFunc(s.on, func(j int) bool { return gone[j] }) || p.order[s.members[0]].Branch != b.Name {
+			continue
+		}
+		if p.coveredWithout(s.members, gone) {
+			continue
+		}
+		if len(w.members)+len(s.members) > max(1, b.MaxBatch) || passes*s.passes < jointly {
+			continue
+		}
+		passes *= s.passes
+		w.members = append(w.members, s.members...)
+	}
+	if len(w.members) == 0 {
+		return w, false
+	}
+	for _, i := range w.members {
+		for _, j := range p.lined(i) {
+			if p.place[j] < p.place[i] && !gone[j] && !slices.Contains(w.members, j) && !slices.Contains(w.on, j) {
+				w.on = append(w.on, j)
+			}
+		}
+	}
+	// Those it stands on must not stand on what is left out.
+	slices.SortFunc(w.on, func(a, b int) int { return p.place[a] - p.place[b] })
+	needed := p.needed(&alive{on: w.on, members: w.members})
+	w.value = needed * passes * float64(len(w.members))
+	return w, needed > 2*worthless && w.value >= worthSpare
+}
+
+// coveredWithout says whether a candidate that runs tests the members without those.
+func (p *planner) coveredWithout(members []int, gone map[int]bool) bool {
+	for n := range p.live {
+		l := &p.live[n]
+		if slices.Contains(l.members, members[0]) &&
+			!slices.ContainsFunc(l.on, func(j int) bool { return gone[j] }) && !slices.ContainsFunc(l.members, func(j int) bool { return gone[j] }) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,166 @@
+package queue
+
+import (
+	"slices"
+	"strconv"
+)
+
+// start starts what is wanted, and stops what is not needed any more.
+func (p *planner) start() {
+	for n := range p.live {
+		l := &p.live[n]
+		if p.dispensable(l) && p.needed(l) < worthless && p.elsewhere(l.members) && (len(l.on) > 0 || p.provedAll(l.members)) {
+			p.stop(l, "it is not needed any more")
+		}
+	}
+	for _, w := range p.wants {
+		p.try(w)
+	}
+}
+
+func (p *planner) provedAll(list []int) bool {
+	return !slices.ContainsFunc(list, func(i int) bool { return !p.beliefs[i].proved })
+}
+
+// elsewhere says whether all members are in the line.
+func (p *planner) elsewhere(members []int) bool {
+	return !slices.ContainsFunc(members, func(i int) bool { return p.place[i] == 0 })
+}
+
+// needed is how likely a candidate's ground comes true.
+func (p *planner) needed(l *alive) float64 {
+	needed := 1.0
+	for _, j := range l.on {
+		if p.place[j] == 0 {
+			needed *= p.beliefs[j].passes
+		} else {
+			needed *= p.lands[j]
+		}
+	}
+	// Those before it that it leaves out must not land: of each stop, one at least fails.
+	left := map[int]float64{}
+	seen := map[int]bool{}
+	for _, i := range l.members {
+		for _, j := range p.lined(i) {
+			if !seen[j] && (p.place[i] == 0 || p.place[j] < p.place[i]) && !slices.Contains(l.on, j) && !slices.Contains(l.members, j) {
+				seen[j] = true
+				at := p.stopOf[j]
+				if _, known := left[at]; !known {
+					left[at] = 1
+				}
+				left[at] *= p.lands[j]
+			}
+		}
+	}
+	for _, lands := range left {
+		needed *= 1 - lands
+	}
+	return needed
+}
+
+func (p *planner) try(w want) {
+	branch := p.order[w.members[0]].Branch
+	k := p.find(branch, w)
+	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed) {
+		return
+	}
+	if p.running >= p.Workers && (!w.urgent || !p.preempt(w)) {
+		return
+	}
+	if k == nil {
+		p.Candidates = append(p.Candidates, Candidate{Branch: branch, Members: p.members(w.members), On: p.members(w.on), Seq: p.branches[branch].Seq})
+		k = &p.Candidates[len(p.Candidates)-1]
+		last := k.Members[len(k.Members)-1].Change
+		p.byLast[last] = append(p.byLast[last], len(p.Candidates)-1)
+	}
+	k.Spare = w.spare
+	k.Run = Run{State: RunRunning, StartedAt: p.now, Errors: k.Run.Errors, Refusals: k.Run.Refusals}
+	p.running++
+	p.actions = append(p.actions, Try{Branch: branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: w.spare})
+}
+
+// preempt stops the alternate that is needed least, if it is needed less than the wanted one.
+func (p *planner) preempt(w want) bool {
+	for _, n := range p.strays {
+		if p.idle(n) {
+			p.halt(&p.Candidates[n], "others are needed more")
+			return true
+		}
+	}
+	least, value := -1, w.value/2
+	for n := range p.live {
+		l := &p.live[n]
+		if p.Candidates[l.n].Run.State != RunRunning || !p.dispensable(l) {
+			continue
+		}
+		worth := p.needed(l)
+		if len(l.on) == 0 && !p.provedAll(l.members) { // it tells of them
+			worth = max(worth, 0.5)
+		}
+		if worth *= p.joint(l.on, l.members) * float64(len(l.members)); worth < value {
+			least, value = n, worth
+		}
+	}
+	if least < 0 {
+		return false
+	}
+	p.stop(&p.live[least], "others are needed more")
+	return true
+}
+
+// stop cancels a run, and keeps what earlier runs of the candidate said.
+func (p *planner) stop(l *alive, why string) { p.halt(&p.Candidates[l.n], why) }
+
+func (p *planner) halt(k *Candidate, why string) {
+	p.cancel(k, why)
+	k.Run = Run{Errors: k.Run.Errors, Refusals: k.Run.Refusals}
+}
+
+// find is the candidate that still assumes and tries just that.
+func (p *planner) find(branch string, w want) *Candidate {
+	on := slices.Sorted(slices.Values(w.on))
+	name := p.name(on, w.members)
+	last := p.order[w.members[len(w.members)-1]].Change
+	for _, n := range p.byLast[last] {
+		k := &p.Candidates[n]
+		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || p.stands(k) == void {
+			continue
+		}
+		var on, members []int
+		for _, m := range k.On {
+			if i, queued := p.at[m.Change]; queued {
+				on = append(on, i)
+			}
+		}
+		for _, m := range k.Members {
+			if i, queued := p.at[m.Change]; queued {
+				members = append(members, i)
+			}
+		}
+		slices.Sort(on)
+		if p.name(on, members) == name {
+			return k
+		}
+	}
+	return nil
+}
+
+func (p *planner) name(on, members []int) string {
+	var s []byte
+	for _, i := range on {
+		s = strconv.AppendInt(append(s, ' '), int64(i), 10)
+	}
+	s = append(s, '|')
+	for _, i := range members {
+		s = strconv.AppendInt(append(s, ' '), int64(i), 10)
+	}
+	return string(s)
+}
+
+func (v *look) members(list []int) []Member {
+	all := make([]Member, 0, len(list))
+	for _, i := range list {
+		all = append(all, Member{v.order[i].Change, v.order[i].PS})
+	}
+	return all
+}
