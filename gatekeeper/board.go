@@ -24,8 +24,6 @@ type (
 	BoardEntry = queue.BoardEntry
 	// Train is a candidate on it.
 	Train = queue.Train
-	// Stop is a patch set on a train's way.
-	Stop = queue.Stop
 	// Standing is where a queued change stands, in words.
 	Standing = queue.Standing
 )

@@ -19,6 +19,8 @@ const (
 	// newsAbove is how many of those that left the queue stand above the branch; the others
 	// are folded below.
 	newsAbove = 4
+	// maxYours is how many of the reader's own changes are named above the line.
+	maxYours = 5
 	// minuteFormat and secondFormat are the two forms of a browser's field for a time.
 	minuteFormat = "2006-01-02T15:04"
 	secondFormat = "2006-01-02T15:04:05"
@@ -38,8 +40,10 @@ type queueView struct {
 	Frozen  string
 	Thaws   time.Time
 	Yours   []stopView
-	Summary string
-	Machine machineView
+	// MoreYours is how many of the reader's own changes are not among Yours.
+	MoreYours int
+	Summary   string
+	Machine   machineView
 }
 
 // stopView is a change that waits.
@@ -152,7 +156,7 @@ func newQueueView(p repoPage, b gatekeeper.BoardView, branch, reader string) que
 		v.Thaws = b.Board.Freeze.Until
 	}
 	d := draw(&v.Board)
-	v.Lines, v.Station = d.lines, d.station()
+	v.Lines, v.Station = d.lines, d.station(len(v.Board.News) > 0)
 	shown := map[*gatekeeper.Train]bool{}
 	for i, e := range v.Board.Entries {
 		s := stopView{Entry: e, Standing: b.Standings[i], Tone: phaseTone(string(b.Standings[i].Phase)), Rails: d.rails(i, string(b.Standings[i].Phase)), Trains: d.wires(i),
@@ -163,8 +167,11 @@ func newQueueView(p repoPage, b gatekeeper.BoardView, branch, reader string) que
 			s.clock(b.At, v.Board.Takes())
 		}
 		v.Rows = append(v.Rows, s)
-		if s.Yours {
+		switch {
+		case s.Yours && len(v.Yours) < maxYours:
 			v.Yours = append(v.Yours, s)
+		case s.Yours:
+			v.MoreYours++
 		}
 	}
 	for i, n := range v.Board.News {

@@ -210,6 +210,15 @@ func crowd(t testing.TB) (*world, repo.Repository) {
 	return w, r
 }
 
+// Whoever has most of the queue is not shown it twice.
+func TestQueueNamesFewOfOnesOwn(t *testing.T) {
+	w, _ := crowd(t)
+	page := w.session("alice").get("/hello/-/queue/main").ok(200)
+	if n, got := len(page.find(".yours a")), page.one(".yours"); n != maxYours || !strings.HasSuffix(got, "and 95 more") {
+		t.Errorf("%d of alice's: %q", n, got)
+	}
+}
+
 // A hundred changes are on the board; what happens shows without a reload and without a
 // jump; the slider shows the past, and the way back leads to now.
 func TestQueueInTheBrowser(t *testing.T) {

@@ -42,7 +42,6 @@ type drawnTrain struct {
 	members, on map[int]bool
 	first, last int
 	class       string
-	title       string
 }
 
 // draw lays a board out.
@@ -132,29 +131,11 @@ func (d *drawing) layTrains(b *gatekeeper.Board, rows map[int64]int) {
 			}
 		}
 		if len(one.members) > 0 {
-			one.title = trainTitle(t)
 			d.trains = append(d.trains, one)
 		}
 	}
 	slices.SortStableFunc(d.trains, func(x, y drawnTrain) int { return x.last - y.last })
 	d.trains = d.trains[:min(len(d.trains), maxTrains)]
-}
-
-// trainTitle says what a train is, to whoever points at it.
-func trainTitle(t *gatekeeper.Train) string {
-	text := numbers(t.Members) + pick(t.State == "PASSED", " passed", pick(t.Spare, " tried in case another fails", " being tested"))
-	if len(t.On) > 0 {
-		text += " as if " + numbers(t.On) + " had landed"
-	}
-	return text
-}
-
-func numbers(stops []gatekeeper.Stop) string {
-	var all []string
-	for _, s := range stops {
-		all = append(all, fmt.Sprint(s.Change))
-	}
-	return strings.Join(all, ", ")
 }
 
 // lanes are the lines of a row by name; one that stops at all of many names none.
@@ -232,8 +213,8 @@ func (d *drawing) wires(row int) template.HTML {
 		}
 		switch {
 		case t.members[row]:
-			fmt.Fprintf(&b, `<g class="train %s"><title>%s</title><rect x="%d" y="%d" width="13" height="17" rx="4"/><rect class="pane" x="%d" y="%d" width="7" height="5" rx="1"/><circle class="pane" cx="%d" cy="%d" r="1.2"/><circle class="pane" cx="%d" cy="%d" r="1.2"/></g>`,
-				t.class, t.title, x-6, stopAt-8, x-3, stopAt-5, x-2, stopAt+5, x+3, stopAt+5)
+			fmt.Fprintf(&b, `<g class="train %s"><rect x="%d" y="%d" width="13" height="17" rx="4"/><rect class="pane" x="%d" y="%d" width="7" height="5" rx="1"/><circle class="pane" cx="%d" cy="%d" r="1.2"/><circle class="pane" cx="%d" cy="%d" r="1.2"/></g>`,
+				t.class, x-6, stopAt-8, x-3, stopAt-5, x-2, stopAt+5, x+3, stopAt+5)
 		case t.on[row]:
 			fmt.Fprintf(&b, `<circle class="over %s" cx="%d" cy="%d" r="3.5"/>`, t.class, x, stopAt)
 		}
@@ -242,13 +223,15 @@ func (d *drawing) wires(row int) template.HTML {
 }
 
 // station is the branch: what is above has landed, what is below waits.
-func (d *drawing) station() template.HTML {
+func (d *drawing) station(news bool) template.HTML {
 	var b strings.Builder
-	b.WriteString(vertical("rail l-past", d.width()/2, above, "50%"))
+	if news {
+		b.WriteString(vertical("rail l-past", d.width()/2, above, "50%"))
+	}
 	for l := range d.lines {
 		b.WriteString(vertical("rail "+d.lines[l].Class, lineX(l), "50%", "100%"))
 	}
-	fmt.Fprintf(&b, `<svg y="50%%" height="1" overflow="visible"><rect class="station" x="4" y="-10" width="%d" height="20" rx="10"/></svg>`, d.width()-8)
+	fmt.Fprintf(&b, `<svg y="50%%" height="1" overflow="visible" aria-hidden="true"><rect class="station" x="4" y="-10" width="%d" height="20" rx="10"/></svg>`, d.width()-8)
 	return svg("rails", d.width(), b.String())
 }
 
@@ -262,9 +245,9 @@ func (d *drawing) passed(tone string, oldest bool) template.HTML {
 	case "done":
 		fmt.Fprintf(&b, `<circle class="past" cx="%d" cy="50%%" r="5"/>`, x)
 	case "bad":
-		fmt.Fprintf(&b, `<svg x="%d" y="50%%" height="1" overflow="visible"><path class="off" d="m-5-5 10 10m0-10-10 10"/></svg>`, x)
+		fmt.Fprintf(&b, `<svg x="%d" y="50%%" height="1" overflow="visible" aria-hidden="true"><path class="off" d="m-5-5 10 10m0-10-10 10"/></svg>`, x)
 	default:
-		fmt.Fprintf(&b, `<svg x="%d" y="50%%" height="1" overflow="visible"><path class="off calm" d="M-6 0H6"/></svg>`, x)
+		fmt.Fprintf(&b, `<svg x="%d" y="50%%" height="1" overflow="visible" aria-hidden="true"><path class="off calm" d="M-6 0H6"/></svg>`, x)
 	}
 	return svg("rails", d.width(), b.String())
 }
