@@ -8,7 +8,7 @@ DB   := ./migrations/... ./gitserver/account/... ./gitserver/repo/... ./gitserve
 # The project behind its own gate: a stage of many minutes that has no database in it.
 ONCE := '^TestGatehouseBehindItself$$'
 
-.PHONY: build demo test test-quick lint bench setup screenshots clean
+.PHONY: build demo test test-quick lint bench bench-queue check-queue setup screenshots clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o gate ./cmd/gate
@@ -45,3 +45,12 @@ clean:
 # Ratios to plain git and sshd, on the same repositories in the same run.
 bench: setup
 	$(GO) test ./cmd/gate/bench -run '^$$' -bench . -benchtime=20x -timeout 30m
+
+# Every queue policy on the same workloads, as ratios to a queue that knows all outcomes. TRACES=DIR plays
+# the traces of a folder instead of drawn workloads; JSON=1 answers in JSON.
+bench-queue:
+	@$(GO) run ./cmd/gate sim --policy all $(if $(TRACES),--trace $(TRACES),--generate all --seed 1) $(if $(JSON),--json)
+
+# A hundred thousand random histories of the queue against its rules; SEED=N begins with another.
+check-queue:
+	@$(GO) run ./cmd/gate sim --check --histories 100000 --seed $(or $(SEED),1)

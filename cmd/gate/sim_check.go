@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"time"
 
 	"gatehouse/gatekeeper/sim"
 	"gatehouse/gitserver/fault"
@@ -13,7 +14,10 @@ func (c *simCmd) check(p *process) error {
 	if c.Seed < 0 || c.Histories < 1 {
 		return fault.New(fault.Invalid, "gate.sim", "a check needs a seed from 0 on and at least one history", "gate sim --check --seed 1 --histories 1000")
 	}
-	s, err := sim.Check(uint64(c.Seed), c.Histories, func(done int) { say(p.stderr, "%d of %d histories", done, c.Histories) })
+	begin := time.Now()
+	s, err := sim.Check(uint64(c.Seed), c.Histories, func(done int) {
+		say(p.stderr, "%d of %d histories, %.0f a second", done, c.Histories, float64(done)/time.Since(begin).Seconds())
+	})
 	var broken *sim.Violation
 	switch {
 	case errors.As(err, &broken):
