@@ -90,9 +90,9 @@ type Freeze = queue.Freeze
 // freezeEnded reports whether a freeze is over by itself.
 func freezeEnded(f Freeze, now time.Time) bool { return !f.Until.IsZero() && !f.Until.After(now) }
 
-// freezeWords say why nothing lands.
+// freezeWords say who froze a branch, until when, and why.
 func freezeWords(f Freeze) string {
-	what := "frozen by " + f.By
+	what := "by " + f.By
 	if !f.Until.IsZero() {
 		what += " until " + f.Until.UTC().Format(untilFormat)
 	}

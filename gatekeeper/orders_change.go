@@ -73,7 +73,7 @@ func (c *Controller) Hold(ctx context.Context, actor account.Actor, change int64
 		if err := o.put(ctx, orderHold, 0, reason); err != nil {
 			return err
 		}
-		return o.tell(ctx, "queue.held", "holds it back: it is not tried and does not land until it is released", reason, nil)
+		return o.tell(ctx, "queue.held", "holds it back until it is released", reason, nil)
 	})
 }
 

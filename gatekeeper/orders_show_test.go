@@ -97,7 +97,7 @@ func TestQueuesAreListedToThoseWhoMayRead(t *testing.T) {
 		_, err := tx.ExecContext(w.ctx, `INSERT INTO queue_entries (change_id, repo_id, branch, ps, enqueued_at) VALUES ($1, $2, 'other', 1, 1)`, id, w.repo.ID)
 		return err
 	}))
-	if got, want := names(w.people["bob"]), "hello main 0 frozen by carol: release;hello other 1 ;"; got != want {
+	if got, want := names(w.people["bob"]), "hello main 0 by carol: release;hello other 1 ;"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	r := w.repo

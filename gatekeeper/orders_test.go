@@ -228,10 +228,10 @@ func TestFreezes(t *testing.T) {
 	frozen(nil, now, "", time.Time{})
 
 	w.must(freeze("main", "release week", time.Time{}))
-	frozen(nil, now, "frozen by carol: release week", time.Time{})
+	frozen(nil, now, "by carol: release week", time.Time{})
 	end := now.Add(time.Hour)
 	w.must(freeze("main", "release day", end))
-	words := "frozen by carol until " + end.UTC().Format("2006-01-02 15:04 UTC") + ": release day"
+	words := "by carol until " + end.UTC().Format("2006-01-02 15:04 UTC") + ": release day"
 	frozen(nil, now, words, end)
 	frozen(nil, end.Add(-time.Microsecond), words, end)
 	frozen(nil, end, "", time.Time{})
@@ -253,5 +253,5 @@ func TestFreezes(t *testing.T) {
 	frozen(policy, now, planned, to)
 	frozen(nil, now, "", time.Time{})
 	w.must(freeze("main", "for good", time.Time{}))
-	frozen(policy, now, "frozen by carol: for good; "+planned, time.Time{})
+	frozen(policy, now, "by carol: for good; "+planned, time.Time{})
 }

@@ -64,7 +64,7 @@ func showQueue(w io.Writer, s gatekeeper.QueueStatus) error {
 		return err
 	}
 	if s.Frozen != "" {
-		if err := line(w, "%s", indent(s.Frozen+"; only hotfixes land", "  ")); err != nil {
+		if err := line(w, "%s", indent("frozen: "+s.Frozen+"; only hotfixes land", "  ")); err != nil {
 			return err
 		}
 	}

@@ -252,7 +252,7 @@ func (e *forecast) words(i int, st *Standing, stuck, frozen string) {
 		e.low[i], e.high[i] = 0, etaLanding
 		return
 	case entry.Held != "":
-		st.Phase, st.Doing = PhaseHeld, "held: "+entry.Held
+		st.Phase, st.Doing = PhaseHeld, "held: "+strings.TrimPrefix(entry.Held, "held ")
 		st.WaitsFor = []string{"somebody to release it"}
 		return
 	case stuck != "":

@@ -35,6 +35,8 @@ func TestStandings(t *testing.T) {
 	}
 	held := line(2, running()...)
 	held.Entries[1].Held = "bob: docs first"
+	named := line(2, running()...)
+	named.Entries[1].Held = "held by bob: docs first"
 	frozen := line(2, tried(1, RunPassed, 0, []int64{10}, nil))
 	frozen.Branches[0].Frozen = "release week"
 	frozen.Entries[1].Priority = Hotfix
@@ -61,6 +63,7 @@ func TestStandings(t *testing.T) {
 		{"behind three", line(2, running()...), 13, "number 4: waits for a free worker, behind changes 10, 11 and 12, lands in 18–28 min"},
 		{"not there", line(2), 99, "not in the queue"},
 		{"held", held, 11, "number 2: held: bob: docs first"},
+		{"held, in a sentence", named, 11, "number 2: held: by bob: docs first"},
 		{"a held one holds nobody up", held, 12, "number 3: waits for a free worker, behind change 10, lands in 16–26 min"},
 		{"frozen", frozen, 10, "number 2: tested and good, behind change 11, and the branch is frozen: release week"},
 		{"a hotfix in a freeze", frozen, 11, "number 1: waits for its turn, lands in 10–20 min"},

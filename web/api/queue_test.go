@@ -30,7 +30,7 @@ func TestQueueOverHTTP(t *testing.T) {
 		t.Errorf("%+v", made)
 	}
 	status := get[gatekeeper.QueueStatus](w, "", http.MethodGet, at, nil)
-	if status.Repository != "team/tool" || status.Branch != "release/1" || !strings.HasPrefix(status.Frozen, "frozen by maintainer until ") || !status.FrozenUntil.Equal(made.Until.Truncate(time.Microsecond)) || status.Tip != string(tip) {
+	if status.Repository != "team/tool" || status.Branch != "release/1" || !strings.HasPrefix(status.Frozen, "by maintainer until ") || !status.FrozenUntil.Equal(made.Until.Truncate(time.Microsecond)) || status.Tip != string(tip) {
 		t.Errorf("%+v", status)
 	}
 	all := get[list[gatekeeper.QueueSummary]](w, "", http.MethodGet, "/api/v1/queues", nil)
