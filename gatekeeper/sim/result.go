@@ -40,7 +40,9 @@ func (w *World) Measure(policy string) Result {
 			}
 		case Rejected:
 			r.Rejected++
-			if c.OK == 1 && !slices.ContainsFunc(w.rival[i], func(j int) bool { return w.state[j] == Landed && w.decided[j] <= w.decided[i] }) {
+			// Whoever breaks one that has landed, or one before it that does land, would not have passed.
+			broke := func(j int) bool { return w.state[j] == Landed && (j < i || w.decided[j] <= w.decided[i]) }
+			if c.OK == 1 && !slices.ContainsFunc(w.rival[i], broke) {
 				r.FalseRejections++
 			}
 		default:
