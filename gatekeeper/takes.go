@@ -16,18 +16,18 @@ const (
 	takesHistory = 20
 	// defaultTakes is said of a branch on which no run has passed yet.
 	defaultTakes = 5 * time.Minute
-	// stageHistory is how many of a repository's last stage runs are looked at for the medians
-	// of its stages.
-	stageHistory = 400
+	// lookBack is how many runs are looked at for them: some only took results of others.
+	lookBack = 5 * takesHistory
 )
 
 // medianTakes is how long a run on the branch takes: from its first stage's start to its last
 // stage's end, in the median of the last that passed. Runs that only took results of others
 // do not count, and of the others only the first attempt at a candidate.
 func medianTakes(ctx context.Context, q db.Querier, repoID int64, branch string) (time.Duration, error) {
-	rows, err := q.QueryContext(ctx, `SELECT MAX(s.finished_at) - MIN(s.started_at) FROM runs r JOIN stage_runs s ON s.run_id = r.id
-		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.attempt = 1 AND s.started_at > 0 AND s.finished_at > 0
-		GROUP BY r.id ORDER BY r.id DESC LIMIT $4`, repoID, branch, string(RunPassed), takesHistory)
+	rows, err := q.QueryContext(ctx, `SELECT MAX(s.finished_at) - MIN(s.started_at) FROM stage_runs s
+		WHERE s.started_at > 0 AND s.finished_at > 0 AND s.run_id IN (
+			SELECT id FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 AND attempt = 1 ORDER BY id DESC LIMIT $4)
+		GROUP BY s.run_id ORDER BY s.run_id DESC LIMIT $5`, repoID, branch, string(RunPassed), lookBack, takesHistory)
 	if err != nil {
 		return 0, fmt.Errorf("gatekeeper: durations of runs: %w", err)
 	}
@@ -49,8 +49,9 @@ func medianTakes(ctx context.Context, q db.Querier, repoID int64, branch string)
 // stageMedians is how long each stage of the repository takes when it passes. A stage that
 // has not passed lately is missing.
 func stageMedians(ctx context.Context, q db.Querier, repoID int64) (map[string]time.Duration, error) {
-	rows, err := q.QueryContext(ctx, `SELECT s.stage, s.finished_at - s.started_at FROM stage_runs s JOIN runs r ON r.id = s.run_id
-		WHERE r.repo_id = $1 AND s.state = $2 AND s.started_at > 0 ORDER BY s.id DESC LIMIT $3`, repoID, string(plan.Passed), stageHistory)
+	rows, err := q.QueryContext(ctx, `SELECT s.stage, s.finished_at - s.started_at FROM stage_runs s
+		WHERE s.state = $1 AND s.started_at > 0 AND s.run_id IN (SELECT id FROM runs WHERE repo_id = $2 ORDER BY id DESC LIMIT $3)
+		ORDER BY s.run_id DESC`, string(plan.Passed), repoID, lookBack)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: durations of stages: %w", err)
 	}
