@@ -8,14 +8,16 @@ import (
 
 // belief is what the evidence of the runs says about one entry.
 type belief struct {
-	passes float64   // probability that it is good
-	proved bool      // it has passed, somewhere
-	with   []int     // candidates (by index) that passed with it in them
-	failed int       // failed runs with it in them
-	passed time.Time // the first time that it passed
-	strong int       // failed runs that nothing but it explains
-	first  time.Time
+	passes float64    // probability that it is good
+	proved bool       // it has passed, somewhere
+	with   []int      // candidates (by index) that passed with it in them
+	failed int        // failed runs with it in them
+	passed time.Time  // the first time that it passed
+	strong int        // failed runs that nothing but it explains
 	last   *Candidate // the newest of those
+	// A candidate of it alone that cannot be merged onto the branch, and one that the machinery
+	// could not run.
+	conflict, broken *Candidate
 }
 
 const (
@@ -57,7 +59,10 @@ func (v *look) believe() []belief {
 		if k.Conflict != "" {
 			times = enoughRefusals // a merge that conflicts does so each time
 		}
-		if times == 0 || k.Run.State == RunPassed {
+		if k.Run.Errors >= MaxErrors {
+			times++ // the machinery does not get it done: perhaps it is one of them
+		}
+		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) {
 			continue
 		}
 		if f, ok := v.failure(k, times, clash); ok {
@@ -104,14 +109,14 @@ func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 	for at, m := range slices.Concat(k.On, k.Members) {
 		i, queued := v.at[m.Change]
 		switch {
-		case queued && v.order[i].PS == m.PS:
+		case queued && v.queued(k.Branch, m):
 			f.in = append(f.in, i)
 			goes := 1.0
 			if at >= len(k.On) {
 				goes = math.Pow(1-clash, float64(len(k.On)))
 			}
 			f.clash = append(f.clash, goes)
-		case !v.hasLanded(k.Branch, k.Seq, m.Change):
+		case !v.hasLanded(k, m):
 			return f, false // one that is gone may have been the reason
 		}
 	}
@@ -120,9 +125,10 @@ func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 	return f, true
 }
 
-// accuse counts a failure that only one member explains: all else in it has landed, or is proved.
+// accuse counts a failure that only one member, or one group that lands together, explains:
+// all else in it has landed, or is proved.
 func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
-	sole := -1
+	var sole []int
 	for _, i := range f.in {
 		own := has(f.k.Members, v.order[i].Change)
 		if own {
@@ -132,21 +138,33 @@ func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
 		case !own:
 			return // what it stands on has not landed
 		case all[i].proved && len(f.in) > 1:
-		case sole >= 0:
+		case len(sole) > 0 && !slices.Contains(v.order[sole[0]].With, v.order[i].Change):
 			return
 		default:
-			sole = i
+			sole = append(sole, i)
 		}
 	}
-	if sole < 0 || all[sole].proved && f.k.Seq < cleared[sole] {
-		return
+	if f.k.Conflict != "" && (len(f.in) > 1 && len(sole) < len(f.in) || f.k.Seq != v.branches[f.k.Branch].Seq) {
+		return // who conflicts with whom is not known, or not on what has landed
 	}
-	b := &all[sole]
-	b.strong += times
-	if b.first.IsZero() || f.k.Run.StartedAt.Before(b.first) {
-		b.first = f.k.Run.StartedAt
+	for _, i := range sole {
+		b := &all[i]
+		if b.proved && f.k.Seq < cleared[i] {
+			continue
+		}
+		switch {
+		case f.k.Conflict != "":
+			b.conflict = f.k
+		case f.k.Run.Refusals > 0:
+			b.strong += f.k.Run.Refusals
+			if b.last == nil || !f.k.Run.StartedAt.Before(b.last.Run.StartedAt) {
+				b.last = f.k
+			}
+		}
+		if f.k.Run.Errors >= MaxErrors {
+			b.broken = f.k
+		}
 	}
-	b.last = f.k
 }
 
 // weigh finds how likely each entry is good, given all failures: each failure speaks against
@@ -173,43 +191,6 @@ func weigh(all []belief, prior []float64, failures []failure) {
 			all[i].passes = 0.5*all[i].passes + 0.5/(1+bad)
 		}
 	}
-}
-
-// eject takes out who has failed often enough, and who cannot be merged, unless the branch
-// itself is red.
-func (v *look) eject() {
-	beliefs := v.believe()
-	var out []*Entry
-	for i, e := range v.order {
-		b := &beliefs[i]
-		k := b.last
-		if k == nil || b.strong < enoughRefusals || v.landing(e.Change) {
-			continue
-		}
-		reason, words := EjectRefused, k.Run.Reason
-		if k.Conflict != "" {
-			reason, words = EjectConflict, k.Conflict
-		}
-		pairs, _ := v.before(i, maxDepth)
-		clashed := 0
-		if b.proved {
-			clashed = 1
-		}
-		v.Model = v.Model.LearnPairs(len(pairs), clashed)
-		v.actions = append(v.actions, Eject{Member: Member{e.Change, e.PS}, Reason: reason, Words: words, Candidate: k.ID})
-		out = append(out, e)
-	}
-	if len(out) == 0 {
-		return
-	}
-	gone := map[int64]bool{}
-	for _, e := range out {
-		v.Model = v.Model.Learn(e, false)
-		gone[e.Change] = true
-	}
-	v.Entries = slices.DeleteFunc(slices.Clone(v.Entries), func(e Entry) bool { return gone[e.Change] })
-	v.index()
-	v.forget()
 }
 
 func (v *look) landing(change int64) bool {

@@ -5,22 +5,74 @@ import (
 	"time"
 )
 
-// land asks for every landing that can be made now.
-func (v *planner) land() {
-	for i := range v.Branches {
-		b := &v.Branches[i]
-		if b.Frozen != "" || v.busy(b.Name) {
-			continue
-		}
-		if part, ok := v.gather(b); ok {
-			for _, m := range part.Members {
-				pairs, _ := v.before(v.at[m.Change], maxDepth)
-				v.Model = v.Model.LearnPairs(len(pairs), 0)
+// land asks for every landing that can be made now. Branches whose changes land together get
+// one landing, the others one each.
+func (p *planner) land() {
+	banned := map[int64]bool{} // candidates
+	var parts []Part
+	for again := true; again; {
+		parts, again = nil, false
+		for i := range p.Branches {
+			if b := &p.Branches[i]; !p.busy(b.Name) {
+				if part, ok := p.gather(b, banned, parts); ok {
+					parts = append(parts, part)
+				}
 			}
-			v.Landings = append(v.Landings, Landing{Parts: []Part{part}})
-			v.actions = append(v.actions, Land{Parts: []Part{part}})
+		}
+		for _, part := range parts {
+			for _, m := range part.Members {
+				if !p.complete(m, parts) {
+					again = true
+					p.ban(part, m, banned)
+				}
+			}
 		}
 	}
+	for len(parts) > 0 {
+		together := []Part{parts[0]}
+		parts = parts[1:]
+		for n := 0; n < len(parts); n++ {
+			if p.linked(together, parts[n]) {
+				together = append(together, parts[n])
+				parts = slices.Delete(parts, n, n+1)
+				n = -1
+			}
+		}
+		for _, part := range together {
+			for _, m := range part.Members {
+				p.learnClash(p.at[m.Change], false)
+			}
+		}
+		p.Landings = append(p.Landings, Landing{Parts: together})
+		p.actions = append(p.actions, Land{Parts: together})
+	}
+}
+
+// complete says whether all that must land with a change does.
+func (p *planner) complete(m Member, parts []Part) bool {
+	return !slices.ContainsFunc(p.order[p.at[m.Change]].With, func(c int64) bool {
+		return !slices.ContainsFunc(parts, func(part Part) bool { return has(part.Members, c) })
+	})
+}
+
+// ban leaves the candidate out that would land the member.
+func (p *planner) ban(part Part, m Member, banned map[int64]bool) {
+	for n := range p.live {
+		if k := &p.Candidates[p.live[n].n]; slices.Contains(part.Candidates, k.ID) && has(k.Members, m.Change) {
+			banned[k.ID] = true
+		}
+	}
+}
+
+// linked says whether a change of the part lands with one of the others, or after it.
+func (p *planner) linked(together []Part, part Part) bool {
+	depends := func(from, on Part) bool {
+		return slices.ContainsFunc(from.Members, func(m Member) bool {
+			e := p.order[p.at[m.Change]]
+			return slices.ContainsFunc(slices.Concat(e.With, e.Parents), func(c int64) bool { return has(on.Members, c) })
+		})
+	}
+	return slices.ContainsFunc(together, func(t Part) bool { return depends(t, part) || depends(part, t) })
 }
 
 func (v *look) busy(branch string) bool {
@@ -30,46 +82,41 @@ func (v *look) busy(branch string) bool {
 }
 
 // gather collects what can land on a branch now, one candidate after the other.
-func (v *planner) gather(b *Branch) (Part, bool) {
+func (p *planner) gather(b *Branch, banned map[int64]bool, others []Part) (Part, bool) {
 	part := Part{Branch: b.Name, Old: b.Tip}
-	type ready struct {
-		k     *Candidate
-		first int
-	}
-	var passed []ready
-	for n := range v.live {
-		l := &v.live[n]
-		k := &v.Candidates[l.n]
-		if k.Branch != b.Name || !l.passed || !l.lined && !v.worth(l) {
-			continue
+	var passed []*Candidate
+	for n := range p.live {
+		l := &p.live[n]
+		k := &p.Candidates[l.n]
+		if k.Branch == b.Name && l.passed && !banned[k.ID] && (l.lined || p.worth(l)) {
+			passed = append(passed, k)
 		}
-		first := len(v.order)
+	}
+	first := func(k *Candidate) int {
+		at := len(p.order)
 		for _, m := range k.Members {
-			if i, queued := v.at[m.Change]; queued {
-				first = min(first, i)
+			if i, queued := p.at[m.Change]; queued {
+				at = min(at, i)
 			}
 		}
-		if first < len(v.order) {
-			passed = append(passed, ready{k, first})
-		}
+		return at
 	}
-	slices.SortFunc(passed, func(a, b ready) int { return a.first - b.first })
-	story := v.stories[b.Name]
-	known := len(story.all)
-	seq := b.Seq
+	slices.SortStableFunc(passed, func(x, y *Candidate) int { return first(x) - first(y) })
+	story := p.stories[b.Name]
+	known, seq := len(story.all), b.Seq
 	for moved := true; moved; {
 		moved = false
-		for _, r := range passed {
-			members := v.remaining(r.k, part.Members)
-			if len(members) == 0 || v.standsWith(r.k, part.Members) != ground || !v.parentsLanded(members, part.Members) {
+		for _, k := range passed {
+			members := p.remaining(k, part.Members)
+			if len(members) == 0 || p.standsWith(k, part.Members) != ground || !p.mayLand(b, members) || !p.parentsLanded(members, part.Members, others) {
 				continue
 			}
-			part.Candidates = append(part.Candidates, r.k.ID)
+			part.Candidates = append(part.Candidates, k.ID)
 			part.Members = append(part.Members, members...)
 			for _, m := range members { // as if they had landed
 				seq++
-				e := v.order[v.at[m.Change]]
-				story.add(Landed{Branch: b.Name, Seq: seq, Change: m.Change, Targets: e.Targets, Barrier: e.Barrier})
+				e := p.order[p.at[m.Change]]
+				story.add(Landed{Branch: b.Name, Seq: seq, Change: m.Change, PS: m.PS, Targets: e.Targets, Barrier: e.Barrier})
 			}
 			moved = true
 			break
@@ -79,6 +126,14 @@ func (v *planner) gather(b *Branch) (Part, bool) {
 		story.forgetLast()
 	}
 	return part, len(part.Members) > 0
+}
+
+// mayLand says whether nobody holds the members, and the branch is open for them.
+func (p *planner) mayLand(b *Branch, members []Member) bool {
+	return !slices.ContainsFunc(members, func(m Member) bool {
+		e := p.order[p.at[m.Change]]
+		return e.Held != "" || b.Frozen != "" && e.Priority < Hotfix
+	})
 }
 
 // standsWith is stands, with those that land just now taken for landed.
@@ -108,10 +163,14 @@ func (v *look) remaining(k *Candidate, now []Member) []Member {
 	return left
 }
 
-func (v *look) parentsLanded(members, now []Member) bool {
+// parentsLanded says whether all parents have landed, or land with the members: before them
+// on their branch, or on another.
+func (p *planner) parentsLanded(members, now []Member, others []Part) bool {
 	for n, m := range members {
-		for _, p := range v.order[v.at[m.Change]].Parents {
-			if !has(now, p) && !has(members[:n], p) {
+		e := p.order[p.at[m.Change]]
+		for _, c := range e.Parents {
+			elsewhere := slices.ContainsFunc(others, func(o Part) bool { return has(o.Members, c) })
+			if !has(now, c) && !has(members[:n], c) && !elsewhere && !slices.Contains(e.With, c) {
 				return false
 			}
 		}

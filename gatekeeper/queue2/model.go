@@ -84,7 +84,7 @@ func (m *Model) Clash() float64 {
 
 // LearnPairs is the model after pairs of changes that may conflict were decided.
 func (m *Model) LearnPairs(pairs, clashes int) *Model {
-	next := &Model{}
+	next := &Model{weights: map[string]float64{}}
 	if m != nil {
 		*next = *m
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -9,10 +10,11 @@ import (
 // none of them decides what may land.
 const (
 	maxDepth    = 64   // changes ahead that a candidate may stand on
-	worthMain   = 0.3  // how likely all that a candidate stands on must land
+	worthMain   = 0.45 // how likely all that a candidate stands on must land
 	worthSpare  = 0.15 // how many landings an alternate must save on average
 	worthless   = 0.02 // a run that is needed less likely than this is stopped
-	jointly     = 0.7 // how likely a batch must pass
+	jointly     = 0.55 // how likely a batch must pass
+	jointProof  = 0.5  // how likely a group must pass that proves itself
 	likelyLands = 0.5  // whom others are built upon
 	suspectAt   = 0.75 // who is less likely good after a failure lets the others pass
 	batchable   = 0.97 // how likely one that has failed must be good to be tried with others
@@ -76,14 +78,14 @@ func (v *look) plan() {
 	p := v.planner()
 	p.draw()
 	p.land()
-	p.order2()
+	p.rank()
 	p.spares()
 	p.start()
 }
 
-// order2 puts what is wanted in order: the line, before it those that failed long ago, after
-// it the other ones that failed, then those who may prove themselves.
-func (p *planner) order2() {
+// rank puts what is wanted in order: by priority; the line, before it those that failed long
+// ago, after it the other ones that failed, then those who may prove themselves.
+func (p *planner) rank() {
 	var old, young []want
 	for _, w := range p.looks {
 		if e := p.order[w.members[0]]; p.now.Sub(e.EnqueuedAt) > longAgo*e.Takes {
@@ -98,6 +100,15 @@ func (p *planner) order2() {
 		}
 	}
 	p.wants = slices.Concat(old, p.wants, young, p.proofs)
+	slices.SortStableFunc(p.wants, func(a, b want) int { return cmp.Compare(p.priority(b.members), p.priority(a.members)) })
+}
+
+func (p *planner) priority(members []int) int {
+	highest := p.order[members[0]].Priority
+	for _, i := range members {
+		highest = max(highest, p.order[i].Priority)
+	}
+	return highest
 }
 
 func (v *look) planner() *planner {
@@ -199,7 +210,7 @@ func (p *planner) drawLive(from, to int) {
 	priority := p.order[from].Priority
 	var fresh []int // who just came, and may be quicker than what runs
 	for i := from; i < to; i++ {
-		if !p.known[i] && !p.stuck(i) && !p.suspected(i) {
+		if !p.known[i] && !p.barred(i) && !p.suspected(i) && len(p.order[i].With) == 0 && len(p.order[i].Parents) == 0 {
 			fresh = append(fresh, i)
 		}
 	}
@@ -258,7 +269,7 @@ func (p *planner) fits(l *alive) bool {
 		}
 	}
 	for _, i := range l.members {
-		if p.place[i] != 0 || p.stuck(i) {
+		if p.place[i] != 0 || p.barred(i) {
 			return false
 		}
 		for _, j := range p.lined(i) {
@@ -270,13 +281,53 @@ func (p *planner) fits(l *alive) bool {
 	return true
 }
 
-// stuck says that an entry may not be tried: it is held, or waits for what is not in the line.
-func (p *planner) stuck(i int) bool {
+// barred says that an entry may not be tried: it is held, or waits for a change that is not
+// in the queue, or goes with one that may not be tried.
+func (p *planner) barred(i int) bool {
 	e := p.order[i]
-	return e.Held != "" || slices.ContainsFunc(e.Parents, func(c int64) bool {
+	if e.Held != "" || slices.ContainsFunc(e.Parents, func(c int64) bool { _, queued := p.at[c]; return !queued }) {
+		return true
+	}
+	return slices.ContainsFunc(e.With, func(c int64) bool {
 		j, queued := p.at[c]
-		return !queued || p.order[j].Branch == e.Branch && p.place[j] == 0 && false
+		return !queued || p.order[j].Held != ""
 	})
+}
+
+// orphan says that a parent of the entry is not in the line before it.
+func (p *planner) orphan(i int) bool {
+	e := p.order[i]
+	return slices.ContainsFunc(e.Parents, func(c int64) bool {
+		j := p.at[c]
+		return p.order[j].Branch == e.Branch && p.place[j] == 0 && !slices.Contains(e.With, c)
+	})
+}
+
+// group is an entry with those of its branch that land with it, in their order.
+func (p *planner) group(i int) []int {
+	e := p.order[i]
+	all := []int{i}
+	for _, c := range e.With {
+		if j, queued := p.at[c]; queued && p.order[j].Branch == e.Branch && j != i {
+			all = append(all, j)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// under is what a group would stand on in the line.
+func (p *planner) under(group []int) []int {
+	var on []int
+	for _, i := range group {
+		for _, j := range p.lined(i) {
+			if !slices.Contains(on, j) && !slices.Contains(group, j) {
+				on = append(on, j)
+			}
+		}
+	}
+	slices.SortFunc(on, func(a, b int) int { return p.place[a] - p.place[b] })
+	return on
 }
 
 // lined are those in the line that the entry conflicts with, in the order of the line.
@@ -387,7 +438,7 @@ func (p *planner) suspected(i int) bool {
 func (p *planner) drawWaiting(from, to int) {
 	var waiting []int
 	for i := from; i < to; i++ {
-		if p.place[i] == 0 && !p.stuck(i) && !p.suspected(i) {
+		if p.place[i] == 0 && !p.barred(i) && !p.suspected(i) {
 			waiting = append(waiting, i)
 		}
 	}
@@ -404,15 +455,21 @@ func (p *planner) drawWaiting(from, to int) {
 	free := p.Workers - p.running + p.unlined()
 	var open, deep []int // stops of the line that can still grow, entries too deep for it
 	for at, i := range waiting {
-		on := p.lined(i)
-		if len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
+		group := p.group(i)
+		if p.place[i] != 0 || slices.ContainsFunc(group, func(j int) bool { return p.place[j] != 0 || p.orphan(j) || p.suspected(j) || p.barred(j) }) {
+			continue
+		}
+		on := p.under(group)
+		if len(group) == 1 && len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
 			continue
 		}
 		if len(on) > maxDepth || p.hoped(on) < worthMain {
-			deep = append(deep, i)
+			if len(group) == 1 && !p.below(i) {
+				deep = append(deep, i)
+			}
 			continue
 		}
-		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})
+		p.add(stop{on: on, members: group, alive: -1, passes: p.joint(on, group)})
 		open = append(open, len(p.line)-1)
 	}
 	p.prove(deep, free-len(open))
@@ -472,7 +529,7 @@ func (p *planner) prove(deep []int, free int) {
 				continue
 			}
 			members := append(slices.Clone(g.members), i)
-			if p.joint(nil, members) < jointly || !p.pays(g.members, i, b) {
+			if p.joint(nil, members) < jointProof || !p.pays(g.members, i, b) {
 				continue
 			}
 			g.members, joined = members, true
@@ -498,7 +555,7 @@ func (p *planner) joinBatch(open []int, i int, on []int) bool {
 	for at := len(open) - 1; at >= 0; at-- {
 		s := &p.line[open[at]]
 		first := s.members[0]
-		if p.order[first].Branch != e.Branch || len(s.members) >= b.MaxBatch || p.beliefs[first].failed > 0 && p.beliefs[first].passes < batchable {
+		if p.order[first].Branch != e.Branch || len(p.order[first].With) > 0 || len(s.members) >= b.MaxBatch || p.beliefs[first].failed > 0 && p.beliefs[first].passes < batchable {
 			continue
 		}
 		// What it stands on must be in the line before the batch, or in it.
@@ -541,15 +598,26 @@ func (p *planner) pays(members []int, more int, b *Branch) bool {
 	return float64(together) < 0.85*float64(apart)
 }
 
+// below says that the entry has parents in the queue for its branch.
+func (p *planner) below(i int) bool {
+	return slices.ContainsFunc(p.order[i].Parents, func(c int64) bool { return p.order[p.at[c]].Branch == p.order[i].Branch })
+}
+
 // drawSuspects wants one more look at each of those that have failed, behind all others.
 func (p *planner) drawSuspects() {
 	for i := range p.n {
-		if p.place[i] != 0 || p.stuck(i) || !p.suspected(i) || p.underTest(i) {
+		if p.place[i] != 0 || p.barred(i) || !p.suspected(i) || p.underTest(i) {
 			continue
 		}
-		w := want{members: []int{i}, on: p.lined(i), value: 0.1, spare: true}
+		group := p.group(i)
+		if slices.ContainsFunc(group, func(j int) bool { return p.orphan(j) || p.barred(j) || j < i && p.suspected(j) }) {
+			continue
+		}
+		w := want{members: group, on: p.under(group), value: 0.1, spare: true}
 		if len(w.on) > maxDepth || p.hoped(w.on) < likelyLands {
-			w.on = nil
+			if w.on = nil; p.below(i) {
+				continue
+			}
 		}
 		p.looks = append(p.looks, w)
 	}

@@ -48,6 +48,8 @@ type Branch struct {
 	Tip  string // the commit that it points to
 	// Seq counts the landings on the branch; candidates remember at which they were made.
 	Seq int64
+	// GreenAt is when a run on the branch last passed.
+	GreenAt time.Time
 	// Frozen says why nothing lands now, "" when it may. Candidates are tried all the same;
 	// a hotfix lands in spite of it.
 	Frozen string
@@ -117,6 +119,8 @@ type Candidate struct {
 type Run struct {
 	ID    int64 // 0 while it is being started
 	State RunState
+	// Before is the run before, which is over.
+	Before int64
 	// StartedAt is when it was asked for.
 	StartedAt time.Time
 	EndedAt   time.Time
@@ -141,7 +145,8 @@ const (
 type Landed struct {
 	Branch  string
 	Seq     int64 // what its landing made the branch's
-	Change  int64
+	Change  int64 // 0 for what came past the queue
+	PS      int
 	Targets []string
 	Barrier bool
 }
@@ -188,6 +193,7 @@ type Tried struct {
 	Members  []Member
 	On       []Member
 	ID       int64
+	Seq      int64 // the branch's when it was made
 	Run      int64 // 0 when Conflict says why
 	Base     string
 	Commit   string // "" when Conflict says why

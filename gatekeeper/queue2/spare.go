@@ -46,7 +46,7 @@ func (p *planner) without(at int) (want, bool) {
 		if !slices.ContainsFunc(s.on, func(j int) bool { return gone[j] }) || p.order[s.members[0]].Branch != b.Name {
 			continue
 		}
-		if p.coveredWithout(s.members, gone) {
+		if p.coveredWithout(s.members, gone) || slices.ContainsFunc(s.members, p.tied) {
 			continue
 		}
 		if len(w.members)+len(s.members) > max(1, b.MaxBatch) || passes*s.passes < jointly {
@@ -83,3 +83,6 @@ func (p *planner) coveredWithout(members []int, gone map[int]bool) bool {
 	}
 	return false
 }
+
+// tied says that the entry lands with others, or after parents that are in the queue.
+func (p *planner) tied(i int) bool { return len(p.order[i].With) > 0 || p.below(i) }

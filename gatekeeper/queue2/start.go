@@ -13,8 +13,11 @@ func (p *planner) start() {
 			p.stop(l, "it is not needed any more")
 		}
 	}
+	p.lookAtBare(p.beliefs)
 	for _, w := range p.wants {
-		p.try(w)
+		if !p.red(p.order[w.members[0]].Branch) {
+			p.try(w)
+		}
 	}
 }
 
@@ -61,7 +64,7 @@ func (p *planner) needed(l *alive) float64 {
 func (p *planner) try(w want) {
 	branch := p.order[w.members[0]].Branch
 	k := p.find(branch, w)
-	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed) {
+	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= enoughRefusals || k.Run.Errors >= MaxErrors) {
 		return
 	}
 	if p.running >= p.Workers && (!w.urgent || !p.preempt(w)) {
@@ -74,9 +77,7 @@ func (p *planner) try(w want) {
 		p.byLast[last] = append(p.byLast[last], len(p.Candidates)-1)
 	}
 	k.Spare = w.spare
-	k.Run = Run{State: RunRunning, StartedAt: p.now, Errors: k.Run.Errors, Refusals: k.Run.Refusals}
-	p.running++
-	p.actions = append(p.actions, Try{Branch: branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: w.spare})
+	p.ask(k, w.spare)
 }
 
 // preempt stops the alternate that is needed least, if it is needed less than the wanted one.
@@ -101,6 +102,9 @@ func (p *planner) preempt(w want) bool {
 			least, value = n, worth
 		}
 	}
+	if least < 0 && p.priority(w.members) >= Hotfix {
+		least = p.youngest(w)
+	}
 	if least < 0 {
 		return false
 	}
@@ -108,13 +112,23 @@ func (p *planner) preempt(w want) bool {
 	return true
 }
 
-// stop cancels a run, and keeps what earlier runs of the candidate said.
-func (p *planner) stop(l *alive, why string) { p.halt(&p.Candidates[l.n], why) }
-
-func (p *planner) halt(k *Candidate, why string) {
-	p.cancel(k, why)
-	k.Run = Run{Errors: k.Run.Errors, Refusals: k.Run.Refusals}
+// youngest is the run that has come least far of those of lower priority.
+func (p *planner) youngest(w want) int {
+	found := -1
+	for n := range p.live {
+		k := &p.Candidates[p.live[n].n]
+		if k.Run.State != RunRunning || k.Run.ID == 0 || p.live[n].priority >= p.priority(w.members) {
+			continue
+		}
+		if found < 0 || k.Run.StartedAt.After(p.Candidates[p.live[found].n].Run.StartedAt) {
+			found = n
+		}
+	}
+	return found
 }
+
+// stop cancels the run of a candidate.
+func (p *planner) stop(l *alive, why string) { p.halt(&p.Candidates[l.n], why) }
 
 // find is the candidate that still assumes and tries just that.
 func (p *planner) find(branch string, w want) *Candidate {
@@ -125,6 +139,9 @@ func (p *planner) find(branch string, w want) *Candidate {
 		k := &p.Candidates[n]
 		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || p.stands(k) == void {
 			continue
+		}
+		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Seq != p.branches[branch].Seq {
+			continue // its next run would be on another base: that is another candidate
 		}
 		var on, members []int
 		for _, m := range k.On {

@@ -77,9 +77,13 @@ func (s *State) remove(change int64, landed bool) {
 	if !landed {
 		return
 	}
+	gone := func(p int64) bool { return p == change }
 	for i, e := range s.Entries {
 		if slices.Contains(e.Parents, change) {
-			s.Entries[i].Parents = slices.DeleteFunc(slices.Clone(e.Parents), func(p int64) bool { return p == change })
+			s.Entries[i].Parents = slices.DeleteFunc(slices.Clone(e.Parents), gone)
+		}
+		if slices.Contains(e.With, change) {
+			s.Entries[i].With = slices.DeleteFunc(slices.Clone(e.With), gone)
 		}
 	}
 }
@@ -120,17 +124,17 @@ func (s *State) setBranch(b Branch) {
 }
 
 // tried fills in the candidate that was asked for. Any other answer is stale: a run that
-// nobody knows is stopped.
+// nobody knows is stopped, an answer that was given before changes nothing.
 func (s *State) tried(e Tried, now time.Time) []Action {
 	for i := range s.Candidates {
 		k := &s.Candidates[i]
 		if !k.asked() || k.Branch != e.Branch || !slices.Equal(k.Members, e.Members) || !slices.Equal(k.On, e.On) {
 			continue
 		}
-		if k.ID != 0 && k.ID != e.ID {
+		if k.ID != 0 && k.ID != e.ID || e.Run != 0 && e.Run <= k.Run.Before {
 			continue
 		}
-		k.ID, k.Base, k.Commit, k.Conflict = e.ID, e.Base, e.Commit, e.Conflict
+		k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
 		if e.Conflict != "" {
 			k.Run = Run{}
 			return nil
@@ -138,7 +142,9 @@ func (s *State) tried(e Tried, now time.Time) []Action {
 		k.Run.ID, k.Run.StartedAt = e.Run, now
 		return nil
 	}
-	known := slices.ContainsFunc(s.Candidates, func(k Candidate) bool { return k.ID == e.ID && k.Run.ID == e.Run })
+	known := slices.ContainsFunc(s.Candidates, func(k Candidate) bool {
+		return k.ID == e.ID && (k.Run.ID == e.Run || e.Run <= k.Run.Before)
+	})
 	if e.Run == 0 || known {
 		return nil
 	}
@@ -157,7 +163,11 @@ func (s *State) ended(e RunEnded, now time.Time) {
 			continue
 		}
 		switch e.State {
-		case RunPassed, RunNone:
+		case RunPassed:
+			if b := s.branch(k.Branch); b != nil && b.GreenAt.Before(now) {
+				b.GreenAt = now
+			}
+		case RunNone:
 		case RunRefused:
 			k.Run.Refusals++
 		case RunErrored:
@@ -184,7 +194,7 @@ func (s *State) landDone(e LandDone) {
 		b := s.branch(p.Branch)
 		for _, m := range p.Members {
 			b.Seq++
-			l := Landed{Branch: p.Branch, Seq: b.Seq, Change: m.Change}
+			l := Landed{Branch: p.Branch, Seq: b.Seq, Change: m.Change, PS: m.PS}
 			if entry := s.entry(m.Change); entry != nil {
 				l.Targets, l.Barrier = entry.Targets, entry.Barrier
 				s.Model = s.Model.Learn(entry, true)

@@ -52,19 +52,34 @@ func (s *past) forgetLast() {
 // the members, with what it assumed.
 func (v *look) stands(k *Candidate) standing {
 	s := v.stories[k.Branch]
-	if s != nil && !v.undisturbed(k, s) {
+	if s == nil {
 		return void
 	}
-	all := ground
-	for _, on := range k.On {
-		switch i, queued := v.at[on.Change]; {
-		case queued && v.order[i].PS == on.PS && v.order[i].Branch == k.Branch:
-			all = hoped
-		case queued, !v.hasLanded(k.Branch, k.Seq, on.Change):
+	for _, m := range k.Members {
+		if !v.queued(k.Branch, m) && !v.hasLanded(k, m) {
 			return void
 		}
 	}
+	all := ground
+	for _, on := range k.On {
+		switch {
+		case v.queued(k.Branch, on):
+			all = hoped
+		case k.asked(): // which of them had landed when it was made, its answer will tell
+		case !v.hasLanded(k, on):
+			return void
+		}
+	}
+	if !k.asked() && !v.undisturbed(k, s) {
+		return void
+	}
 	return all
+}
+
+// queued says whether just that patch set is in the queue for the branch.
+func (v *look) queued(branch string, m Member) bool {
+	i, queued := v.at[m.Change]
+	return queued && v.order[i].PS == m.PS && v.order[i].Branch == branch
 }
 
 // undisturbed says that all which has landed since and conflicts with the members is in the
@@ -114,54 +129,45 @@ func (v *look) undisturbed(k *Candidate, s *past) bool {
 	return true
 }
 
-func (v *look) hasLanded(branch string, since int64, change int64) bool {
-	s := v.stories[branch]
+// hasLanded says whether just that patch set has landed since the candidate was made.
+func (v *look) hasLanded(k *Candidate, m Member) bool {
+	s := v.stories[k.Branch]
 	if s == nil {
 		return false
 	}
-	n, landed := s.at[change]
-	return landed && s.all[n].Seq > since
+	n, landed := s.at[m.Change]
+	return landed && s.all[n].Seq > k.Seq && s.all[n].PS == m.PS
 }
 
-// forget drops the candidates that are of no use: with a member that is not queued as it was
-// then, or that stand on what will not be. Their verdicts on their members are kept as long as
-// those are queued, their runs are cancelled.
-func (v *look) forget() {
-	oldest := map[string]int64{}
-	v.Candidates = slices.DeleteFunc(v.Candidates, func(k Candidate) bool {
-		why := ""
-		left := 0
-		for _, m := range k.Members {
-			switch i, queued := v.at[m.Change]; {
-			case !queued && !v.hasLanded(k.Branch, k.Seq, m.Change):
-				why = "a change left the queue"
-			case queued && v.order[i].PS != m.PS:
-				why = "a newer patch set replaced it"
-			case queued:
-				left++
-			}
-		}
-		if why == "" && left == 0 && len(k.Members) > 0 {
-			why = "its changes have landed"
-		}
-		if why != "" && !(left > 0 && k.Run.State == RunPassed) {
-			v.cancel(&k, why)
-			return true
-		}
+// moved says whether the branch was moved past the queue since the candidate was made.
+func (v *look) moved(k *Candidate) bool {
+	s := v.stories[k.Branch]
+	if s == nil {
 		return false
-	})
-	for i := range v.Candidates {
-		k := &v.Candidates[i]
-		if k.Run.State == RunRunning && v.stands(k) == void && !v.confirms(k) {
-			v.cancel(k, "the branch moved on")
-			k.Run = Run{Errors: k.Run.Errors, Refusals: k.Run.Refusals}
-		}
 	}
+	n, was := s.at[0]
+	return was && s.all[n].Seq > k.Seq
+}
+
+// forget drops the candidates that are of no use any more, and stops their runs. One that
+// has failed or passed is kept while one of its members is queued: it tells of them.
+func (v *look) forget() {
 	v.Candidates = slices.DeleteFunc(v.Candidates, func(k Candidate) bool {
-		return k.Run.State == RunNone && k.Run.Refusals == 0 && k.Conflict == "" && v.stands(&k) == void
+		if k.asked() {
+			return false // it is dropped when it is answered
+		}
+		why := v.useless(&k)
+		if why != "" {
+			v.cancel(&k, why)
+		}
+		return why != ""
 	})
+	oldest := map[string]int64{}
 	for i := range v.Candidates {
 		k := &v.Candidates[i]
+		if k.Run.State == RunRunning && !k.asked() && v.stands(k) == void && !v.confirms(k) {
+			v.halt(k, "the branch moved on")
+		}
 		if seq, seen := oldest[k.Branch]; !seen || k.Seq < seq {
 			oldest[k.Branch] = k.Seq
 		}
@@ -172,20 +178,53 @@ func (v *look) forget() {
 	})
 }
 
+// useless says why nobody needs a candidate, "" when somebody may.
+func (v *look) useless(k *Candidate) string {
+	if len(k.Members) == 0 {
+		if v.stands(k) == void {
+			return "the branch moved on"
+		}
+		return ""
+	}
+	left := 0
+	for _, m := range k.Members {
+		if v.queued(k.Branch, m) {
+			left++
+		}
+	}
+	told := k.Run.Refusals > 0 || k.Run.State == RunPassed || k.Conflict != ""
+	switch {
+	case left == 0:
+		return "its changes have left the queue"
+	case told || v.stands(k) != void:
+		return ""
+	case k.Run.State == RunRunning && v.confirms(k):
+		return ""
+	default:
+		return "what it stands on will not be"
+	}
+}
+
+// halt stops a run, and keeps what earlier runs of the candidate said.
+func (v *look) halt(k *Candidate, why string) {
+	v.cancel(k, why)
+	k.Run = Run{Before: max(k.Run.Before, k.Run.ID), Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason, StartedAt: k.Run.StartedAt}
+}
+
 // confirms says that a run tests changes on what has landed, and nothing else: its verdict
 // tells of them wherever the branch is by then.
 func (v *look) confirms(k *Candidate) bool {
 	for _, m := range k.On {
-		if !v.hasLanded(k.Branch, k.Seq, m.Change) {
+		if !v.hasLanded(k, m) {
 			return false
 		}
 	}
 	for _, m := range k.Members {
-		if _, queued := v.at[m.Change]; !queued {
+		if !v.queued(k.Branch, m) {
 			return false
 		}
 	}
-	return len(k.Members) > 0
+	return len(k.Members) > 0 && !v.moved(k)
 }
 
 // cancel asks to stop the candidate's run, if it has one that is known to run.

@@ -53,9 +53,11 @@ func (v *look) index() {
 			s.add(l)
 		}
 	}
-	v.order = make([]*Entry, len(v.Entries))
+	v.order = make([]*Entry, 0, len(v.Entries))
 	for i := range v.Entries {
-		v.order[i] = &v.Entries[i]
+		if v.branches[v.Entries[i].Branch] != nil {
+			v.order = append(v.order, &v.Entries[i])
+		}
 	}
 	slices.SortFunc(v.order, func(a, b *Entry) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), v.due(a).Compare(v.due(b)), cmp.Compare(a.Change, b.Change))

@@ -36,6 +36,9 @@ func NewOurs(t *Trace, workers int, clock func() time.Duration) Policy {
 	return o
 }
 
+// typicalMinutes is how long a build of the bare branch takes.
+const typicalMinutes = 15
+
 // maxBatch is how many changes of a trace may be tried at once.
 const maxBatch = 16
 
@@ -110,7 +113,7 @@ func (o *ours) act(w *World, a queue.Action) queue.Event {
 	switch a := a.(type) {
 	case queue.Try:
 		on, members := changes(a.On), changes(a.Members)
-		b := w.Start(on, members, 0)
+		b := w.Start(on, members, typicalMinutes)
 		o.serial++
 		id := o.serial
 		for _, k := range o.state.Candidates {
@@ -119,7 +122,7 @@ func (o *ours) act(w *World, a queue.Action) queue.Event {
 			}
 		}
 		o.builds[id] = b
-		return queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
+		return queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: int64(len(w.landed)), Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
 	case queue.Cancel:
 		w.Cancel(o.builds[a.Candidate])
 	case queue.Eject:

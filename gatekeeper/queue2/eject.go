@@ -1,0 +1,171 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// MaxErrors is how many runs of one candidate may end ERRORED before its entry is ejected:
+// twice can be bad luck of the machinery, three times in a row needs a person.
+const MaxErrors = 3
+
+// redPause is how long a branch that is red waits before it is looked at again.
+const redPause = 10 * time.Minute
+
+// eject takes out who cannot land: who does not merge onto the branch, who has failed often
+// enough while the branch itself was green, who waits for itself, and whose runs the
+// machinery does not get done.
+func (v *look) eject() {
+	var out []Eject
+	beliefs := v.believe()
+	cycles := v.cycles()
+	for i, e := range v.order {
+		b := &beliefs[i]
+		out2 := Eject{Member: Member{e.Change, e.PS}}
+		switch {
+		case v.landing(e.Change):
+			continue
+		case cycles[e.Change]:
+			out2.Reason, out2.Words = EjectCycle, "it waits for changes that wait for it: make them land together, or cut the circle"
+		case b.conflict != nil:
+			out2.Reason, out2.Words, out2.Candidate = EjectConflict, b.conflict.Conflict, b.conflict.ID
+		case b.strong >= enoughRefusals:
+			if !v.green(e.Branch, b.last) {
+				continue
+			}
+			out2.Reason, out2.Words, out2.Candidate = EjectRefused, b.last.Run.Reason, b.last.ID
+			v.learnClash(i, b.proved)
+		case b.broken != nil && b.broken.Run.State == RunErrored:
+			out2.Reason, out2.Candidate = EjectErrored, b.broken.ID
+			out2.Words = fmt.Sprintf("its stages could not be run, %d times: %s", b.broken.Run.Errors, b.broken.Run.Reason)
+		default:
+			continue
+		}
+		out = append(out, out2)
+	}
+	if len(out) == 0 {
+		return
+	}
+	gone := map[int64]bool{}
+	for _, x := range out {
+		v.actions = append(v.actions, x)
+		gone[x.Change] = true
+		if x.Reason == EjectRefused {
+			v.Model = v.Model.Learn(v.order[v.at[x.Change]], false)
+		}
+	}
+	v.Entries = slices.DeleteFunc(slices.Clone(v.Entries), func(e Entry) bool { return gone[e.Change] })
+	v.index()
+	v.forget()
+}
+
+// learnClash takes in that a change that is good alone did not go with what landed, or that
+// one did.
+func (v *look) learnClash(i int, clashed bool) {
+	pairs, _ := v.before(i, maxDepth)
+	clashes := 0
+	if clashed {
+		clashes = 1
+	}
+	v.Model = v.Model.LearnPairs(len(pairs), clashes)
+}
+
+// green says that a run on the branch passed after the failure began: it is not the branch,
+// or what all runs need, that is broken.
+func (v *look) green(branch string, failed *Candidate) bool {
+	return !v.branches[branch].GreenAt.Before(failed.Run.StartedAt)
+}
+
+// doubted are the branches on which somebody would leave if it were known that they are green.
+func (v *look) doubted(beliefs []belief) map[string]bool {
+	found := map[string]bool{}
+	for i, e := range v.order {
+		if b := &beliefs[i]; b.strong >= enoughRefusals && !v.green(e.Branch, b.last) {
+			found[e.Branch] = true
+		}
+	}
+	return found
+}
+
+// bare is the candidate of the bare tip, nil when it has not been tried as it is now.
+func (v *look) bare(branch string) *Candidate {
+	for n := range v.Candidates {
+		if k := &v.Candidates[n]; k.Branch == branch && len(k.Members) == 0 {
+			return k
+		}
+	}
+	return nil
+}
+
+// red says that the bare tip has failed often enough, and nothing has passed since.
+func (v *look) red(branch string) bool {
+	k := v.bare(branch)
+	return k != nil && k.Run.Refusals >= enoughRefusals && k.Run.State != RunPassed && v.branches[branch].GreenAt.Before(k.Run.StartedAt)
+}
+
+// lookAtBare has the bare tip tried where somebody has failed and nobody passed since, and
+// again and again while it is red.
+func (v *look) lookAtBare(beliefs []belief) {
+	doubted := v.doubted(beliefs)
+	for i := range v.Branches {
+		name := v.Branches[i].Name
+		if !doubted[name] || v.running >= v.Workers {
+			continue
+		}
+		k := v.bare(name)
+		switch {
+		case k == nil:
+			v.Candidates = append(v.Candidates, Candidate{Branch: name, Seq: v.branches[name].Seq})
+			k = &v.Candidates[len(v.Candidates)-1]
+		case k.Run.State == RunRunning:
+			continue
+		case k.Run.Refusals >= enoughRefusals && v.now.Sub(k.Run.EndedAt) < redPause && !v.now.Before(k.Run.EndedAt):
+			continue
+		case k.Run.Errors >= MaxErrors && v.now.Sub(k.Run.EndedAt) < redPause && !v.now.Before(k.Run.EndedAt):
+			continue
+		}
+		v.ask(k, false)
+	}
+}
+
+// ask asks for a run of a candidate.
+func (v *look) ask(k *Candidate, spare bool) {
+	k.Run = Run{State: RunRunning, StartedAt: v.now, Before: max(k.Run.Before, k.Run.ID), Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason}
+	v.running++
+	v.actions = append(v.actions, Try{Branch: k.Branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: spare})
+}
+
+// cycles are the changes that wait for themselves, by parents that need not land with them.
+func (v *look) cycles() map[int64]bool {
+	state := map[int64]int{}
+	found := map[int64]bool{}
+	var path []int64
+	var visit func(c int64)
+	visit = func(c int64) {
+		state[c] = 1
+		path = append(path, c)
+		e := v.order[v.at[c]]
+		for _, p := range e.Parents {
+			if _, queued := v.at[p]; !queued || slices.Contains(e.With, p) {
+				continue
+			}
+			switch state[p] {
+			case 0:
+				visit(p)
+			case 1:
+				for _, c := range path[slices.Index(path, p):] {
+					found[c] = true
+				}
+			}
+		}
+		path = path[:len(path)-1]
+		state[c] = 2
+	}
+	for _, e := range v.order {
+		if len(e.Parents) > 0 && state[e.Change] == 0 {
+			visit(e.Change)
+		}
+	}
+	return found
+}
