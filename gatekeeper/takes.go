@@ -49,9 +49,9 @@ func medianTakes(ctx context.Context, q db.Querier, repoID int64, branch string)
 // stageMedians is how long each stage of the repository takes when it passes. A stage that
 // has not passed lately is missing.
 func stageMedians(ctx context.Context, q db.Querier, repoID int64) (map[string]time.Duration, error) {
-	rows, err := q.QueryContext(ctx, `SELECT s.stage, s.finished_at - s.started_at FROM stage_runs s
-		WHERE s.state = $1 AND s.started_at > 0 AND s.run_id IN (SELECT id FROM runs WHERE repo_id = $2 ORDER BY id DESC LIMIT $3)
-		ORDER BY s.run_id DESC`, string(plan.Passed), repoID, lookBack)
+	rows, err := q.QueryContext(ctx, `SELECT s.stage, s.state, s.finished_at - s.started_at FROM stage_runs s
+		WHERE s.started_at > 0 AND s.run_id IN (SELECT id FROM runs WHERE repo_id = $1 ORDER BY id DESC LIMIT $2)
+		ORDER BY s.run_id DESC`, repoID, lookBack)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: durations of stages: %w", err)
 	}
@@ -59,11 +59,12 @@ func stageMedians(ctx context.Context, q db.Querier, repoID int64) (map[string]t
 	last := map[string][]time.Duration{}
 	for rows.Next() {
 		var stage string
+		var state plan.StageState
 		var micros int64
-		if err := rows.Scan(&stage, &micros); err != nil {
+		if err := rows.Scan(&stage, &state, &micros); err != nil {
 			return nil, fmt.Errorf("gatekeeper: durations of stages: %w", err)
 		}
-		if len(last[stage]) < takesHistory {
+		if state == plan.Passed && len(last[stage]) < takesHistory {
 			last[stage] = append(last[stage], time.Duration(micros)*time.Microsecond)
 		}
 	}
