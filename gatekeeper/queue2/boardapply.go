@@ -96,7 +96,7 @@ func (b *Board) entered(e BoardEvent) bool {
 
 // sort puts the entries into the order that the queue itself gives them.
 func (b *Board) sort() {
-	var s State
+	s := State{Branches: []Branch{{}}}
 	for _, e := range b.Entries {
 		s.Entries = append(s.Entries, Entry{Change: e.Change, EnqueuedAt: e.Since, Parents: e.Parents, Priority: e.Priority})
 	}

@@ -74,6 +74,9 @@ func (v *look) learnClash(i int, clashed bool) {
 // green says that a run on the branch passed after the failure began: it is not the branch,
 // or what all runs need, that is broken.
 func (v *look) green(branch string, failed *Candidate) bool {
+	if k := v.bare(branch); k != nil && k.Run.State == RunPassed && !k.Run.StartedAt.Before(failed.Run.StartedAt) {
+		return true
+	}
 	return !v.branches[branch].GreenAt.Before(failed.Run.StartedAt)
 }
 
@@ -88,9 +91,9 @@ func (v *look) doubted(beliefs []belief) map[string]bool {
 	return found
 }
 
-// bare is the candidate of the bare tip, nil when it has not been tried as it is now.
+// bare is the newest candidate of the bare branch, nil when there is none.
 func (v *look) bare(branch string) *Candidate {
-	for n := range v.Candidates {
+	for n := len(v.Candidates) - 1; n >= 0; n-- {
 		if k := &v.Candidates[n]; k.Branch == branch && len(k.Members) == 0 {
 			return k
 		}
@@ -101,7 +104,7 @@ func (v *look) bare(branch string) *Candidate {
 // red says that the bare tip has failed often enough, and nothing has passed since.
 func (v *look) red(branch string) bool {
 	k := v.bare(branch)
-	return k != nil && k.Run.Refusals >= enoughRefusals && k.Run.State != RunPassed && v.branches[branch].GreenAt.Before(k.Run.StartedAt)
+	return k != nil && k.Seq == v.branches[branch].Seq && k.Run.Refusals >= enoughRefusals && k.Run.State != RunPassed && v.branches[branch].GreenAt.Before(k.Run.StartedAt)
 }
 
 // lookAtBare has the bare tip tried where somebody has failed and nobody passed since, and
@@ -115,7 +118,7 @@ func (v *look) lookAtBare(beliefs []belief) {
 		}
 		k := v.bare(name)
 		switch {
-		case k == nil:
+		case k == nil || k.Seq != v.branches[name].Seq && !k.asked():
 			v.Candidates = append(v.Candidates, Candidate{Branch: name, Seq: v.branches[name].Seq})
 			k = &v.Candidates[len(v.Candidates)-1]
 		case k.Run.State == RunRunning:

@@ -26,7 +26,7 @@ func held(e *queue.Entry) { e.Held = "ask first" }
 
 // landed is a landing on main after the candidates of the tests were made.
 func landed(change int64, targets ...string) queue.Landed {
-	return queue.Landed{Branch: "main", Seq: 6, Change: change, Targets: targets}
+	return queue.Landed{Branch: "main", Seq: 6, Change: change, PS: 1, Targets: targets}
 }
 
 func after(s queue.State, landings ...queue.Landed) queue.State {
@@ -85,7 +85,7 @@ func TestWhatLands(t *testing.T) {
 		{"stands on one that landed", after(with(start(entry(2, "a")), on(passed(2, 2), 1)), landed(1, "a")), []int64{2}},
 		{"stands on one that left", with(start(entry(2, "a")), on(passed(2, 2), 1)), nil},
 		{"stands on an older patch set", with(start(entry(1, "a"), entry(2, "a")), passed(1, 1), onOldPS), []int64{1}},
-		{"stands on one of two that landed", after(with(start(entry(3, "a")), on(passed(3, 3), 1)), landed(1, "a"), queue.Landed{Branch: "main", Seq: 7, Change: 2, Targets: []string{"a"}}), nil},
+		{"stands on one of two that landed", after(with(start(entry(3, "a")), on(passed(3, 3), 1)), landed(1, "a"), queue.Landed{Branch: "main", Seq: 7, Change: 2, PS: 1, Targets: []string{"a"}}), nil},
 		{"the one it stands on lands with it", with(start(entry(1, "a"), entry(2, "a")), passed(1, 1), on(passed(2, 2), 1)), []int64{1, 2}},
 
 		{"a batch", with(start(entry(1, "a"), entry(2, "a")), passed(1, 1, 2)), []int64{1, 2}},

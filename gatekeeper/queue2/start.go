@@ -41,6 +41,7 @@ func (p *planner) needed(l *alive) float64 {
 		}
 	}
 	// Those before it that it leaves out must not land: of each stop, one at least fails.
+	var stops []int
 	left := map[int]float64{}
 	seen := map[int]bool{}
 	for _, i := range l.members {
@@ -49,14 +50,14 @@ func (p *planner) needed(l *alive) float64 {
 				seen[j] = true
 				at := p.stopOf[j]
 				if _, known := left[at]; !known {
-					left[at] = 1
+					stops, left[at] = append(stops, at), 1
 				}
 				left[at] *= p.lands[j]
 			}
 		}
 	}
-	for _, lands := range left {
-		needed *= 1 - lands
+	for _, at := range stops {
+		needed *= 1 - left[at]
 	}
 	return needed
 }

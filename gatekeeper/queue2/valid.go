@@ -181,7 +181,11 @@ func (v *look) forget() {
 // useless says why nobody needs a candidate, "" when somebody may.
 func (v *look) useless(k *Candidate) string {
 	if len(k.Members) == 0 {
-		if v.stands(k) == void {
+		newest := v.bare(k.Branch)
+		switch {
+		case v.stories[k.Branch] == nil || newest.ID != k.ID:
+			return "the branch was looked at again"
+		case k.Run.State == RunRunning && v.stands(k) == void:
 			return "the branch moved on"
 		}
 		return ""
