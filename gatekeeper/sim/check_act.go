@@ -17,7 +17,7 @@ func (m *model) carryOut(a queue.Action, refuse bool) {
 		m.cancel(a)
 	case queue.Eject:
 		if c := m.change(a.Change); c.status == queued && c.ps == a.PS {
-			c.status = outside
+			m.leave(c)
 		}
 	case queue.Land:
 		m.land(a, refuse)
@@ -42,7 +42,7 @@ func (m *model) try(a queue.Try) {
 		}
 	}
 	k = m.keep(k)
-	answer := queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: k.id, Base: k.base.id, Conflict: k.conflict}
+	answer := queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: k.id, Seq: b.seq, Base: k.base.id, Conflict: k.conflict}
 	if k.commit == nil {
 		m.send(-k.id, answer)
 		return
@@ -89,6 +89,9 @@ func verdict(r *modelRun) queue.RunEnded {
 // end ends a run.
 func (m *model) end(r *modelRun, state queue.RunState) {
 	r.state, r.ended = state, m.now
+	if b := r.of.branch; state == queue.RunPassed && b.green.Before(m.now) {
+		b.green = m.now
+	}
 	m.send(-r.of.id, verdict(r))
 }
 
@@ -137,7 +140,7 @@ func (m *model) landPart(b *modelBranch, p queue.Part, tip *modelCommit) {
 		c := m.change(x.Change)
 		b.seq++
 		c.status = landedNow
-		m.landed = append(m.landed, queue.Landed{Branch: b.name, Seq: b.seq, Change: x.Change, Targets: c.targets(), Barrier: c.wide || c.barrier})
+		m.landed = append(m.landed, queue.Landed{Branch: b.name, Seq: b.seq, Change: x.Change, PS: x.PS, Targets: c.targets(), Barrier: c.wide || c.barrier})
 		m.soundly(b, x)
 	}
 	b.tip = tip

@@ -141,7 +141,7 @@ func (p *player) depend(x happening, c *modelChange) {
 
 // The limits of playing on fairly.
 const (
-	settleRounds = 60 // that each entry is given at most
+	settleRounds = 25 // that each entry is given at most
 	calmRounds   = 3  // without anything to do, in which hours pass, before it is over
 )
 

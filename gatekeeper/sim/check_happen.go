@@ -117,11 +117,8 @@ func (p *player) repeat(x happening) {
 		case 4:
 			end.State = queue.RunPassed
 		}
-		live := liveRun{end.Candidate, end.Run, end.Commit}
-		for _, r := range p.told.runs {
-			if r == live { // it would be true
-				return
-			}
+		if p.told.live(end) { // it would be true
+			return
 		}
 		e = end
 	}

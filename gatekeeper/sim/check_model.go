@@ -46,6 +46,7 @@ type modelBranch struct {
 	name   string
 	tip    *modelCommit
 	seq    int64
+	green  time.Time // when a run on it last passed
 	frozen string
 	batch  int
 	whole  bool
@@ -146,7 +147,7 @@ func (m *model) entry(c *modelChange) queue.Entry {
 }
 
 func (b *modelBranch) told() queue.Branch {
-	return queue.Branch{Name: b.name, Tip: b.tip.id, Seq: b.seq, Frozen: b.frozen, MaxBatch: b.batch, BatchCost: 0.1, Whole: b.whole}
+	return queue.Branch{Name: b.name, Tip: b.tip.id, Seq: b.seq, GreenAt: b.green, Frozen: b.frozen, MaxBatch: b.batch, BatchCost: 0.1, Whole: b.whole}
 }
 
 func (m *model) branch(name string) *modelBranch {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	queue "gatehouse/gatekeeper/queue2"
@@ -30,6 +31,7 @@ const leastErrors = 3
 // judge holds the actions of a step to the rules, and notes them.
 func (m *model) judge(t *told, actions []queue.Action) {
 	tries := false
+	were := maps.Clone(t.entries)
 	for _, a := range actions {
 		switch a := a.(type) {
 		case queue.Try:
@@ -40,7 +42,7 @@ func (m *model) judge(t *told, actions []queue.Action) {
 			m.judgeLand(t, a)
 			t.landings = append(t.landings, a)
 		case queue.Eject:
-			m.judgeEject(t, a)
+			m.judgeEject(t, were, a)
 			t.gone(a.Change, false)
 		case queue.Cancel:
 			t.cancelled(a)
@@ -139,7 +141,8 @@ func oneGroup(t *told, members []queue.Member) bool {
 	return !slices.ContainsFunc(members, func(x queue.Member) bool { return !slices.Contains(all, x) })
 }
 
-func (m *model) judgeEject(t *told, a queue.Eject) {
+// judgeEject is about one who is sent away from among the entries.
+func (m *model) judgeEject(t *told, entries map[int64]queue.Entry, a queue.Eject) {
 	e, in := t.entries[a.Change]
 	if !in || e.PS != a.PS {
 		fail("eject", "%d.%d is sent away and is not queued", a.Change, a.PS)
@@ -153,13 +156,13 @@ func (m *model) judgeEject(t *told, a queue.Eject) {
 		fail("words", "%d is sent away without a word", a.Change)
 	}
 	ground := func(branch string) *modelCommit { return m.commits[t.branches[branch].Tip] }
-	refusals, flakes, errors := m.record(a.Member, t.entries)
+	refusals, flakes, errors := m.record(a.Member, entries)
 	switch a.Reason {
 	case queue.EjectRefused:
 		if refusals < 2 {
 			fail("eject", "%d.%d is sent away, and %d runs with it failed", a.Change, a.PS, refusals)
 		}
-		if flakes < 2 && !m.guilty(ground, a.Member, t.entries) {
+		if flakes < 2 && !m.guilty(ground, a.Member, entries) {
 			red := ""
 			if m.red(ground(e.Branch)) {
 				red = " and the branch is red"
@@ -167,8 +170,8 @@ func (m *model) judgeEject(t *told, a queue.Eject) {
 			fail("innocent", "%d.%d is sent away and is good on what has landed; bad luck failed %d of its runs%s", a.Change, a.PS, flakes, red)
 		}
 	case queue.EjectConflict:
-		for _, x := range together(a.Member, t.entries) {
-			if _, clash := m.unmergeable(ground(t.entries[x.Change].Branch), x); clash {
+		for _, x := range together(a.Member, entries) {
+			if _, clash := m.unmergeable(ground(entries[x.Change].Branch), x); clash {
 				return
 			}
 		}
@@ -178,7 +181,7 @@ func (m *model) judgeEject(t *told, a queue.Eject) {
 			fail("eject", "%d.%d is sent away for broken machinery after %d runs", a.Change, a.PS, errors)
 		}
 	case queue.EjectCycle:
-		if !cyclic(t.entries, a.Change) {
+		if !cyclic(entries, a.Change) {
 			fail("eject", "%d is sent away for waiting for itself, and does not", a.Change)
 		}
 	default:

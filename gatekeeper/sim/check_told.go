@@ -22,7 +22,7 @@ type told struct {
 
 type liveRun struct {
 	candidate, run int64
-	commit         string
+	commit, branch string
 }
 
 // learn is what is known from rows.
@@ -39,7 +39,7 @@ func learn(s queue.State, landed []queue.Landed) *told {
 	}
 	for _, k := range s.Candidates {
 		if k.Run.State == queue.RunRunning {
-			t.runs = append(t.runs, liveRun{k.ID, k.Run.ID, k.Commit})
+			t.runs = append(t.runs, liveRun{k.ID, k.Run.ID, k.Commit, k.Branch})
 		}
 	}
 	for _, l := range s.Landings {
@@ -65,9 +65,7 @@ func (t *told) take(e queue.Event, now time.Time) (stale bool) {
 	case queue.Tried:
 		return t.tried(e)
 	case queue.RunEnded:
-		before := len(t.runs)
-		t.runs = slices.DeleteFunc(t.runs, func(r liveRun) bool { return r == liveRun{e.Candidate, e.Run, e.Commit} })
-		return len(t.runs) == before
+		return t.runEnded(e, now)
 	case queue.LandDone:
 		return t.landDone(e)
 	default:
@@ -90,13 +88,35 @@ func (t *told) enqueued(e queue.Entry, now time.Time) bool {
 	return known && sameEntry(have, e)
 }
 
-// gone takes a change out; it says whether others waited for its landing.
+// live says whether a run is under way, and just that.
+func (t *told) live(e queue.RunEnded) bool { return t.find(e) >= 0 }
+
+func (t *told) find(e queue.RunEnded) int {
+	return slices.IndexFunc(t.runs, func(r liveRun) bool { return r.candidate == e.Candidate && r.run == e.Run && r.commit == e.Commit })
+}
+
+func (t *told) runEnded(e queue.RunEnded, now time.Time) bool {
+	i := t.find(e)
+	if i < 0 {
+		return true
+	}
+	if b := t.branches[t.runs[i].branch]; e.State == queue.RunPassed && b.GreenAt.Before(now) {
+		b.GreenAt = now
+		t.branches[b.Name] = b
+	}
+	t.runs = slices.Delete(t.runs, i, i+1)
+	return false
+}
+
+// gone takes a change out; it says whether others waited for its landing. What has landed is
+// waited for no more.
 func (t *told) gone(change int64, landed bool) bool {
 	delete(t.entries, change)
 	waited := false
 	for c, e := range t.entries {
-		if landed && slices.Contains(e.Parents, change) {
-			e.Parents = slices.DeleteFunc(slices.Clone(e.Parents), func(p int64) bool { return p == change })
+		if landed && slices.Contains(slices.Concat(e.Parents, e.With), change) {
+			is := func(p int64) bool { return p == change }
+			e.Parents, e.With = slices.DeleteFunc(slices.Clone(e.Parents), is), slices.DeleteFunc(slices.Clone(e.With), is)
 			t.entries[c] = e
 			waited = true
 		}
@@ -122,7 +142,7 @@ func (t *told) tried(e queue.Tried) bool {
 	}
 	t.asked = slices.Delete(t.asked, i, i+1)
 	if e.Conflict == "" {
-		t.runs = append(t.runs, liveRun{e.ID, e.Run, e.Commit})
+		t.runs = append(t.runs, liveRun{e.ID, e.Run, e.Commit, e.Branch})
 	}
 	return false
 }
@@ -140,7 +160,7 @@ func (t *told) landDone(e queue.LandDone) bool {
 			b.Tip = e.Tips[p.Branch]
 			for _, x := range p.Members {
 				was := t.entries[x.Change]
-				t.landed[x.Change] = queue.Landed{Branch: p.Branch, Change: x.Change, Targets: was.Targets, Barrier: was.Barrier}
+				t.landed[x.Change] = queue.Landed{Branch: p.Branch, Change: x.Change, PS: x.PS, Targets: was.Targets, Barrier: was.Barrier}
 				t.gone(x.Change, true)
 			}
 		} else if tip := e.Tips[p.Branch]; tip != b.Tip {
@@ -202,7 +222,7 @@ func (t *told) runsAgree(s queue.State) {
 				fail("book", "the state waits for %s, which it has not asked for", showTry(k.Branch, k.Members, k.On))
 			}
 		default:
-			count[liveRun{k.ID, k.Run.ID, k.Commit}]++
+			count[liveRun{k.ID, k.Run.ID, k.Commit, k.Branch}]++
 		}
 	}
 	for _, r := range t.runs {
