@@ -34,6 +34,7 @@ type candidate struct {
 	Landed   []git.OID
 	Conflict string
 	Plan     string // digest of the plan that its runs follow
+	Check    bool   // it is the one by which its member is checked before it may queue
 	Void     bool   // it counts for nothing any more
 }
 
@@ -83,10 +84,10 @@ func insertCandidate(ctx context.Context, tx *db.Tx, k *candidate, now int64) er
 		k.Change, k.PS = k.Members[n-1].Change, k.Members[n-1].PS
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO candidates (id, repo_id, branch, change_id, ps, members, stands_on, seq, base_oid, ground, how,
-			commit_oid, tree_oid, conflict, plan_digest, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			commit_oid, tree_oid, conflict, plan_digest, checks, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		k.ID, k.Repo, k.Branch, k.Change, k.PS, membersText(k.Members), membersText(k.On), k.Seq, string(k.Base), k.Ground, k.How,
-		string(k.Commit), string(k.Tree), k.Conflict, k.Plan, now)
+		string(k.Commit), string(k.Tree), k.Conflict, k.Plan, db.Bool(k.Check), now)
 	if err != nil {
 		return fmt.Errorf("gatekeeper: keep candidate of %s: %w", membersText(k.Members), err)
 	}
@@ -120,12 +121,16 @@ func insertCandidateChange(ctx context.Context, tx *db.Tx, id int64, role string
 	return nil
 }
 
-// adopt makes a candidate that was made before count as one that was made now, on these: its
-// base is what that comes to.
-func adopt(ctx context.Context, tx *db.Tx, k *candidate, on []queue.Member, seq int64) error {
-	k.On, k.Seq, k.Void = on, seq, false
-	_, err := tx.ExecContext(ctx, `UPDATE candidates SET stands_on = $1, seq = $2, plan_digest = $3, commit_oid = $4, tree_oid = $5, conflict = $6, void = 0
-		WHERE id = $7`, membersText(on), seq, k.Plan, string(k.Commit), string(k.Tree), k.Conflict, k.ID)
+// adopt makes a candidate that was made before count as one that was made now, for what want
+// says: its base is what that comes to. A check does not take it from the queue.
+func adopt(ctx context.Context, tx *db.Tx, k *candidate, want candidate) error {
+	k.Check = k.Check || want.Check
+	if !want.Check || k.Void {
+		k.On, k.Seq, k.Void = want.On, want.Seq, false
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE candidates SET stands_on = $1, seq = $2, plan_digest = $3, commit_oid = $4, tree_oid = $5, conflict = $6,
+		checks = $7, void = $8 WHERE id = $9`, membersText(k.On), k.Seq, k.Plan, string(k.Commit), string(k.Tree), k.Conflict,
+		db.Bool(k.Check), db.Bool(k.Void), k.ID)
 	if err != nil {
 		return fmt.Errorf("gatekeeper: adopt candidate %d: %w", k.ID, err)
 	}
@@ -155,7 +160,7 @@ func candidateByID(ctx context.Context, q db.Querier, id int64) (*candidate, err
 }
 
 const candidateColumns = `k.id, k.repo_id, k.branch, k.change_id, k.ps, k.members, k.stands_on, k.seq, k.base_oid, k.ground, k.how, k.commit_oid,
-	k.tree_oid, k.conflict, k.plan_digest, k.void`
+	k.tree_oid, k.conflict, k.plan_digest, k.checks, k.void`
 
 // queryCandidates lists candidates, oldest first, without the commits that members land as.
 func queryCandidates(ctx context.Context, q db.Querier, where string, args ...any) ([]*candidate, error) {
@@ -168,9 +173,9 @@ func queryCandidates(ctx context.Context, q db.Querier, where string, args ...an
 	for rows.Next() {
 		k := &candidate{}
 		var members, on string
-		var void int64
+		var checks, void int64
 		if err := rows.Scan(&k.ID, &k.Repo, &k.Branch, &k.Change, &k.PS, &members, &on, &k.Seq, &k.Base, &k.Ground, &k.How, &k.Commit, &k.Tree,
-			&k.Conflict, &k.Plan, &void); err != nil {
+			&k.Conflict, &k.Plan, &checks, &void); err != nil {
 			return nil, fmt.Errorf("gatekeeper: candidates: %w", err)
 		}
 		if k.Members, err = parseMembers(members); err != nil {
@@ -179,7 +184,7 @@ func queryCandidates(ctx context.Context, q db.Querier, where string, args ...an
 		if k.On, err = parseMembers(on); err != nil {
 			return nil, err
 		}
-		k.Void = void != 0
+		k.Check, k.Void = checks != 0, void != 0
 		all = append(all, k)
 	}
 	return all, rows.Err()

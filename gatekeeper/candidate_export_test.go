@@ -27,7 +27,7 @@ func (c *Controller) MakeCandidate(ctx context.Context, r repo.Repository, branc
 	if err := m.standOn(ctx, &want, tip); err != nil {
 		return Made{}, err
 	}
-	k, err := m.candidate(ctx, want, true)
+	k, err := m.candidate(ctx, want)
 	if err != nil {
 		return Made{}, err
 	}

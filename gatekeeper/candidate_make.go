@@ -157,14 +157,14 @@ func (m *maker) proposal(ctx context.Context, member queue.Member) (proposal, er
 	return p, nil
 }
 
-// candidate returns that of the members on base, made when it is new. on and seq say what the
-// base is: the branch after so many landings, with these on top. One that was made before is
-// given as it is, unless again asks that it count as made now.
-func (m *maker) candidate(ctx context.Context, want candidate, again bool) (*candidate, error) {
+// candidate returns that of the members on base, made when it is new. On and Seq of want say
+// what the base is: the branch after so many landings, with these on top. For one that was
+// made before, these are what it counts as from now on; for a check it stays what it is.
+func (m *maker) candidate(ctx context.Context, want candidate) (*candidate, error) {
 	want.Repo, want.Branch, want.How = m.repo.ID, m.branch, m.how
 	have, err := m.find(ctx, want)
-	if err != nil || have != nil && !again {
-		return have, err
+	if err != nil {
+		return nil, err
 	}
 	fresh := have == nil
 	if fresh {
@@ -184,7 +184,7 @@ func (m *maker) candidate(ctx context.Context, want candidate, again bool) (*can
 		if fresh {
 			return insertCandidate(ctx, tx, &k, db.Micros(m.Now()))
 		}
-		return adopt(ctx, tx, &k, want.On, want.Seq)
+		return adopt(ctx, tx, &k, want)
 	})
 	if err != nil || !fresh || k.Commit == "" || len(k.Members) == 0 {
 		return &k, err

@@ -13,6 +13,7 @@ import (
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
@@ -80,15 +81,19 @@ const (
 // Controller moves changes from held to landed. It is safe for concurrent use.
 type Controller struct {
 	Config
-	me    string // this process, as the owner of stage runs
-	plans planCache
-	keys  keyCache
+	me      string // this process, as the owner of stage runs
+	plans   planCache
+	changes changesCache
+	keys    keyCache
 
 	mu       sync.Mutex
 	branches map[branchKey]*sync.Mutex
 	running  map[int64]context.CancelFunc // stage runs of this process
 
-	maintained map[int64]time.Time // repositories, when they were last looked at
+	maintained map[int64]time.Time     // repositories, when they were last looked at
+	settled    map[int64]string        // changes, by what they were settled
+	models     map[string]*queue.Model // what each queue has learnt
+	thaws      map[branchKey]time.Time // when a look at a frozen branch is asked for
 }
 
 type branchKey struct {
@@ -108,6 +113,7 @@ func New(cfg Config) *Controller {
 	c := &Controller{
 		Config: cfg, me: token(),
 		branches: map[branchKey]*sync.Mutex{}, running: map[int64]context.CancelFunc{}, maintained: map[int64]time.Time{},
+		settled: map[int64]string{}, models: map[string]*queue.Model{}, thaws: map[branchKey]time.Time{},
 	}
 	cfg.Review.Labels = c.labels
 	cfg.Review.Refused = c.refusedAmong
@@ -207,9 +213,11 @@ func (c *Controller) mirrorHandler(ctx context.Context, key string) (time.Durati
 type branchLock struct {
 	repo   repo.Repository
 	branch string
+	unlock func()
 }
 
-func (c *Controller) lockBranch(r repo.Repository, branch string) (lock branchLock, unlock func()) {
+// lockBranch waits for the branch. Who locks several does so in their order.
+func (c *Controller) lockBranch(r repo.Repository, branch string) branchLock {
 	c.mu.Lock()
 	key := branchKey{r.ID, branch}
 	m := c.branches[key]
@@ -219,16 +227,10 @@ func (c *Controller) lockBranch(r repo.Repository, branch string) (lock branchLo
 	}
 	c.mu.Unlock()
 	m.Lock()
-	return branchLock{r, branch}, m.Unlock
+	return branchLock{r, branch, m.Unlock}
 }
 
 func (l branchLock) ref() string { return "refs/heads/" + l.branch }
-
-// note appends an event about a change.
-func (c *Controller) note(ctx context.Context, tx *db.Tx, change int64, kind string, data map[string]string) error {
-	_, err := event.Append(ctx, tx, event.Event{At: c.Now(), Kind: kind, Change: change, Data: data})
-	return err
-}
 
 // labels are the labels that the branch's plan defines: review asks for them.
 func (c *Controller) labels(ctx context.Context, r repo.Repository, branch string) ([]review.Label, error) {

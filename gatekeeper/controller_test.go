@@ -353,7 +353,7 @@ func TestALateResultCountsForNothing(t *testing.T) {
 	w.state(id, gatekeeper.Landed)
 }
 
-// ERRORED retries by itself; FAILED does not.
+// ERRORED retries by itself; a failure of what is queued is confirmed once.
 func TestOnlyTheMachineryIsRetried(t *testing.T) {
 	w := newWorld(t, how(plan.Merge))
 	broken := make(chan struct{}, 2)
@@ -373,12 +373,15 @@ func TestOnlyTheMachineryIsRetried(t *testing.T) {
 	if n := len(w.stages.runs()); n != 3 {
 		t.Errorf("%d attempts, want 3", n)
 	}
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	queued := make(chan struct{})
+	w.stages.set(func(runner.Request) runner.Result { <-queued; return failed() })
 	id = w.propose("alice", "b.txt", "b\n", "submit")
 	w.vote("bob", id, 2)
+	w.state(id, gatekeeper.Queued)
+	close(queued)
 	w.state(id, gatekeeper.Refused)
-	if n := len(w.stages.runs()); n != 4 {
-		t.Errorf("%d attempts in all, want 4: a failure is not tried again", n)
+	if n := len(w.stages.runs()); n != 5 {
+		t.Errorf("%d attempts in all, want 5: a failure is confirmed once", n)
 	}
 	w.stages.set(nil)
 	w.must(w.control.Recheck(w.ctx, w.people["alice"], id))

@@ -29,10 +29,16 @@ func (c *Controller) explain(ctx context.Context, q db.Querier, change int64) (E
 	}
 	e := f.explain()
 	e.URL = changeURL(c.URL, f.repo.Name, change)
-	if f.entry != nil {
-		if e.QueuePosition, err = position(ctx, q, f); err != nil {
+	if f.queued() && f.planErr == nil {
+		place, err := c.placeOf(ctx, f)
+		if err != nil {
 			return Explanation{}, err
 		}
+		e.QueuePosition = place.Position
+		e.Requirements = append(e.Requirements, f.queueRequirement(place))
+	}
+	if f.ejected != nil && f.change.Status == review.Open {
+		e.Requirements = append([]Requirement{c.ejectionRequirement(f)}, e.Requirements...)
 	}
 	e.Summary = f.summary(e)
 	return e, nil
@@ -87,10 +93,21 @@ func (c *Controller) changedPaths(ctx context.Context, g *git.Repo, from, to git
 	if from == "" || from.IsZero() {
 		from = git.EmptyTree
 	}
+	key := [2]git.OID{from, to}
+	if paths, ok := c.changes.get(key); ok {
+		return paths, nil
+	}
 	files, err := g.ChangedFiles(ctx, from, to)
 	if err != nil {
 		return nil, err
 	}
+	paths := pathsOf(files)
+	c.changes.put(key, paths)
+	return paths, nil
+}
+
+// pathsOf names the files of a difference, both names of what was renamed.
+func pathsOf(files []git.FileChange) []string {
 	paths := make([]string, 0, len(files))
 	for _, file := range files {
 		paths = append(paths, file.Path)
@@ -98,7 +115,7 @@ func (c *Controller) changedPaths(ctx context.Context, g *git.Repo, from, to git
 			paths = append(paths, file.OldPath)
 		}
 	}
-	return paths, nil
+	return paths
 }
 
 // explain is the whole answer but for what needs the queue.
@@ -129,7 +146,7 @@ func (f *facts) obstacles() []Requirement {
 		all = append(all, Requirement{Name: "ready", Kind: "wip", State: string(plan.Closed), Reason: "it is marked as work in progress",
 			Who: []string{f.name(f.change.Owner)}, Next: "mark it ready: push again with -o ready, or use its page"})
 	}
-	if f.merge != "" {
+	if f.merge != "" && !f.queued() {
 		all = append(all, Requirement{Name: "merge", Kind: "merge", State: string(plan.Refused), Reason: f.merge,
 			Who: []string{f.name(f.change.Owner)}, Next: fmt.Sprintf("git fetch, rebase onto %s, and push a new patch set", f.change.Branch)})
 	}
@@ -143,6 +160,31 @@ func (f *facts) obstacles() []Requirement {
 		case p.Outdated:
 			r.State, r.Reason = string(plan.Closed), fmt.Sprintf("it stands on an older patch set of change %d", p.Change)
 			r.Next = fmt.Sprintf("rebase it onto the newest patch set of change %d and push again", p.Change)
+		}
+		all = append(all, r)
+	}
+	return append(all, f.dependencies()...)
+}
+
+// dependencies are the changes that the message names, as far as they have not landed.
+func (f *facts) dependencies() []Requirement {
+	var all []Requirement
+	for _, problem := range f.depends.Problems {
+		all = append(all, Requirement{Name: "depends-on", Kind: "parent", State: string(plan.Closed), Reason: problem,
+			Who: []string{f.name(f.change.Owner)}, Next: "correct the commit message and push a new patch set"})
+	}
+	for _, on := range f.depends.On {
+		r := Requirement{Name: fmt.Sprintf("change %d", on.ID), Kind: "parent", State: string(plan.Waiting),
+			Reason: fmt.Sprintf("it depends on change %d (%s), which lands before it or with it", on.ID, on.Subject)}
+		switch on.Status {
+		case review.Landed:
+			continue
+		case review.Abandoned:
+			r.State, r.Reason = string(plan.Closed), fmt.Sprintf("it depends on change %d, which is abandoned", on.ID)
+			r.Next = "take the Depends-On line out of the commit message and push a new patch set"
+		case review.Open:
+		default:
+			panic("gatekeeper: unknown status " + string(on.Status))
 		}
 		all = append(all, r)
 	}
@@ -287,13 +329,16 @@ func (f *facts) summary(e Explanation) string {
 	case Landing:
 		return "landing now"
 	case Queued:
-		return fmt.Sprintf("number %d in the queue of %s", e.QueuePosition, f.change.Branch)
+		return fmt.Sprintf("number %d in the queue of %s: %s", e.QueuePosition, f.change.Branch, e.queueWords())
 	case Ready:
 		if f.change.SubmitBy != 0 {
 			return fmt.Sprintf("ready: it enters the queue of %s", f.change.Branch)
 		}
 		return "ready: every gate before the queue is open; somebody has to ask to land it"
 	case Conflict:
+		if f.ejected != nil {
+			return "does not merge: " + f.ejected.Words
+		}
 		return "does not merge: " + f.merge
 	case Refused, Open:
 		if first := e.first(); first.Reason != "" {

@@ -89,7 +89,14 @@ func (c *Controller) Advance(ctx context.Context, id int64) error {
 		return err
 	}
 	return c.DB.Transact(ctx, func(tx *db.Tx) error {
+		fresh, err := queryRuns(ctx, tx, `r.id = $1`, id)
+		if err != nil {
+			return err
+		}
 		for _, s := range p.Stages {
+			if _, started := fresh[0].latest()[s.Name]; started { // a look at the branch was first
+				continue
+			}
 			if _, err := c.start(ctx, tx, run, s); err != nil {
 				return err
 			}

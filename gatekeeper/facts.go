@@ -2,8 +2,6 @@ package gatekeeper
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -33,8 +31,11 @@ type facts struct {
 	planErr error // why there is no plan
 	// branchPlan says that it is the branch's own plan that cannot be read.
 	branchPlan bool
-	run        *runRow // the newest run of the current patch set, nil before the first
-	merge      string  // why it does not merge onto the branch, "" when it does
+	check      *runRow // the newest run by which it is checked before it may queue, nil before the first
+	run        *runRow // the run that says where it stands: of the queue, of its ejection, else the check
+	ejected    *ejection
+	depends    review.Depends
+	merge      string // why it does not merge onto the branch by itself, "" when it does
 	ballots    []plan.Vote
 	changed    []string // paths that the candidate, or before it the patch set, changes
 	// noStages is why this server runs no stages.
@@ -48,13 +49,6 @@ type parentFact struct {
 	Status   review.Status
 	Outdated bool // this patch set stands on an older patch set of it
 	Queued   bool
-}
-
-// queueEntry is a row of the queue.
-type queueEntry struct {
-	Change     int64
-	PS         int
-	EnqueuedAt time.Time
 }
 
 // gather reads the rows about a change. The plan and the merge are git's to tell and are
@@ -93,14 +87,42 @@ func (c *Controller) gather(ctx context.Context, q db.Querier, r repo.Repository
 		return nil, fmt.Errorf("gatekeeper: landings of change %d: %w", id, err)
 	}
 	f.landing = open > 0
-	runs, err := queryRuns(ctx, q, `r.change_id = $1 AND r.ps = $2 AND r.state <> $3`, id, f.change.Current, string(RunSuperseded))
-	if err != nil {
+	if f.ejected, err = ejectionOf(ctx, q, id, f.change.Current); err != nil {
 		return nil, err
 	}
-	if len(runs) > 0 {
-		f.run = runs[len(runs)-1]
+	if f.depends, err = c.Review.ResolveDepends(ctx, q, f.change); err != nil {
+		return nil, err
 	}
-	return f, nil
+	return f, c.gatherRuns(ctx, q, f)
+}
+
+// gatherRuns picks the runs that say where the patch set stands.
+func (c *Controller) gatherRuns(ctx context.Context, q db.Querier, f *facts) error {
+	checks, err := queryRuns(ctx, q, `r.change_id = $1 AND r.ps = $2 AND r.state <> $3 AND c.checks = 1`, f.change.ID, f.change.Current, string(RunSuperseded))
+	if err != nil {
+		return err
+	}
+	if len(checks) > 0 {
+		f.check = checks[len(checks)-1]
+	}
+	f.run = f.check
+	var where string
+	var args []any
+	switch {
+	case f.ejected != nil && f.ejected.Run != 0:
+		where, args = `r.id = $1`, []any{f.ejected.Run}
+	case f.entry != nil && f.entry.PS == f.change.Current:
+		where = `r.id = (SELECT MAX(n.id) FROM runs n JOIN candidate_changes m ON m.candidate_id = n.candidate_id
+			WHERE m.change_id = $1 AND m.ps = $2 AND m.role = $3 AND n.state <> $4)`
+		args = []any{f.change.ID, f.change.Current, roleMember, string(RunSuperseded)}
+	default:
+		return nil
+	}
+	runs, err := queryRuns(ctx, q, where, args...)
+	if err == nil && len(runs) > 0 {
+		f.run = runs[0]
+	}
+	return err
 }
 
 // unable asks again whether who wanted the change to land still may: a right that was taken
@@ -146,20 +168,6 @@ func (c *Controller) gatherParents(ctx context.Context, q db.Querier, f *facts) 
 			Outdated: p.Outdated, Queued: entry != nil})
 	}
 	return nil
-}
-
-func entryOf(ctx context.Context, q db.Querier, change int64) (*queueEntry, error) {
-	var e queueEntry
-	var at int64
-	err := q.QueryRowContext(ctx, `SELECT change_id, ps, enqueued_at FROM queue_entries WHERE change_id = $1`, change).Scan(&e.Change, &e.PS, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("gatekeeper: queue entry of change %d: %w", change, err)
-	}
-	e.EnqueuedAt = db.Time(at)
-	return &e, nil
 }
 
 func (f *facts) name(id int64) string {

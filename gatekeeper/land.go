@@ -2,198 +2,235 @@ package gatekeeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
-	"gatehouse/gitserver/event"
+	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
-	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 )
 
-// landing is the row written before a branch moves and completed after.
-type landing struct {
-	ID     int64
-	Change int64
-	PS     int
-	Run    int64
-	Old    git.OID
-	New    git.OID
-	By     int64
+// landPart is what one branch gains in a landing.
+type landPart struct {
+	*tick
+	old   git.OID
+	steps []landStep
 }
 
-// The states of a landing row.
-const (
-	landingIntent = "intent"
-	landingDone   = "landed"
-	landingFailed = "failed"
-)
+// landStep is one candidate that lands. It was tested as it is; or it was made again on what
+// landed below it meanwhile, and every stage of the run that tested it would read the same.
+type landStep struct {
+	candidate *candidate
+	run       *runRow // whose results are the evidence
+	again     bool    // the run is that of the candidate as it was before
+	plan      *plan.Plan
+	changed   []string
+}
 
-// land moves the branch to a candidate whose run passed on the present tip: intent row,
-// compare-and-swap, outcome row. Whatever cuts it in between, repair finishes or withdraws.
-func (c *Controller) land(ctx context.Context, lock branchLock, g *git.Repo, run *runRow) error {
-	intent, err := c.intend(ctx, lock, run)
+// unprovenError is that a candidate cannot land as what it was tested as.
+type unprovenError struct {
+	candidate *candidate
+	run       *runRow
+	why       string
+}
+
+func (e *unprovenError) Error() string {
+	return fmt.Sprintf("candidate %d is not proven any more: %s", e.candidate.ID, e.why)
+}
+
+// dismissedError is that a change may not land, though it was tested.
+type dismissedError struct {
+	branch *tick
+	member queue.Member
+	why    string
+}
+
+func (e *dismissedError) Error() string {
+	return fmt.Sprintf("change %d may not land: %s", e.member.Change, e.why)
+}
+
+// land moves the branches over their candidates, all or none: an intent for each change, a
+// compare-and-swap for each repository, an outcome for each change. Whatever cuts it in
+// between, repair finishes or withdraws. A landing that turns out not to be one leaves the
+// queue another state to decide on.
+func (r *round) land(ctx context.Context, s queue.State, a queue.Land) error {
+	parts := make([]landPart, 0, len(a.Parts))
+	for _, p := range a.Parts {
+		part, err := r.part(ctx, p)
+		if err != nil {
+			return r.notLanded(ctx, s, err)
+		}
+		parts = append(parts, part)
+	}
+	group, err := r.intend(ctx, parts)
 	if err != nil {
-		return err
+		return r.notLanded(ctx, s, err)
 	}
 	crash("land.intent.written")
-	return c.complete(ctx, lock, g, intent)
+	return r.complete(ctx, s, group)
 }
 
-// intend checks everything again from the rows, in the transaction that writes the intent.
-func (c *Controller) intend(ctx context.Context, lock branchLock, run *runRow) (landing, error) {
-	var in landing
-	g, err := c.Repos.Open(lock.repo)
-	if err != nil {
-		return in, err
-	}
-	composed, err := c.composed(ctx, g, run.Base, run.Candidate)
-	if err != nil {
-		return in, err
-	}
-	if composed.Digest() != run.planDigest {
-		return in, fault.Newf(fault.Conflict, "gatekeeper.land", "the plan of %s has changed since the run started", lock.branch)
-	}
-	changed, err := c.changedPaths(ctx, g, run.Base, run.Candidate)
-	if err != nil {
-		return in, err
-	}
-	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
-		f, err := c.gather(ctx, tx, lock.repo, run.Change)
-		if err != nil {
-			return err
-		}
-		if f.ballots, err = c.ballots(ctx, tx, f); err != nil {
-			return err
-		}
-		f.plan, f.run, f.changed = composed, run, changed
-		if no := f.mayLand(run); no != "" {
-			return fault.Newf(fault.Conflict, "gatekeeper.land", "change %d: %s", run.Change, no)
-		}
-		in = landing{Change: run.Change, PS: run.PS, Run: run.ID, Old: run.Base, New: run.Candidate, By: f.change.SubmitBy}
-		if in.ID, err = tx.NextID(ctx, db.RowIDs); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO landings (id, repo_id, branch, change_id, ps, run_id, old_oid, new_oid, state, landed_by, intent_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			in.ID, lock.repo.ID, lock.branch, in.Change, in.PS, in.Run, string(in.Old), string(in.New), landingIntent, in.By, db.Micros(c.Now()))
-		return err
-	})
-	return in, err
-}
-
-// complete does the compare-and-swap and writes what came of it.
-func (c *Controller) complete(ctx context.Context, lock branchLock, g *git.Repo, in landing) error {
-	move := git.RefUpdate{Ref: lock.ref(), Old: in.Old, New: in.New}
-	err := g.UpdateRefs(ctx, []git.RefUpdate{move}, fmt.Sprintf("land change %d", in.Change))
-	if fault.Is(err, fault.Conflict) {
-		return c.withdraw(ctx, in, "the branch moved before the change could land")
-	}
-	if err != nil {
-		return err // the intent stays: the next look tries again
-	}
-	crash("land.ref.moved")
-	return c.outcome(ctx, lock, in)
-}
-
-// outcome writes that the change landed, and asks for everything that follows.
-func (c *Controller) outcome(ctx context.Context, lock branchLock, in landing) error {
-	err := c.DB.Transact(ctx, func(tx *db.Tx) error {
-		done, err := tx.ExecContext(ctx, `UPDATE landings SET state = $1, outcome_at = $2 WHERE id = $3 AND state = $4`,
-			landingDone, db.Micros(c.Now()), in.ID, landingIntent)
-		if err != nil {
-			return fmt.Errorf("gatekeeper: outcome of landing %d: %w", in.ID, err)
-		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return err // written already
-		}
-		if err := c.Review.MarkLanded(ctx, tx, in.Change, in.PS, in.New, in.By); err != nil {
-			return err
-		}
-		if err := dequeue(ctx, tx, in.Change); err != nil {
-			return err
-		}
-		if err := c.Mirrors.EnqueueAll(ctx, tx, lock.repo.ID); err != nil {
-			return err
-		}
-		return tx.Enqueue(ctx, repo.BranchJob(lock.repo.ID, lock.branch))
-	})
-	if err != nil {
-		return err
-	}
-	crash("land.outcome.written")
-	c.Log.Info("landed", "repo", lock.repo.Name, "branch", lock.branch, "change", in.Change, "commit", in.New)
-	c.Bus.Wake(event.ChangeTopic(in.Change), event.RepoTopic(lock.repo.ID))
-	return nil
-}
-
-// withdraw ends an intent that did not come true; the change stays queued for another try.
-func (c *Controller) withdraw(ctx context.Context, in landing, why string) error {
-	return c.DB.Transact(ctx, func(tx *db.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE landings SET state = $1, reason = $2, outcome_at = $3 WHERE id = $4 AND state = $5`,
-			landingFailed, why, db.Micros(c.Now()), in.ID, landingIntent)
-		if err != nil {
-			return fmt.Errorf("gatekeeper: withdraw landing %d: %w", in.ID, err)
-		}
-		return nil
-	})
-}
-
-// repair finishes what a crash cut between an intent and its outcome. The branch itself says
-// what happened: it holds the commit, or it does not.
-func (c *Controller) repair(ctx context.Context, lock branchLock, g *git.Repo) error {
-	open, err := openLandings(ctx, c.DB.Read(), lock)
-	if err != nil {
-		return err
-	}
-	for _, in := range open {
-		tip, err := g.RefOID(ctx, lock.ref())
-		if err != nil {
-			return err
-		}
-		holds := false
-		if !tip.IsZero() {
-			if holds, err = g.IsAncestor(ctx, in.New, tip); err != nil {
+// notLanded draws the conclusions from why a landing could not be made.
+func (r *round) notLanded(ctx context.Context, s queue.State, err error) error {
+	var unproven *unprovenError
+	var dismissed *dismissedError
+	switch {
+	case errors.As(err, &unproven):
+		r.Log.Info("tested again", "branch", unproven.candidate.Branch, "because", unproven)
+		r.touch(unproven.candidate.Members)
+		return r.DB.Transact(ctx, func(tx *db.Tx) error {
+			if err := voidCandidates(ctx, tx, `id = $1`, unproven.candidate.ID); err != nil {
 				return err
 			}
-		}
-		c.Log.Warn("repairing a landing that was cut", "change", in.Change, "commit", in.New, "branch holds it", holds)
-		switch {
-		case holds:
-			err = c.outcome(ctx, lock, in)
-		case tip == in.Old:
-			err = c.complete(ctx, lock, g, in)
-		default:
-			err = c.withdraw(ctx, in, "the branch moved while the server was away")
-		}
-		if err != nil {
-			return err
-		}
+			return r.supersede(ctx, tx, unproven.run.ID, unproven.why)
+		})
+	case errors.As(err, &dismissed):
+		return r.dismiss(ctx, s, dismissed)
+	default:
+		return err
 	}
-	return nil
 }
 
-func openLandings(ctx context.Context, q db.Querier, lock branchLock) ([]landing, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, change_id, ps, run_id, old_oid, new_oid, landed_by FROM landings
-		WHERE repo_id = $1 AND branch = $2 AND state = $3 ORDER BY id`, lock.repo.ID, lock.branch, landingIntent)
+// dismiss takes a change out of the queue that may not land.
+func (r *round) dismiss(ctx context.Context, s queue.State, d *dismissedError) error {
+	r.Log.Info("not landed", "branch", d.branch.lock.branch, "because", d)
+	r.unsettle(d.member.Change)
+	if err := d.branch.settle(ctx, d.member.Change); err != nil {
+		return err
+	}
+	entry, err := entryOf(ctx, r.DB.Read(), d.member.Change)
+	if err != nil || entry == nil || entry.PS != d.member.PS {
+		return err
+	}
+	return r.eject(ctx, s, queue.Eject{Member: d.member, Reason: queue.EjectRefused, Words: "it was tested and may not land: " + d.why})
+}
+
+// part prepares what one branch gains: the commit up to which it moves is proven step by step.
+func (r *round) part(ctx context.Context, p queue.Part) (landPart, error) {
+	t, err := r.on(p.Branch)
 	if err != nil {
-		return nil, fmt.Errorf("gatekeeper: open landings: %w", err)
+		return landPart{}, err
 	}
-	defer func() { _ = rows.Close() }()
-	var all []landing
-	for rows.Next() {
-		var in landing
-		if err := rows.Scan(&in.ID, &in.Change, &in.PS, &in.Run, &in.Old, &in.New, &in.By); err != nil {
-			return nil, fmt.Errorf("gatekeeper: open landings: %w", err)
+	part := landPart{tick: t, old: t.tip}
+	if string(t.tip) != p.Old {
+		return part, fault.Newf(fault.Conflict, "gatekeeper.land", "%s has moved", t.lock.branch)
+	}
+	at := t.tip
+	var landed []queue.Member
+	for _, id := range p.Candidates {
+		k, err := candidateByID(ctx, r.DB.Read(), id)
+		if err != nil {
+			return part, err
 		}
-		all = append(all, in)
+		n := 0
+		for _, m := range p.Members[len(landed):] {
+			if !slices.Contains(k.Members, m) {
+				break
+			}
+			n++
+		}
+		members := p.Members[len(landed) : len(landed)+n]
+		if n == 0 || k.Void {
+			return part, fault.Newf(fault.Conflict, "gatekeeper.land", "candidate %d has nothing to land", id)
+		}
+		step, err := t.prove(ctx, k, candidate{Members: members, On: landed, Base: at, Seq: t.row.Seq})
+		if err != nil {
+			return part, err
+		}
+		part.steps = append(part.steps, step)
+		at, landed = step.candidate.Commit, p.Members[:len(landed)+n]
 	}
-	return all, rows.Err()
+	if len(landed) != len(p.Members) || len(landed) == 0 {
+		return part, fault.Newf(fault.Conflict, "gatekeeper.land", "the candidates of %s do not hold what is to land", t.lock.branch)
+	}
+	return part, nil
 }
 
-func dequeue(ctx context.Context, tx *db.Tx, change int64) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM queue_entries WHERE change_id = $1`, change); err != nil {
-		return fmt.Errorf("gatekeeper: dequeue change %d: %w", change, err)
+// prove makes a tested candidate ready to land as want says.
+func (t *tick) prove(ctx context.Context, k *candidate, want candidate) (landStep, error) {
+	run, err := passedRun(ctx, t.DB.Read(), k)
+	if err != nil {
+		return landStep{}, err
 	}
-	return nil
+	step := landStep{candidate: k, run: run}
+	if k.Base != want.Base || !slices.Equal(k.Members, want.Members) {
+		step.again = true
+		if step.candidate, err = t.maker(t.lock.repo, t.lock.branch, t.git, k.How).candidate(ctx, want); err != nil {
+			return step, err
+		}
+	}
+	now := step.candidate
+	if now.Conflict != "" {
+		return step, &unprovenError{k, run, "on what has landed since it " + now.Conflict}
+	}
+	if now.Plan != run.planDigest || k.How != t.plan.Land.How {
+		return step, &unprovenError{k, run, "the plan has changed"}
+	}
+	if err := fillLanded(ctx, t.DB.Read(), now); err != nil {
+		return step, err
+	}
+	if step.plan, err = t.composed(ctx, t.git, now.Base, now.Commit); err != nil {
+		return step, err
+	}
+	if step.changed, err = t.changedPaths(ctx, t.git, now.Base, now.Commit); err != nil {
+		return step, err
+	}
+	if !step.again {
+		return step, nil
+	}
+	same, err := t.sameResults(ctx, run, step)
+	if err == nil && !same {
+		err = &unprovenError{k, run, "what has landed since changes what its stages read"}
+	}
+	return step, err
+}
+
+// passedRun is the newest run of a candidate, which must have passed under its plan.
+func passedRun(ctx context.Context, q db.Querier, k *candidate) (*runRow, error) {
+	runs, err := queryRuns(ctx, q, `r.candidate_id = $1 AND r.plan_digest = $2`, k.ID, k.Plan)
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 || runs[len(runs)-1].State != RunPassed || runs[len(runs)-1].Candidate != k.Commit {
+		return nil, fault.Newf(fault.Conflict, "gatekeeper.land", "candidate %d has not passed", k.ID)
+	}
+	return runs[len(runs)-1], nil
+}
+
+// sameResults reports whether every stage of the run would come to the same for the candidate
+// as it was made again: each passed, and what it reads is the same.
+func (t *tick) sameResults(ctx context.Context, run *runRow, step landStep) (bool, error) {
+	before, err := t.composed(ctx, t.git, run.planOID, run.Candidate)
+	if err != nil {
+		return false, err
+	}
+	old, err := t.contentKeys(ctx, t.git, before, run)
+	if err != nil {
+		return false, err
+	}
+	latest := run.latest()
+	for _, s := range step.plan.Stages {
+		switch have, ok := latest[s.Name]; {
+		case !ok || s.Removed:
+			return false, nil
+		case have.State == plan.Skipped:
+			if s.Matches(step.changed) {
+				return false, nil
+			}
+		case have.State != plan.Passed:
+			return false, nil
+		default:
+			key, err := t.resultKey(ctx, t.git, step.plan, s.Name, step.candidate.Commit, step.changed)
+			if err != nil {
+				return false, err
+			}
+			if key != old[s.Name] {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }

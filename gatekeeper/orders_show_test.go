@@ -39,7 +39,7 @@ func TestQueueStatus(t *testing.T) {
 	w.refused(err, fault.NotFound, "hello has no branch mian")
 	var ids []int64
 	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
-		ids = append(ids, w.propose("alice", name, name+"\n"))
+		ids = append(ids, w.propose("alice", name, name+"\n", "wip")) // what is not ready has no check
 	}
 	if s := w.status("bob"); len(s.Entries) != 0 || s.Entries == nil || s.Candidates == nil || s.News == nil || !strings.Contains(s.Frozen, "holidays") {
 		t.Errorf("an empty queue: %+v", s)

@@ -36,6 +36,37 @@ func (p *planCache) put(key [2]git.OID, value *plan.Plan) {
 	p.all[key] = value
 }
 
+// changesCacheEntries bounds the memory for differences read before: most are a few paths.
+const changesCacheEntries = 4096
+
+// maxCachedPaths is how many paths a remembered difference has at most.
+const maxCachedPaths = 1000
+
+// changesCache keeps the paths that differ between two commits, which never change.
+type changesCache struct {
+	mu  sync.Mutex
+	all map[[2]git.OID][]string
+}
+
+func (p *changesCache) get(key [2]git.OID) ([]string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	paths, ok := p.all[key]
+	return paths, ok
+}
+
+func (p *changesCache) put(key [2]git.OID, paths []string) {
+	if len(paths) > maxCachedPaths {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil || len(p.all) >= changesCacheEntries {
+		p.all = map[[2]git.OID][]string{}
+	}
+	p.all[key] = paths
+}
+
 // PlanAt reads the plan at the tip of a branch: its policy half binds every change for that
 // branch. A branch without a plan file, or that does not exist yet, has the default plan. A
 // file that does not parse is an error with its problems: nothing lands under it (I13).

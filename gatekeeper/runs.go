@@ -145,7 +145,7 @@ func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, 
 		if err != nil {
 			return fmt.Errorf("gatekeeper: start run: %w", err)
 		}
-		run := &runRow{Run: Run{ID: id, Change: cand.Change}, repo: repoID, candidateID: cand.ID}
+		run := &runRow{Run: Run{ID: id, Change: cand.Change, PS: cand.PS}, repo: repoID, branch: branch, candidateID: cand.ID}
 		return c.noteRun(ctx, tx, run, "run.started", map[string]string{"attempt": fmt.Sprint(attempt)})
 	})
 	return id, err
@@ -169,8 +169,8 @@ func (c *Controller) endRun(ctx context.Context, tx *db.Tx, run *runRow, state R
 	return c.noteRun(ctx, tx, run, "run.ended", map[string]string{"state": string(state), "reason": reason})
 }
 
-// supersede ends a run whose verdict nobody needs any more, finished or not, and its waiting
-// stages. Stages that run are stopped by their own watch.
+// supersede ends a run whose verdict nobody needs any more, finished or not, and its stages:
+// what those report that run counts for nothing. The caller stops them after the commit.
 func (c *Controller) supersede(ctx context.Context, tx *db.Tx, runID int64, reason string) error {
 	runs, err := queryRuns(ctx, tx, `r.id = $1 AND r.state <> $2`, runID, string(RunSuperseded))
 	if err != nil || len(runs) == 0 {
@@ -180,9 +180,17 @@ func (c *Controller) supersede(ctx context.Context, tx *db.Tx, runID int64, reas
 		string(RunSuperseded), reason, db.Micros(c.Now()), runID); err != nil {
 		return fmt.Errorf("gatekeeper: supersede run %d: %w", runID, err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, reason = $2, finished_at = $3 WHERE run_id = $4 AND state = $5`,
-		string(plan.Canceled), reason, db.Micros(c.Now()), runID, string(plan.Queued)); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, reason = $2, finished_at = $3, lease = '' WHERE run_id = $4 AND state IN ($5, $6)`,
+		string(plan.Canceled), reason, db.Micros(c.Now()), runID, string(plan.Queued), string(plan.Running)); err != nil {
 		return fmt.Errorf("gatekeeper: supersede run %d: %w", runID, err)
+	}
+	for _, s := range runs[0].Stages {
+		if s.State != plan.Running {
+			continue
+		}
+		if err := c.wakeEqual(ctx, tx, runs[0].repo, s.key); err != nil { // they wait for a result that will not come
+			return err
+		}
 	}
 	return c.noteRun(ctx, tx, runs[0], "run.canceled", map[string]string{"reason": reason})
 }
@@ -221,7 +229,7 @@ func stageRunByID(ctx context.Context, q db.Querier, id int64) (StageRun, error)
 	return all[0], nil
 }
 
-// refusedAmong tells which of the changes their stages refused in the current patch set.
+// refusedAmong tells which of the changes the check or the queue refused in the current patch set.
 func (c *Controller) refusedAmong(ctx context.Context, changes []int64) (map[int64]bool, error) {
 	refused := map[int64]bool{}
 	if len(changes) == 0 {
@@ -232,8 +240,11 @@ func (c *Controller) refusedAmong(ctx context.Context, changes []int64) (map[int
 		args = append(args, id)
 		marks = append(marks, fmt.Sprintf("$%d", len(args)))
 	}
-	rows, err := c.DB.Read().QueryContext(ctx, `SELECT r.change_id FROM runs r JOIN changes c ON c.id = r.change_id AND c.current_ps = r.ps
-		WHERE r.state = $1 AND r.change_id IN (`+strings.Join(marks, ", ")+`)`, args...)
+	rows, err := c.DB.Read().QueryContext(ctx, `SELECT c.id FROM changes c WHERE c.id IN (`+strings.Join(marks, ", ")+`) AND (
+		EXISTS (SELECT 1 FROM ejections j WHERE j.change_id = c.id AND j.ps = c.current_ps)
+		OR EXISTS (SELECT 1 FROM runs r JOIN candidates k ON k.id = r.candidate_id AND k.checks = 1
+			WHERE r.change_id = c.id AND r.ps = c.current_ps AND r.state = $1
+			AND NOT EXISTS (SELECT 1 FROM queue_entries e WHERE e.change_id = c.id)))`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: refused changes: %w", err)
 	}

@@ -187,6 +187,9 @@ func (c *Controller) execute(ctx context.Context, w *stageWork) (runner.Result, 
 	defer cancel()
 	c.watch(w.ID, cancel)
 	defer c.unwatch(w.ID)
+	if now, err := stageRunByID(ctx, c.DB.Read(), w.ID); err == nil && now.State != plan.Running {
+		cancel() // its run was cancelled before the watch stood
+	}
 	result := c.Runner.Run(ctx, runner.Request{
 		StageRun: w.ID, Stage: w.stage, Repo: w.git, RepoID: w.repo.ID, Commit: w.run.Candidate, Log: out,
 		Env: w.env, Trust: w.trust,

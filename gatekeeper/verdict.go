@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"gatehouse/gatekeeper/plan"
+	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/review"
 )
 
@@ -38,16 +39,26 @@ func (f *facts) mayQueue() string {
 		return f.name(f.change.SubmitBy) + " asked to land it and may not any more"
 	case f.planErr != nil:
 		return "the plan cannot be read"
+	case f.ejected != nil:
+		return "the queue put it out: " + f.ejected.Words
+	case len(f.depends.Problems) > 0:
+		return f.depends.Problems[0]
+	case f.queued(): // from here on the queue itself judges merges and stages
 	case f.merge != "":
 		return "it does not merge: " + f.merge
-	case f.run != nil && f.run.State == RunRefused:
+	case f.check != nil && f.check.State == RunRefused:
 		return "its stages refused it"
-	case f.run != nil && f.run.State == RunErrored:
+	case f.check != nil && f.check.State == RunErrored:
 		return "its stages could not be run"
 	}
 	for _, p := range f.openParents() {
 		if !p.Queued {
 			return fmt.Sprintf("change %d comes first", p.Change)
+		}
+	}
+	for _, on := range f.depends.On {
+		if on.Status == review.Abandoned {
+			return fmt.Sprintf("it depends on change %d, which is abandoned", on.ID)
 		}
 	}
 	for _, v := range f.verdicts() {
@@ -66,21 +77,32 @@ const kindReview = "review"
 // kindStages is the kind of a reason about a stage, which has a line of its own below.
 const kindStages = "stages"
 
-// mayLand says why the change may not land with this run, "" when it may. It is asked in the
-// transaction that writes the intent.
-func (f *facts) mayLand(run *runRow) string {
+// queued: the current patch set is in the queue.
+func (f *facts) queued() bool { return f.entry != nil && f.entry.PS == f.change.Current }
+
+// mayLand says why the patch set may not land with this run, "" when it may. now are the
+// changes that land together with it. It is asked in the transaction that writes the intent.
+func (f *facts) mayLand(m queue.Member, run *runRow, now map[int64]bool) string {
 	if why := f.mayQueue(); why != "" {
 		return why
 	}
 	switch {
-	case run.PS != f.change.Current:
+	case m.PS != f.change.Current:
 		return "the patch set was replaced"
 	case run.State != RunPassed:
 		return "its run has not passed"
-	case f.entry == nil || f.entry.PS != run.PS:
+	case f.entry == nil || f.entry.PS != m.PS:
 		return "it left the queue"
-	case len(f.openParents()) > 0:
-		return fmt.Sprintf("change %d has not landed yet", f.openParents()[0].Change)
+	}
+	for _, p := range f.openParents() {
+		if !now[p.Change] {
+			return fmt.Sprintf("change %d has not landed yet", p.Change)
+		}
+	}
+	for _, on := range f.depends.On {
+		if on.Status != review.Landed && !now[on.ID] {
+			return fmt.Sprintf("it depends on change %d, which has not landed yet", on.ID)
+		}
 	}
 	for _, v := range f.verdicts() {
 		if v.State != plan.Open {
@@ -114,12 +136,14 @@ func (f *facts) state() State {
 	switch {
 	case f.landing:
 		return Landing
+	case f.ejected != nil && f.ejected.Reason == queue.EjectConflict:
+		return Conflict
+	case f.queued() && f.planErr == nil:
+		return Queued
 	case f.merge != "":
 		return Conflict
 	case f.refused():
 		return Refused
-	case f.entry != nil && f.entry.PS == f.change.Current:
-		return Queued
 	case f.readyBut():
 		return Ready
 	default:
@@ -127,9 +151,10 @@ func (f *facts) state() State {
 	}
 }
 
-// refused: a gate's no, a plan that nobody can follow, or a run that ended without a yes.
+// refused: a gate's no, a plan that nobody can follow, an ejection, or a check that ended
+// without a yes.
 func (f *facts) refused() bool {
-	if f.planErr != nil || f.run != nil && (f.run.State == RunRefused || f.run.State == RunErrored) {
+	if f.planErr != nil || f.ejected != nil || f.check != nil && (f.check.State == RunRefused || f.check.State == RunErrored) {
 		return true
 	}
 	for _, v := range f.verdicts() {

@@ -48,6 +48,7 @@ type world struct {
 	bare    *git.Repo
 	bus     *event.Bus
 	control *gatekeeper.Controller
+	jobs    *job.Engine
 	stages  *scripted
 	work    string
 	serial  int
@@ -136,6 +137,7 @@ func newWorld(t *testing.T, planText string) *world {
 	w.review = &review.Service{DB: w.db, Accounts: accounts, Repos: w.repos, Bus: w.bus, Now: time.Now, URL: "http://gate.test"}
 	jobs, err := job.New(w.ctx, w.db, log)
 	w.must(err)
+	w.jobs = jobs
 	blobs, err := blob.New(filepath.Join(dir, "blobs"))
 	w.must(err)
 	w.control = gatekeeper.New(gatekeeper.Config{
@@ -363,4 +365,10 @@ func (w *world) tip() git.OID {
 	oid, err := w.bare.RefOID(w.ctx, "refs/heads/main")
 	w.must(err)
 	return oid
+}
+
+// still stops everything that goes on by itself: from here on the test does it.
+func (w *world) still() {
+	w.Helper()
+	w.must(w.jobs.Stop(w.ctx))
 }

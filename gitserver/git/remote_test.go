@@ -113,27 +113,29 @@ func serve(t *testing.T, r *Repo, before func(w http.ResponseWriter, q *http.Req
 	return s
 }
 
-// Stock git clones and fetches from us, in both protocols; candidates stay out of sight.
+// Stock git clones and fetches from us, in both protocols; candidates stay out of sight, but
+// for those that were refused.
 func TestUploadPack(t *testing.T) {
 	r, w, a := seeded(t, map[string]string{"f": "1\n"})
 	ctx := t.Context()
 	w.git("checkout", "-q", "--detach")
 	hidden := w.commit("hidden", nil)
 	must(t, send(t, r, w, []OID{hidden}, a))
-	must(t, r.UpdateRefs(ctx, []RefUpdate{{"refs/gate/candidate/1", Zero, hidden}, {"refs/changes/01/1/1", Zero, hidden}}, ""))
+	must(t, r.UpdateRefs(ctx, []RefUpdate{{"refs/gate/candidates/1", Zero, hidden}, {"refs/gate/tested/1", Zero, hidden}, {"refs/changes/01/1/1", Zero, hidden}}, ""))
 	s := serve(t, r, nil)
 	for _, version := range []string{"0", "2"} {
 		client := newWork(t)
 		out := client.git("-c", "protocol.version="+version, "ls-remote", s.URL+"/r.git")
-		if strings.Contains(out, "refs/gate") || !strings.Contains(out, "refs/changes/01/1/1") || !strings.Contains(out, "refs/heads/main") {
+		if strings.Contains(out, "refs/gate/candidates") || !strings.Contains(out, "refs/changes/01/1/1") || !strings.Contains(out, "refs/heads/main") {
 			t.Errorf("version %s shows %s", version, out)
 		}
 		client.git("-c", "protocol.version="+version, "fetch", "-q", s.URL+"/r.git", "main:main2", "refs/changes/01/1/1:ps")
+		client.git("-c", "protocol.version="+version, "fetch", "-q", s.URL+"/r.git", "refs/gate/tested/1")
 		client.git("-c", "protocol.version="+version, "fetch", "-q", s.URL+"/r.git", string(hidden))
 		if got := client.git("rev-parse", "main2", "ps"); got != string(a)+"\n"+string(hidden) {
 			t.Errorf("version %s fetched %s", version, got)
 		}
-		if out, err := client.try("", "-c", "protocol.version="+version, "fetch", s.URL+"/r.git", "refs/gate/candidate/1"); err == nil {
+		if out, err := client.try("", "-c", "protocol.version="+version, "fetch", s.URL+"/r.git", "refs/gate/candidates/1"); err == nil {
 			t.Errorf("version %s fetched a candidate: %s", version, out)
 		}
 	}

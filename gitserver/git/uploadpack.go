@@ -27,11 +27,13 @@ const (
 	treeFilterDepth = "16"
 )
 
-// uploadConfig is what a fetch may see and ask for. Everything but refs/gate/ is shown, and a
-// patch set can be fetched by its object name. Filters are those that real clients use and
+// uploadConfig is what a fetch may see and ask for. Of refs/gate/ only refs/gate/tested/ is
+// shown, what was tested and refused; everything else is, and a patch set can be fetched by
+// its object name. Filters are those that real clients use and
 // that cost little.
 var uploadConfig = []setting{
 	{"transfer.hideRefs", "refs/gate/"},
+	{"transfer.hideRefs", "!refs/gate/tested/"}, // the last that matches decides
 	{"uploadpack.allowAnySHA1InWant", "true"},
 	{"uploadpack.allowFilter", "true"},
 	{"uploadpackfilter.allow", "false"},

@@ -222,7 +222,8 @@ CREATE INDEX messages_change ON messages (change_id, id);
 -- A candidate is the commit that would land: its members, patch sets written "12.1 14.2", on a base, made once, tested,
 -- and landed as it is. change_id and ps are the last member, 0 for a run of the bare branch. seq is how many changes had
 -- landed on the branch when it was made, stands_on what it assumed to land before it. Where that conflicts there is no
--- base, and ground says what was tried. plan_digest is the plan that its runs follow. What is void counts for nothing.
+-- base, and ground says what was tried. plan_digest is the plan that its runs follow. checks says that it is the one by
+-- which a patch set is checked before it may queue, spare that it was tried as an alternate. What is void counts for nothing.
 CREATE TABLE candidates (
     id          BIGINT PRIMARY KEY,
     repo_id     BIGINT NOT NULL REFERENCES repositories (id),
@@ -239,6 +240,8 @@ CREATE TABLE candidates (
     tree_oid    TEXT   NOT NULL DEFAULT '',
     conflict    TEXT   NOT NULL DEFAULT '',
     plan_digest TEXT   NOT NULL DEFAULT '',
+    checks      BIGINT NOT NULL DEFAULT 0,
+    spare       BIGINT NOT NULL DEFAULT 0,
     void        BIGINT NOT NULL DEFAULT 0,
     created_at  BIGINT NOT NULL,
     UNIQUE (repo_id, branch, base_oid, ground, how, members)
@@ -311,7 +314,8 @@ CREATE TABLE stage_runs (
 CREATE INDEX stage_runs_state ON stage_runs (state, owner);
 
 -- What a change shares with others is kept with its place in the queue: targets, one a line, size (the logarithm of its
--- changed lines, in thousandths) and for how long its runs are expected to take, in microseconds.
+-- changed lines, in thousandths), for how long its runs are expected to take, in microseconds, and the numbers of the
+-- changes that its message says it depends on.
 CREATE TABLE queue_entries (
     change_id   BIGINT PRIMARY KEY REFERENCES changes (id),
     repo_id     BIGINT NOT NULL REFERENCES repositories (id),
@@ -322,7 +326,8 @@ CREATE TABLE queue_entries (
     targets     TEXT   NOT NULL DEFAULT '',
     barrier     BIGINT NOT NULL DEFAULT 1,
     size        BIGINT NOT NULL DEFAULT 0,
-    takes       BIGINT NOT NULL DEFAULT 0
+    takes       BIGINT NOT NULL DEFAULT 0,
+    depends     TEXT   NOT NULL DEFAULT ''
 );
 CREATE INDEX queue_entries_branch ON queue_entries (repo_id, branch, enqueued_at);
 
