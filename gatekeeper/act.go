@@ -64,7 +64,7 @@ func (r *round) on(name string) (*tick, error) {
 // try makes the candidate and starts a run of it.
 func (t *tick) try(ctx context.Context, a queue.Try) error {
 	m := t.maker(t.lock.repo, t.lock.branch, t.git, t.plan.Land.How)
-	want := candidate{Members: a.Members, On: a.On, Seq: t.row.Seq}
+	want := candidate{Members: a.Members, On: a.On, Seq: t.row.Seq, Spare: a.Spare}
 	if err := m.standOn(ctx, &want, t.tip); err != nil {
 		return err
 	}

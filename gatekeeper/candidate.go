@@ -35,6 +35,7 @@ type candidate struct {
 	Conflict string
 	Plan     string // digest of the plan that its runs follow
 	Check    bool   // it is the one by which its member is checked before it may queue
+	Spare    bool   // it was tried as an alternate
 	Void     bool   // it counts for nothing any more
 }
 
@@ -84,10 +85,10 @@ func insertCandidate(ctx context.Context, tx *db.Tx, k *candidate, now int64) er
 		k.Change, k.PS = k.Members[n-1].Change, k.Members[n-1].PS
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO candidates (id, repo_id, branch, change_id, ps, members, stands_on, seq, base_oid, ground, how,
-			commit_oid, tree_oid, conflict, plan_digest, checks, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+			commit_oid, tree_oid, conflict, plan_digest, checks, spare, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		k.ID, k.Repo, k.Branch, k.Change, k.PS, membersText(k.Members), membersText(k.On), k.Seq, string(k.Base), k.Ground, k.How,
-		string(k.Commit), string(k.Tree), k.Conflict, k.Plan, db.Bool(k.Check), now)
+		string(k.Commit), string(k.Tree), k.Conflict, k.Plan, db.Bool(k.Check), db.Bool(k.Spare), now)
 	if err != nil {
 		return fmt.Errorf("gatekeeper: keep candidate of %s: %w", membersText(k.Members), err)
 	}
@@ -126,11 +127,11 @@ func insertCandidateChange(ctx context.Context, tx *db.Tx, id int64, role string
 func adopt(ctx context.Context, tx *db.Tx, k *candidate, want candidate) error {
 	k.Check = k.Check || want.Check
 	if !want.Check || k.Void {
-		k.On, k.Seq, k.Void = want.On, want.Seq, false
+		k.On, k.Seq, k.Spare, k.Void = want.On, want.Seq, want.Spare, false
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE candidates SET stands_on = $1, seq = $2, plan_digest = $3, commit_oid = $4, tree_oid = $5, conflict = $6,
-		checks = $7, void = $8 WHERE id = $9`, membersText(k.On), k.Seq, k.Plan, string(k.Commit), string(k.Tree), k.Conflict,
-		db.Bool(k.Check), db.Bool(k.Void), k.ID)
+		checks = $7, spare = $8, void = $9 WHERE id = $10`, membersText(k.On), k.Seq, k.Plan, string(k.Commit), string(k.Tree), k.Conflict,
+		db.Bool(k.Check), db.Bool(k.Spare), db.Bool(k.Void), k.ID)
 	if err != nil {
 		return fmt.Errorf("gatekeeper: adopt candidate %d: %w", k.ID, err)
 	}

@@ -300,7 +300,7 @@ func TestABadPlanIsRefusedAtPush(t *testing.T) {
 // The attack: a change loosens its own gates.
 func TestAChangeCannotLoosenItsOwnGates(t *testing.T) {
 	w := newWorld(t, how(plan.Merge))
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	w.stages.set(w.but(failed))
 	id := w.propose("alice", plan.File, "version: 1\ngates:\n  easy: {require: [{review: {min: 1}}]}\nland: {after: [easy]}\n", "submit")
 	w.vote("alice", id, 2)
 	w.vote("bob", id, 2)
@@ -374,7 +374,7 @@ func TestOnlyTheMachineryIsRetried(t *testing.T) {
 		t.Errorf("%d attempts, want 3", n)
 	}
 	queued := make(chan struct{})
-	w.stages.set(func(runner.Request) runner.Result { <-queued; return failed() })
+	w.stages.set(w.but(func() runner.Result { <-queued; return failed() }))
 	id = w.propose("alice", "b.txt", "b\n", "submit")
 	w.vote("bob", id, 2)
 	w.state(id, gatekeeper.Queued)
@@ -446,7 +446,7 @@ func TestWaiting(t *testing.T) {
 	if result.Reason != "" || !strings.Contains(told, "landed as "+string(w.tip())) {
 		t.Errorf("waiting for a good one: %q\n%s", result.Reason, told)
 	}
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	w.stages.set(w.but(failed))
 	w.fromTip()
 	w.commit(0, "b.txt", "b\n")
 	result, told = w.pushTold("alice", "refs/for/main", "HEAD", "wait")

@@ -49,6 +49,7 @@ func (c *Controller) reading(ctx context.Context, k branchKey) (*round, error) {
 type place struct {
 	queue.Standing
 	missing int64 // what it lands only together with, and is not in its queue; 0 when nothing is missing
+	red     int64 // the newest run of the bare branch, when that was refused; 0 when not
 }
 
 // placeOf says where a queued change stands.
@@ -73,6 +74,11 @@ func (c *Controller) placeOf(ctx context.Context, f *facts) (place, error) {
 			}
 		}
 	}
+	for _, k := range state.Candidates {
+		if len(k.Members) == 0 && k.Branch == (branchKey{f.repo.ID, f.change.Branch}).name() && k.Run.State == queue.RunRefused {
+			p.red = k.Run.ID
+		}
+	}
 	for _, on := range f.depends.On { // what depends on it in turn lands with it, from one queue
 		back, err := c.Review.ResolveDepends(ctx, c.DB.Read(), on)
 		if err != nil {
@@ -88,6 +94,10 @@ func (c *Controller) placeOf(ctx context.Context, f *facts) (place, error) {
 // queueRequirement says what the queue does with the change and what it waits for.
 func (f *facts) queueRequirement(p place) Requirement {
 	r := Requirement{Name: kindQueue, Kind: kindQueue, State: string(plan.Waiting), Reason: p.Doing, Evidence: waits(p.WaitsFor)}
+	if p.red != 0 && p.Phase != queue.PhasePassed {
+		r.Reason += fmt.Sprintf("; %s itself fails its stages (run %d): nobody leaves the queue for that", f.change.Branch, p.red)
+		r.Next = fmt.Sprintf("mend %s: what mends it lands first", f.change.Branch)
+	}
 	if p.missing != 0 {
 		r.Reason = fmt.Sprintf("it lands only together with change %d, which is not in the same queue", p.missing)
 		r.Next = fmt.Sprintf("gate why %d says what that one waits for; branches share a queue by `land.queue` of their plans", p.missing)

@@ -134,7 +134,7 @@ func TestAFailureOnTheBaseIsAFlake(t *testing.T) {
 // on other files is none.
 func TestWhichFailuresAreFlakes(t *testing.T) {
 	w := newWorld(t, planWith(unitOnly))
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	w.stages.set(w.but(failed))
 	other := w.propose("alice", "other.txt", "o\n")
 	w.state(other, gatekeeper.Refused)
 	id := w.propose("alice", "a.txt", "a\n")
@@ -160,13 +160,13 @@ func TestFailedTestsAreNotTaken(t *testing.T) {
 	w := newWorld(t, "version: 1\nstages:\n  unit: {run: \"true\", results: {gotest: unit.json}}\ngates:\n  tested: {require: [{tests: {failed: 0, min: 1}}]}\nland: {after: [tested]}\n")
 	lenient := failed()
 	lenient.State, lenient.ExitCode = string(plan.Passed), 0
-	w.stages.set(func(runner.Request) runner.Result { return lenient })
+	w.stages.set(w.but(func() runner.Result { return lenient }))
 	id := w.propose("alice", "a.txt", "a\n", "submit")
 	w.state(id, gatekeeper.Refused)
 	w.stages.set(nil)
 	w.must(w.control.Recheck(w.ctx, w.people["alice"], id))
 	w.state(id, gatekeeper.Landed)
-	w.executions(3, "it was run again: to confirm the failure, and when it was rechecked")
+	w.executions(4, "it was run again: to confirm the failure, beside the branch itself, and when it was rechecked")
 	if f := w.flakes(); len(f.Tests) != 1 || f.Stages[0].Failures != 2 {
 		t.Errorf("the test that failed twice: %+v", f)
 	}
@@ -187,7 +187,7 @@ func TestOnlyReadersSeeFlakes(t *testing.T) {
 func TestQuarantine(t *testing.T) {
 	until := time.Now().UTC().AddDate(0, 0, 10).Format(time.DateOnly)
 	w := newWorld(t, planWith(fmt.Sprintf(`  unit: {run: "true", quarantine: {owner: bob, until: %s, reason: "issue 7"}}`, until)))
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	w.stages.set(w.but(failed))
 	id := w.propose("alice", "a.txt", "a\n", "submit")
 	w.until(id, "it says so", func(e gatekeeper.Explanation) bool {
 		for _, r := range e.Requirements {

@@ -190,7 +190,7 @@ func TestRemovedTakesTheWishAlong(t *testing.T) {
 // Requeue is for what the machinery or a flake spoilt: the same patch set gets another chance.
 func TestRequeueTestsAnew(t *testing.T) {
 	w := newWorld(t, how(plan.Merge))
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	w.stages.set(w.but(failed))
 	id := w.propose("alice", "a.txt", "a\n", "submit")
 	w.vote("bob", id, 2)
 	w.state(id, gatekeeper.Refused)

@@ -108,12 +108,13 @@ func candidatesInQueue(ctx context.Context, q db.Querier, open []*tick, now time
 	var all []queue.Candidate
 	var plans []string
 	at := map[int64]int{}
-	err := each(ctx, q, `SELECT k.id, k.repo_id, k.branch, k.members, k.stands_on, k.seq, k.base_oid, k.commit_oid, k.conflict, k.plan_digest`+
+	err := each(ctx, q, `SELECT k.id, k.repo_id, k.branch, k.members, k.stands_on, k.seq, k.base_oid, k.commit_oid, k.conflict, k.plan_digest, k.spare`+
 		chosen+` ORDER BY k.id`, args, func(rows *sql.Rows) error {
 		var k queue.Candidate
 		var key branchKey
 		var members, on, digest string
-		if err := rows.Scan(&k.ID, &key.repo, &key.branch, &members, &on, &k.Seq, &k.Base, &k.Commit, &k.Conflict, &digest); err != nil {
+		var spare int64
+		if err := rows.Scan(&k.ID, &key.repo, &key.branch, &members, &on, &k.Seq, &k.Base, &k.Commit, &k.Conflict, &digest, &spare); err != nil {
 			return err
 		}
 		var err error
@@ -123,7 +124,7 @@ func candidatesInQueue(ctx context.Context, q db.Querier, open []*tick, now time
 		if k.On, err = parseMembers(on); err != nil {
 			return err
 		}
-		k.Branch = key.name()
+		k.Branch, k.Spare = key.name(), spare != 0
 		at[k.ID] = len(all)
 		all, plans = append(all, k), append(plans, digest)
 		return nil

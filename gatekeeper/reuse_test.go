@@ -338,7 +338,7 @@ func TestOldResultsAreForgotten(t *testing.T) {
 		}
 		return all
 	}
-	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	w.stages.set(w.but(failed))
 	id := w.propose("alice", "a.txt", "a\n")
 	w.state(id, gatekeeper.Refused)
 	w.stages.set(nil)
