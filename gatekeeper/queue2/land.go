@@ -86,7 +86,7 @@ func (p *planner) gather(b *Branch, banned map[int64]bool, others []Part) (Part,
 	part := Part{Branch: b.Name, Old: b.Tip}
 	var passed []*Candidate
 	for n := range p.live {
-		l := &p.live[n]
+		l := p.live[n]
 		k := &p.Candidates[l.n]
 		if k.Branch == b.Name && l.passed && !banned[k.ID] && (l.lined || p.worth(l)) {
 			passed = append(passed, k)
@@ -186,7 +186,7 @@ func (p *planner) worth(l *alive) bool {
 		if s.alive < 0 || !p.voids(l, s) {
 			continue
 		}
-		r := &p.live[s.alive]
+		r := p.live[s.alive]
 		k := &p.Candidates[r.n]
 		if r.passed {
 			lost += time.Duration(len(s.members)) * p.takes(s.members, p.branches[k.Branch])

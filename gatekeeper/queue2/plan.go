@@ -9,19 +9,20 @@ import (
 // The weights of the planner. They were chosen by trying them on workloads of many kinds;
 // none of them decides what may land.
 const (
-	maxDepth    = 64   // changes ahead that a candidate may stand on
-	worthMain   = 0.45 // how likely all that a candidate stands on must land
-	worthSpare  = 0.15 // how many landings an alternate must save on average
-	worthless   = 0.02 // a run that is needed less likely than this is stopped
-	jointly     = 0.55 // how likely a batch must pass
-	jointProof  = 0.5  // how likely a group must pass that proves itself
-	likelyLands = 0.5  // whom others are built upon
-	suspectAt   = 0.75 // who is less likely good after a failure lets the others pass
-	batchable   = 0.97 // how likely one that has failed must be good to be tried with others
-	longAgo     = 3    // times its run that a change which failed waits for others
-	quicker     = 0.6  // of the time of what runs that one which comes later may take to pass it
-	horizon     = 4    // entries looked at for each worker
-	leastSearch = 64   // and at least
+	maxDepth     = 64   // changes ahead that a candidate may stand on
+	worthMain    = 0.45 // how likely all that a candidate stands on must land
+	worthSpare   = 0.15 // how many landings an alternate must save on average
+	worthless    = 0.02 // a run that is needed less likely than this is stopped
+	jointly      = 0.55 // how likely a batch must pass
+	jointProof   = 0.5  // how likely a group must pass that proves itself
+	likelyLands  = 0.5  // whom others are built upon
+	suspectAt    = 0.75 // who is less likely good after a failure lets the others pass
+	batchable    = 0.97 // how likely one that has failed must be good to be tried with others
+	longAgo      = 3    // times its run that a change which failed waits for others
+	quicker      = 0.6  // of the time of what runs that one which comes later may take to pass it
+	worthKeeping = 0.2  // landings that an alternate must stand for to keep its worker from the line
+	horizon      = 4    // entries looked at for each worker
+	leastSearch  = 64   // and at least
 )
 
 // planner plans one step. It draws the line: the candidates in the order in which they are
@@ -34,7 +35,7 @@ type planner struct {
 	known   []bool          // entries that a candidate tries
 	tested  []bool          // entries that a run tries by themselves
 	byLast  map[int64][]int // candidates by their last member
-	live    []alive
+	live    []*alive
 	strays  []int // candidates whose runs can land nothing, and still tell of their change
 	line    []stop
 	place   []int     // position in the line of its branch + 1, by entry
@@ -54,6 +55,8 @@ type alive struct {
 	due         time.Time // its place in the order
 	passed      bool
 	lined       bool
+	weighed     bool
+	need        float64 // how likely its ground comes true, once weighed
 	spare       bool
 	priority    int
 }
@@ -140,13 +143,13 @@ func (p *planner) findLive() {
 				}
 			}
 		}
-		if p.stands(k) == void {
+		if p.st[n] == void {
 			if k.Run.State == RunRunning {
 				p.strays = append(p.strays, n)
 			}
 			continue
 		}
-		l := alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare}
+		l := &alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare}
 		for _, m := range k.On {
 			if j, queued := p.at[m.Change]; queued {
 				l.on = append(l.on, j)
@@ -164,7 +167,7 @@ func (p *planner) findLive() {
 			p.known[i] = true
 		}
 	}
-	slices.SortStableFunc(p.live, func(a, b alive) int {
+	slices.SortStableFunc(p.live, func(a, b *alive) int {
 		if a.spare != b.spare {
 			if a.spare {
 				return 1
@@ -217,7 +220,7 @@ func (p *planner) drawLive(from, to int) {
 	for moved := true; moved; {
 		moved = false
 		for n := range p.live {
-			l := &p.live[n]
+			l := p.live[n]
 			if l.lined || l.priority != priority || !p.fits(l) {
 				continue
 			}
@@ -484,7 +487,7 @@ func (p *planner) unlined() int {
 		}
 	}
 	for n := range p.live {
-		if p.dispensable(&p.live[n]) {
+		if l := p.live[n]; p.dispensable(l) && p.worthOf(l) < worthKeeping {
 			count++
 		}
 	}

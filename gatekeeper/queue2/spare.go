@@ -75,7 +75,7 @@ func (p *planner) without(at int) (want, bool) {
 // coveredWithout says whether a candidate that runs tests the members without those.
 func (p *planner) coveredWithout(members []int, gone map[int]bool) bool {
 	for n := range p.live {
-		l := &p.live[n]
+		l := p.live[n]
 		if slices.Contains(l.members, members[0]) &&
 			!slices.ContainsFunc(l.on, func(j int) bool { return gone[j] }) && !slices.ContainsFunc(l.members, func(j int) bool { return gone[j] }) {
 			return true

@@ -8,7 +8,7 @@ import (
 // start starts what is wanted, and stops what is not needed any more.
 func (p *planner) start() {
 	for n := range p.live {
-		l := &p.live[n]
+		l := p.live[n]
 		if p.dispensable(l) && p.needed(l) < worthless && p.elsewhere(l.members) && (len(l.on) > 0 || p.provedAll(l.members)) {
 			p.stop(l, "it is not needed any more")
 		}
@@ -32,6 +32,13 @@ func (p *planner) elsewhere(members []int) bool {
 
 // needed is how likely a candidate's ground comes true.
 func (p *planner) needed(l *alive) float64 {
+	if !l.weighed {
+		l.need, l.weighed = p.weighNeed(l), true
+	}
+	return l.need
+}
+
+func (p *planner) weighNeed(l *alive) float64 {
 	needed := 1.0
 	for _, j := range l.on {
 		if p.place[j] == 0 {
@@ -91,15 +98,11 @@ func (p *planner) preempt(w want) bool {
 	}
 	least, value := -1, w.value/2
 	for n := range p.live {
-		l := &p.live[n]
+		l := p.live[n]
 		if p.Candidates[l.n].Run.State != RunRunning || !p.dispensable(l) {
 			continue
 		}
-		worth := p.needed(l)
-		if len(l.on) == 0 && !p.provedAll(l.members) { // it tells of them
-			worth = max(worth, 0.5)
-		}
-		if worth *= p.joint(l.on, l.members) * float64(len(l.members)); worth < value {
+		if worth := p.worthOf(l); worth < value {
 			least, value = n, worth
 		}
 	}
@@ -109,8 +112,17 @@ func (p *planner) preempt(w want) bool {
 	if least < 0 {
 		return false
 	}
-	p.stop(&p.live[least], "others are needed more")
+	p.stop(p.live[least], "others are needed more")
 	return true
+}
+
+// worthOf is how many landings a run may bring about, or what it tells is worth.
+func (p *planner) worthOf(l *alive) float64 {
+	worth := p.needed(l)
+	if len(l.on) == 0 && !p.provedAll(l.members) { // it tells of them
+		worth = max(worth, 0.5)
+	}
+	return worth * p.joint(l.on, l.members) * float64(len(l.members))
 }
 
 // youngest is the run that has come least far of those of lower priority.
@@ -138,7 +150,7 @@ func (p *planner) find(branch string, w want) *Candidate {
 	last := p.order[w.members[len(w.members)-1]].Change
 	for _, n := range p.byLast[last] {
 		k := &p.Candidates[n]
-		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || p.stands(k) == void {
+		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || n < len(p.st) && p.st[n] == void {
 			continue
 		}
 		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Seq != p.branches[branch].Seq {

@@ -9,10 +9,13 @@ import (
 // Step takes one event in and says what to do next. It changes nothing of s.
 func Step(s State, e Event, now time.Time) (State, []Action) {
 	next := s.clone()
-	stale := next.take(e, now)
+	stale, quiet := next.take(e, now)
 	v := view(&next, now)
 	v.actions = stale
 	v.forget()
+	if quiet {
+		return next, v.actions
+	}
 	v.eject()
 	v.plan()
 	return next, v.actions
@@ -28,8 +31,9 @@ func (s State) clone() State {
 	return s
 }
 
-// take writes the event into the state, and stops what came too late to be of use.
-func (s *State) take(e Event, now time.Time) []Action {
+// take writes the event into the state, and stops what came too late to be of use. It is
+// quiet when it changed nothing that a decision rests on.
+func (s *State) take(e Event, now time.Time) (stale []Action, quiet bool) {
 	switch e := e.(type) {
 	case Enqueued:
 		s.enqueue(e.Entry, now)
@@ -49,7 +53,7 @@ func (s *State) take(e Event, now time.Time) []Action {
 	default:
 		panic(fmt.Sprintf("queue: unknown event %T", e))
 	}
-	return nil
+	return nil, false
 }
 
 func (s *State) enqueue(entry Entry, now time.Time) {
@@ -125,7 +129,7 @@ func (s *State) setBranch(b Branch) {
 
 // tried fills in the candidate that was asked for. Any other answer is stale: a run that
 // nobody knows is stopped, an answer that was given before changes nothing.
-func (s *State) tried(e Tried, now time.Time) []Action {
+func (s *State) tried(e Tried, now time.Time) (stale []Action, quiet bool) {
 	for i := range s.Candidates {
 		k := &s.Candidates[i]
 		if !k.asked() || k.Branch != e.Branch || !slices.Equal(k.Members, e.Members) || !slices.Equal(k.On, e.On) {
@@ -137,18 +141,18 @@ func (s *State) tried(e Tried, now time.Time) []Action {
 		k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
 		if e.Conflict != "" {
 			k.Run = Run{}
-			return nil
+			return nil, false
 		}
 		k.Run.ID, k.Run.StartedAt = e.Run, now
-		return nil
+		return nil, true
 	}
 	known := slices.ContainsFunc(s.Candidates, func(k Candidate) bool {
 		return k.ID == e.ID && (k.Run.ID == e.Run || e.Run <= k.Run.Before)
 	})
 	if e.Run == 0 || known {
-		return nil
+		return nil, false
 	}
-	return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}
+	return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}, false
 }
 
 // asked says that a run of the candidate was asked for and has no answer yet.

@@ -152,26 +152,28 @@ func (v *look) moved(k *Candidate) bool {
 // forget drops the candidates that are of no use any more, and stops their runs. One that
 // has failed or passed is kept while one of its members is queued: it tells of them.
 func (v *look) forget() {
-	v.Candidates = slices.DeleteFunc(v.Candidates, func(k Candidate) bool {
-		if k.asked() {
-			return false // it is dropped when it is answered
-		}
-		why := v.useless(&k)
-		if why != "" {
-			v.cancel(&k, why)
-		}
-		return why != ""
-	})
+	kept := v.Candidates[:0]
+	v.st = v.st[:0]
 	oldest := map[string]int64{}
-	for i := range v.Candidates {
-		k := &v.Candidates[i]
-		if k.Run.State == RunRunning && !k.asked() && v.stands(k) == void && !v.confirms(k) {
-			v.halt(k, "the branch moved on")
+	for n := range v.Candidates {
+		k := v.Candidates[n]
+		st := v.stands(&k)
+		if !k.asked() { // else it is dropped when it is answered
+			if why := v.useless(&k, st); why != "" {
+				v.cancel(&k, why)
+				continue
+			}
+			if k.Run.State == RunRunning && st == void && !v.confirms(&k) {
+				v.halt(&k, "the branch moved on")
+			}
 		}
 		if seq, seen := oldest[k.Branch]; !seen || k.Seq < seq {
 			oldest[k.Branch] = k.Seq
 		}
+		kept, v.st = append(kept, k), append(v.st, st)
 	}
+	clear(v.Candidates[len(kept):])
+	v.Candidates = kept
 	v.Landed = slices.DeleteFunc(v.Landed, func(l Landed) bool {
 		seq, seen := oldest[l.Branch]
 		return !seen || l.Seq <= seq
@@ -179,13 +181,13 @@ func (v *look) forget() {
 }
 
 // useless says why nobody needs a candidate, "" when somebody may.
-func (v *look) useless(k *Candidate) string {
+func (v *look) useless(k *Candidate, st standing) string {
 	if len(k.Members) == 0 {
 		newest := v.bare(k.Branch)
 		switch {
-		case v.stories[k.Branch] == nil || newest.ID != k.ID:
+		case v.stories[k.Branch] == nil || newest != nil && newest.Seq > k.Seq:
 			return "the branch was looked at again"
-		case k.Run.State == RunRunning && v.stands(k) == void:
+		case k.Run.State == RunRunning && st == void:
 			return "the branch moved on"
 		}
 		return ""
@@ -200,12 +202,12 @@ func (v *look) useless(k *Candidate) string {
 	switch {
 	case left == 0:
 		return "its changes have left the queue"
-	case told || v.stands(k) != void:
+	case told || st != void && (k.Run.State == RunRunning || k.Run.Errors > 0):
 		return ""
 	case k.Run.State == RunRunning && v.confirms(k):
 		return ""
 	default:
-		return "what it stands on will not be"
+		return "it is of no use any more"
 	}
 }
 

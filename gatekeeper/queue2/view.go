@@ -21,6 +21,7 @@ type look struct {
 	stories  map[string]*past
 	branches map[string]*Branch
 	running  int
+	st       []standing // of the candidates, as forget left them
 }
 
 type laneKey struct{ branch, target string }
