@@ -23,6 +23,7 @@ const (
 	worthKeeping = 0.2  // landings that an alternate must stand for to keep its worker from the line
 	horizon      = 4    // entries looked at for each worker
 	leastSearch  = 64   // and at least
+	worthProven  = 0.15 // how likely the ground of one must be that has passed before
 )
 
 // planner plans one step. It draws the line: the candidates in the order in which they are
@@ -53,6 +54,7 @@ type alive struct {
 	n           int // index of the candidate
 	on, members []int
 	due         time.Time // its place in the order
+	oldest      time.Time // when the first of its members came
 	passed      bool
 	lined       bool
 	weighed     bool
@@ -161,7 +163,15 @@ func (p *planner) findLive() {
 				l.priority = max(l.priority, p.order[i].Priority)
 			}
 		}
-		l.due = due(k.Run.StartedAt, p.takes(l.members, p.branches[k.Branch]))
+		l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
+		for _, i := range l.members {
+			if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
+				l.oldest = at
+			}
+		}
+		if len(l.members) == 1 {
+			l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
+		}
 		p.live = append(p.live, l)
 		for _, i := range l.members {
 			p.known[i] = true
@@ -244,11 +254,11 @@ func (p *planner) drawLive(from, to int) {
 // letPass puts those before a candidate that conflict with it and are done much sooner.
 func (p *planner) letPass(l *alive, fresh []int) bool {
 	passed := false
-	if l.passed || p.running >= p.Workers {
+	if l.passed || p.running >= p.Workers || len(l.members) > 1 {
 		return false
 	}
 	for _, i := range fresh {
-		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(l.due) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
+		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(due(l.oldest, p.order[l.members[0]].Takes)) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
 			continue
 		}
 		if !slices.ContainsFunc(l.members, func(m int) bool { return p.conflicts(i, m) }) {
@@ -466,7 +476,11 @@ func (p *planner) drawWaiting(from, to int) {
 		if len(group) == 1 && len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
 			continue
 		}
-		if len(on) > maxDepth || p.hoped(on) < worthMain {
+		least := worthMain
+		if p.beliefs[i].proved {
+			least = worthProven
+		}
+		if len(on) > maxDepth || p.hoped(on) < least {
 			if len(group) == 1 && !p.below(i) {
 				deep = append(deep, i)
 			}

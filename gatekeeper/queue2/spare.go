@@ -5,7 +5,7 @@ import "slices"
 // spares wants, for each candidate of the line that may well fail, one without it of those
 // that come after it.
 func (p *planner) spares() {
-	free := p.Workers - p.running - len(p.wants)
+	free := p.Workers*8/10 - p.running - len(p.wants)
 	if free <= 0 {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 func (p *planner) start() {
 	for n := range p.live {
 		l := p.live[n]
-		if p.dispensable(l) && p.needed(l) < worthless && p.elsewhere(l.members) && (len(l.on) > 0 || p.provedAll(l.members)) {
+		if p.dispensable(l) && p.needed(l) < worthless && (len(l.on) > 0 || p.provedAll(l.members)) {
 			p.stop(l, "it is not needed any more")
 		}
 	}
@@ -23,11 +23,6 @@ func (p *planner) start() {
 
 func (p *planner) provedAll(list []int) bool {
 	return !slices.ContainsFunc(list, func(i int) bool { return !p.beliefs[i].proved })
-}
-
-// elsewhere says whether all members are in the line.
-func (p *planner) elsewhere(members []int) bool {
-	return !slices.ContainsFunc(members, func(i int) bool { return p.place[i] == 0 })
 }
 
 // needed is how likely a candidate's ground comes true.
@@ -122,7 +117,16 @@ func (p *planner) worthOf(l *alive) float64 {
 	if len(l.on) == 0 && !p.provedAll(l.members) { // it tells of them
 		worth = max(worth, 0.5)
 	}
-	return worth * p.joint(l.on, l.members) * float64(len(l.members))
+	// What the line lands anyhow is worth the less.
+	covered := 1.0
+	for _, i := range l.members {
+		if p.place[i] == 0 || p.line[p.stopOf[i]].alive < 0 {
+			covered = 0
+			break
+		}
+		covered = min(covered, p.line[p.stopOf[i]].passes)
+	}
+	return worth * (1 - covered) * p.joint(l.on, l.members) * float64(len(l.members))
 }
 
 // youngest is the run that has come least far of those of lower priority.
