@@ -3,6 +3,7 @@ package queue_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	queue "gatehouse/gatekeeper/queue2"
 )
@@ -85,6 +86,7 @@ func TestWhatLands(t *testing.T) {
 		{"stands on one that landed", after(with(start(entry(2, "a")), on(passed(2, 2), 1)), landed(1, "a")), []int64{2}},
 		{"stands on one that left", with(start(entry(2, "a")), on(passed(2, 2), 1)), nil},
 		{"stands on an older patch set", with(start(entry(1, "a"), entry(2, "a")), passed(1, 1), onOldPS), []int64{1}},
+		{"stands on an older patch set than landed", after(with(start(entry(2, "a")), onOldPS), landed(1, "a")), nil},
 		{"stands on one of two that landed", after(with(start(entry(3, "a")), on(passed(3, 3), 1)), landed(1, "a"), queue.Landed{Branch: "main", Seq: 7, Change: 2, PS: 1, Targets: []string{"a"}}), nil},
 		{"the one it stands on lands with it", with(start(entry(1, "a"), entry(2, "a")), passed(1, 1), on(passed(2, 2), 1)), []int64{1, 2}},
 
@@ -182,6 +184,8 @@ func TestWhoIsSentAway(t *testing.T) {
 	older.Members[0].PS = 0
 	landing := with(green(entry(1, "a")), refused(1, 2, 1), ran(2, queue.RunPassed, 1))
 	landing.Landings = []queue.Landing{{Parts: []queue.Part{{Branch: "main", Old: "t", Candidates: []int64{2}, Members: members(1)}}}}
+	mended := after(with(start(entry(1, "a")), refused(1, 2, 1)), queue.Landed{Branch: "main", Seq: 6, Barrier: true})
+	mended.Branches[0].GreenAt = noon.Add(time.Hour)
 	for _, c := range []struct {
 		name   string
 		state  queue.State
@@ -194,7 +198,7 @@ func TestWhoIsSentAway(t *testing.T) {
 		{"refused twice on one that may be to blame", with(green(entry(1, "a"), entry(2, "a")), on(refused(2, 2, 2), 1)), nil, ""},
 		{"refused twice on one that landed", after(with(green(entry(2, "a")), on(refused(2, 2, 2), 1)), landed(1, "a")), []int64{2}, queue.EjectRefused},
 		{"refused twice, and the branch is red", with(start(entry(1, "a")), refused(1, 2, 1), bare(queue.RunRefused)), nil, ""},
-		{"refused twice before the branch was pushed to", after(with(start(entry(1, "a")), refused(1, 2, 1)), queue.Landed{Branch: "main", Seq: 6, Barrier: true}), nil, ""},
+		{"refused twice before the branch was pushed to", mended, nil, ""},
 		{"a batch refused twice", with(green(entry(1, "a"), entry(2, "a")), refused(1, 2, 1, 2)), nil, ""},
 		{"refused twice, and lands", landing, nil, ""},
 		{"conflicts with the branch", with(green(entry(1, "a")), conflict(1, 1)), []int64{1}, queue.EjectConflict},

@@ -310,6 +310,10 @@ func TestLandDone(t *testing.T) {
 	if again := find[queue.Land](actions); len(again) != 0 {
 		t.Errorf("lands on a branch that moved: %+v", again)
 	}
+	same, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Tips: map[string]string{"main": "t"}})
+	if again := find[queue.Land](actions); same.Branches[0].Seq != 5 || len(again) != 0 {
+		t.Errorf("what was refused lands as it is: %+v, %+v", same.Branches, again)
+	}
 	twice, _ := step(t, landed, queue.LandDone{Parts: asked[0].Parts, Landed: true, Tips: map[string]string{"main": "k1"}})
 	if twice.Branches[0].Seq != 7 {
 		t.Errorf("counted twice: %+v", twice.Branches)
