@@ -48,7 +48,7 @@ func (m *model) try(a queue.Try) {
 		return
 	}
 	r := k.newest()
-	if r == nil || r.state != queue.RunRunning && r.state != queue.RunPassed {
+	if r == nil || r.state != queue.RunRunning && (r.state != queue.RunPassed || len(a.Members) == 0) {
 		r = m.run(k)
 	}
 	answer.Commit, answer.Run = k.commit.id, r.id

@@ -180,8 +180,8 @@ func (p *player) settle() {
 			p.pass(time.Hour)
 		}
 	}
-	p.compare()
 	p.done()
+	p.compare()
 }
 
 // round does all that there is to do once; it says whether there was anything.

@@ -26,7 +26,7 @@ type player struct {
 }
 
 // thorough is on how many steps one is looked at closely.
-const thorough = 4
+const thorough = 8
 
 func newPlayer(seed uint64, c modelConfig) *player {
 	p := &player{model: newModel(seed, c), seen: map[int64]bool{}}
@@ -114,13 +114,14 @@ func (p *player) nothingNew(before queue.State, e queue.Event, next queue.State,
 	if _, tick := e.(queue.Tick); tick {
 		return
 	}
-	if t, ok := e.(queue.Tried); ok {
-		actions = slices.DeleteFunc(slices.Clone(actions), func(a queue.Action) bool {
+	tick, would := queue.Step(before, queue.Tick{}, p.now)
+	if t, ok := e.(queue.Tried); ok { // whose run may be stopped
+		stops := func(a queue.Action) bool {
 			c, ok := a.(queue.Cancel)
 			return ok && c.Run == t.Run && c.Candidate == t.ID
-		})
+		}
+		actions, would = slices.DeleteFunc(slices.Clone(actions), stops), slices.DeleteFunc(slices.Clone(would), stops)
 	}
-	tick, would := queue.Step(before, queue.Tick{}, p.now)
 	if len(actions) == 0 && bytes.Equal(spell(nil, before), spell(nil, next)) {
 		return
 	}

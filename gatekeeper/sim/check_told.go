@@ -104,7 +104,7 @@ func (t *told) runEnded(e queue.RunEnded, now time.Time) bool {
 		b.GreenAt = now
 		t.branches[b.Name] = b
 	}
-	t.runs = slices.Delete(t.runs, i, i+1)
+	t.runs = slices.DeleteFunc(t.runs, func(r liveRun) bool { return r.run == e.Run })
 	return false
 }
 
