@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	queue "gatehouse/gatekeeper/queue2"
 )
 
 // happening is one thing that happens in a history. Its numbers choose among what is possible
@@ -42,6 +44,7 @@ const (
 type history struct {
 	seed   uint64
 	config modelConfig
+	queue  stepper
 	list   []happening
 }
 
@@ -59,7 +62,7 @@ func newHistory(seed uint64) history {
 	r := rand.New(rand.NewPCG(seed, scatter(seed))) //nolint:gosec // it has to be repeatable
 	pick := func(list ...float64) float64 { return list[r.IntN(len(list))] }
 	count := func(list ...int) int { return list[r.IntN(len(list))] }
-	h := history{seed: seed, config: modelConfig{
+	h := history{seed: seed, queue: queue.Step, config: modelConfig{
 		branches: count(1, 1, 1, 2, 3), workers: count(1, 2, 3, 4, 6, 12), targets: count(1, 2, 4, 8),
 		bad: pick(0, .1, .3), clash: pick(0, .1, .3), textual: pick(0, .05, .2), stale: pick(0, 0, .05),
 		flake: pick(0, .1, .3), errored: pick(0, .1, .3), gone: pick(0, .1),
@@ -97,7 +100,7 @@ type outcome struct {
 
 // play plays the history, with a line for each thing that happens when log is not nil.
 func (h history) play(log func(string)) (o outcome) {
-	p := newPlayer(h.seed, h.config)
+	p := newPlayer(h.seed, h.config, h.queue)
 	p.log = log
 	defer func() {
 		o.steps, o.digest = p.steps, p.digest
@@ -127,7 +130,9 @@ func (h history) play(log func(string)) (o outcome) {
 // same rule is broken (Zeller, Hildebrandt: Simplifying and isolating failure-inducing input, 2002).
 func (h history) shrink(rule string) history {
 	fails := func(list []happening) bool {
-		v := history{h.seed, h.config, list}.play(nil).violation
+		short := h
+		short.list = list
+		v := short.play(nil).violation
 		return v != nil && v.Rule == rule
 	}
 	for size := len(h.list) / 2; size > 0; {

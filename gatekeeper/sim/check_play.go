@@ -13,6 +13,7 @@ import (
 // every step to the rules.
 type player struct {
 	*model
+	queue stepper
 	told  *told
 	state queue.State
 
@@ -28,8 +29,11 @@ type player struct {
 // thorough is on how many steps one is looked at closely.
 const thorough = 8
 
-func newPlayer(seed uint64, c modelConfig) *player {
-	p := &player{model: newModel(seed, c), seen: map[int64]bool{}}
+// stepper is [queue.Step], but in tests of the rules themselves.
+type stepper func(queue.State, queue.Event, time.Time) (queue.State, []queue.Action)
+
+func newPlayer(seed uint64, c modelConfig, s stepper) *player {
+	p := &player{model: newModel(seed, c), queue: s, seen: map[int64]bool{}}
 	p.state = p.rebuilt(nil, nil)
 	p.told = learn(p.state, p.landed)
 	return p
@@ -46,7 +50,7 @@ func (p *player) step(e queue.Event) {
 		was = spell(nil, before)
 	}
 	stale := p.told.take(e, p.now)
-	next, actions := queue.Step(before, e, p.now)
+	next, actions := p.queue(before, e, p.now)
 	if p.log != nil {
 		p.story(e, actions)
 	}
@@ -103,7 +107,7 @@ func (p *player) pure(before queue.State, was []byte, next queue.State, actions 
 	if !bytes.Equal(was, spell(nil, before)) {
 		fail("pure", "the step changed the state that it was given")
 	}
-	again, same := queue.Step(before, e, p.now)
+	again, same := p.queue(before, e, p.now)
 	if !bytes.Equal(spell(spell(nil, next), actions), spell(spell(nil, again), same)) {
 		fail("pure", "the step does something else the second time: %s", showAll(same))
 	}
@@ -114,7 +118,7 @@ func (p *player) nothingNew(before queue.State, e queue.Event, next queue.State,
 	if _, tick := e.(queue.Tick); tick {
 		return
 	}
-	tick, would := queue.Step(before, queue.Tick{}, p.now)
+	tick, would := p.queue(before, queue.Tick{}, p.now)
 	if t, ok := e.(queue.Tried); ok { // whose run may be stopped
 		stops := func(a queue.Action) bool {
 			c, ok := a.(queue.Cancel)
@@ -229,8 +233,8 @@ func (p *player) compare() {
 	if p.lost || p.hidden || len(p.pending) > 0 || len(p.inbox) > 0 {
 		return
 	}
-	_, live := queue.Step(p.state, queue.Tick{}, p.now)
-	_, fresh := queue.Step(p.rebuilt(p.state.Model, nil), queue.Tick{}, p.now)
+	_, live := p.queue(p.state, queue.Tick{}, p.now)
+	_, fresh := p.queue(p.rebuilt(p.state.Model, nil), queue.Tick{}, p.now)
 	if a, b := weighty(live), weighty(fresh); a != b {
 		fail("rebuilt", "a tick leads to %s, and to %s on the state rebuilt from rows", a, b)
 	}
