@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -228,11 +227,13 @@ func (t *told) runsAgree(s queue.State) {
 	for _, r := range t.runs {
 		count[r]--
 	}
-	for r, n := range maps.All(count) {
-		if n > 0 {
-			fail("book", "the state has the run %d of candidate %d under way, which is not", r.run, r.candidate)
+	for _, k := range s.Candidates {
+		if count[liveRun{k.ID, k.Run.ID, k.Commit, k.Branch}] > 0 {
+			fail("book", "the state has the run %d of candidate %d under way, which is not", k.Run.ID, k.ID)
 		}
-		if n < 0 {
+	}
+	for _, r := range t.runs {
+		if count[r] < 0 {
 			fail("leak", "the run %d of candidate %d is under way, and the state has forgotten it and not stopped it", r.run, r.candidate)
 		}
 	}
