@@ -93,16 +93,17 @@ func (t *tick) try(ctx context.Context, a queue.Try) error {
 	return t.DB.Transact(ctx, func(tx *db.Tx) error { return t.tell(ctx, tx, k.Change, "candidate.tried", data) })
 }
 
-// forgetOld supersedes runs of the bare branch that are too old to say what is so now.
+// forgetOld supersedes the runs of the bare branch that have ended: they do not say what is
+// so now.
 func (t *tick) forgetOld(ctx context.Context, k *candidate) error {
 	return t.DB.Transact(ctx, func(tx *db.Tx) error {
-		runs, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.state NOT IN ($2, $3) AND r.finished_at < $4`,
-			k.ID, string(RunRunning), string(RunSuperseded), db.Micros(t.Now().Add(-bareAge)))
+		runs, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.state NOT IN ($2, $3)`,
+			k.ID, string(RunRunning), string(RunSuperseded))
 		if err != nil {
 			return err
 		}
 		for _, run := range runs {
-			if err := t.supersede(ctx, tx, run.ID, "too old to say whether the branch passes now"); err != nil {
+			if err := t.supersede(ctx, tx, run.ID, "the branch is looked at again"); err != nil {
 				return err
 			}
 		}

@@ -129,6 +129,7 @@ func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 // all else in it has landed, or is proved.
 func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
 	var sole []int
+	several := false
 	for _, i := range f.in {
 		own := has(f.k.Members, v.order[i].Change)
 		if own {
@@ -139,17 +140,27 @@ func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
 			return // what it stands on has not landed
 		case all[i].proved && len(f.in) > 1:
 		case len(sole) > 0 && !slices.Contains(v.order[sole[0]].With, v.order[i].Change):
-			return
+			several = true
 		default:
 			sole = append(sole, i)
 		}
 	}
-	if f.k.Conflict != "" && (len(f.in) > 1 && len(sole) < len(f.in) || f.k.Seq != v.branches[f.k.Branch].Seq) {
-		return // who conflicts with whom is not known, or not on what has landed
+	// Who conflicts with whom in a batch is not known; one group lands as one or not at all.
+	group := len(f.in) > 0 && !slices.ContainsFunc(f.in, func(i int) bool {
+		return i != f.in[0] && !slices.Contains(v.order[f.in[0]].With, v.order[i].Change)
+	})
+	switch {
+	case group:
+		sole = f.in
+	case several, f.k.Conflict != "":
+		return
+	}
+	if f.k.Conflict != "" && f.k.Seq != v.branches[f.k.Branch].Seq {
+		return
 	}
 	for _, i := range sole {
 		b := &all[i]
-		if b.proved && f.k.Seq < cleared[i] {
+		if !group && b.proved && f.k.Seq < cleared[i] || group && len(f.in) == 1 && b.proved && f.k.Seq < cleared[i] {
 			continue
 		}
 		switch {

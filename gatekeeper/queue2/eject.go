@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -34,7 +35,7 @@ func (v *look) eject() {
 			if !v.green(e.Branch, b.last) {
 				continue
 			}
-			out2.Reason, out2.Words, out2.Candidate = EjectRefused, b.last.Run.Reason, b.last.ID
+			out2.Reason, out2.Words, out2.Candidate = EjectRefused, cmp.Or(b.last.Run.Reason, "its stages refused it"), b.last.ID
 			v.learnClash(i, b.proved)
 		case b.broken != nil && b.broken.Run.State == RunErrored:
 			out2.Reason, out2.Candidate = EjectErrored, b.broken.ID
@@ -113,7 +114,7 @@ func (v *look) lookAtBare(beliefs []belief) {
 	doubted := v.doubted(beliefs)
 	for i := range v.Branches {
 		name := v.Branches[i].Name
-		if !doubted[name] || v.running >= v.Workers {
+		if !doubted[name] || v.running >= v.Workers || v.busy(name) {
 			continue
 		}
 		k := v.bare(name)

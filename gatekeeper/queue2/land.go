@@ -14,7 +14,7 @@ func (p *planner) land() {
 		parts, again = nil, false
 		for i := range p.Branches {
 			if b := &p.Branches[i]; !p.busy(b.Name) {
-				if part, ok := p.gather(b, banned, parts); ok {
+				if part, ok := p.gather(b, banned); ok {
 					parts = append(parts, part)
 				}
 			}
@@ -48,9 +48,10 @@ func (p *planner) land() {
 	}
 }
 
-// complete says whether all that must land with a change does.
+// complete says whether all that must land with a change, or before it on another branch, does.
 func (p *planner) complete(m Member, parts []Part) bool {
-	return !slices.ContainsFunc(p.order[p.at[m.Change]].With, func(c int64) bool {
+	e := p.order[p.at[m.Change]]
+	return !slices.ContainsFunc(slices.Concat(e.With, e.Parents), func(c int64) bool {
 		return !slices.ContainsFunc(parts, func(part Part) bool { return has(part.Members, c) })
 	})
 }
@@ -82,7 +83,7 @@ func (v *look) busy(branch string) bool {
 }
 
 // gather collects what can land on a branch now, one candidate after the other.
-func (p *planner) gather(b *Branch, banned map[int64]bool, others []Part) (Part, bool) {
+func (p *planner) gather(b *Branch, banned map[int64]bool) (Part, bool) {
 	part := Part{Branch: b.Name, Old: b.Tip}
 	var passed []*Candidate
 	for n := range p.live {
@@ -108,7 +109,7 @@ func (p *planner) gather(b *Branch, banned map[int64]bool, others []Part) (Part,
 		moved = false
 		for _, k := range passed {
 			members := p.remaining(k, part.Members)
-			if len(members) == 0 || p.standsWith(k, part.Members) != ground || !p.mayLand(b, members) || !p.parentsLanded(members, part.Members, others) {
+			if len(members) == 0 || p.standsWith(k, part.Members) != ground || !p.mayLand(b, members) || !p.parentsLanded(members, part.Members) {
 				continue
 			}
 			part.Candidates = append(part.Candidates, k.ID)
@@ -165,11 +166,12 @@ func (v *look) remaining(k *Candidate, now []Member) []Member {
 
 // parentsLanded says whether all parents have landed, or land with the members: before them
 // on their branch, or on another.
-func (p *planner) parentsLanded(members, now []Member, others []Part) bool {
+func (p *planner) parentsLanded(members, now []Member) bool {
 	for n, m := range members {
 		e := p.order[p.at[m.Change]]
 		for _, c := range e.Parents {
-			elsewhere := slices.ContainsFunc(others, func(o Part) bool { return has(o.Members, c) })
+			j, queued := p.at[c]
+			elsewhere := queued && p.order[j].Branch != e.Branch // complete looks whether it lands too
 			if !has(now, c) && !has(members[:n], c) && !elsewhere && !slices.Contains(e.With, c) {
 				return false
 			}
@@ -181,6 +183,9 @@ func (p *planner) parentsLanded(members, now []Member, others []Part) bool {
 // worth says whether a candidate that passed out of its turn should land all the same: what
 // runs in the line without it is lost, what it would wait for else is saved.
 func (p *planner) worth(l *alive) bool {
+	if p.running == 0 {
+		return true // nothing is lost, and others may wait for it
+	}
 	lost, saved := time.Duration(0), time.Duration(0)
 	for _, s := range p.line {
 		if s.alive < 0 || !p.voids(l, s) {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -109,9 +110,9 @@ func (p *planner) rank() {
 }
 
 func (p *planner) priority(members []int) int {
-	highest := p.order[members[0]].Priority
+	highest := p.priorityOf(p.order[members[0]])
 	for _, i := range members {
-		highest = max(highest, p.order[i].Priority)
+		highest = max(highest, p.priorityOf(p.order[i]))
 	}
 	return highest
 }
@@ -130,12 +131,12 @@ func (v *look) planner() *planner {
 func (p *planner) findLive() {
 	for n := range p.Candidates {
 		k := &p.Candidates[n]
-		if len(k.Members) == 0 || k.Conflict != "" {
+		if len(k.Members) == 0 {
 			continue
 		}
 		last := k.Members[len(k.Members)-1].Change
 		p.byLast[last] = append(p.byLast[last], n)
-		if k.Run.State != RunRunning && k.Run.State != RunPassed {
+		if k.Conflict != "" || k.Run.State != RunRunning && k.Run.State != RunPassed {
 			continue
 		}
 		if k.Run.State == RunRunning && (len(k.Members) == 1 || p.confirms(k)) {
@@ -151,7 +152,7 @@ func (p *planner) findLive() {
 			}
 			continue
 		}
-		l := &alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare}
+		l := &alive{n: n, priority: math.MinInt, passed: k.Run.State == RunPassed, spare: k.Spare}
 		for _, m := range k.On {
 			if j, queued := p.at[m.Change]; queued {
 				l.on = append(l.on, j)
@@ -160,8 +161,11 @@ func (p *planner) findLive() {
 		for _, m := range k.Members {
 			if i, queued := p.at[m.Change]; queued {
 				l.members = append(l.members, i)
-				l.priority = max(l.priority, p.order[i].Priority)
+				l.priority = max(l.priority, p.priorityOf(p.order[i]))
 			}
+		}
+		if len(l.members) == 0 {
+			continue // it was asked for, and its changes have left meanwhile
 		}
 		l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
 		for _, i := range l.members {
@@ -209,7 +213,7 @@ func (p *planner) draw() {
 	from := 0
 	for from < p.n {
 		to := from
-		for to < p.n && p.order[to].Priority == p.order[from].Priority {
+		for to < p.n && p.priorityOf(p.order[to]) == p.priorityOf(p.order[from]) {
 			to++
 		}
 		p.drawLive(from, to)
@@ -220,7 +224,7 @@ func (p *planner) draw() {
 }
 
 func (p *planner) drawLive(from, to int) {
-	priority := p.order[from].Priority
+	priority := p.priorityOf(p.order[from])
 	var fresh []int // who just came, and may be quicker than what runs
 	for i := from; i < to; i++ {
 		if !p.known[i] && !p.barred(i) && !p.suspected(i) && len(p.order[i].With) == 0 && len(p.order[i].Parents) == 0 {
@@ -282,7 +286,7 @@ func (p *planner) fits(l *alive) bool {
 		}
 	}
 	for _, i := range l.members {
-		if p.place[i] != 0 || p.barred(i) {
+		if p.place[i] != 0 || p.barred(i) || p.fatherless(i, l) {
 			return false
 		}
 		for _, j := range p.lined(i) {
@@ -292,6 +296,16 @@ func (p *planner) fits(l *alive) bool {
 		}
 	}
 	return true
+}
+
+// fatherless says that a candidate does not hold a parent of the entry, or one that lands with
+// it, which may have become so since.
+func (p *planner) fatherless(i int, l *alive) bool {
+	e := p.order[i]
+	return slices.ContainsFunc(e.Parents, func(c int64) bool {
+		j, queued := p.at[c]
+		return queued && p.order[j].Branch == e.Branch && !slices.Contains(l.on, j) && !slices.Contains(l.members, j)
+	}) || slices.ContainsFunc(p.group(i), func(j int) bool { return !slices.Contains(l.members, j) })
 }
 
 // barred says that an entry may not be tried: it is held, or waits for a change that is not
@@ -355,13 +369,22 @@ func (p *planner) lined(i int) []int {
 			found = append(found, p.inLane[laneKey{e.Branch, t}]...)
 		}
 	}
-	for _, c := range e.Parents {
-		if j, queued := p.at[c]; queued && p.place[j] != 0 && p.order[j].Branch == e.Branch {
-			found = append(found, j)
-		}
+	found = p.withParents(found, e)
+	for n := 0; n < len(found); n++ { // what it stands on does not stand without its parents
+		found = p.withParents(found, p.order[found[n]])
 	}
 	slices.SortFunc(found, func(a, b int) int { return p.place[a] - p.place[b] })
 	return slices.Compact(found)
+}
+
+// withParents adds the entry's parents in the line of its branch.
+func (p *planner) withParents(found []int, e *Entry) []int {
+	for _, c := range e.Parents {
+		if j, queued := p.at[c]; queued && p.place[j] != 0 && p.order[j].Branch == e.Branch && !slices.Contains(found, j) {
+			found = append(found, j)
+		}
+	}
+	return found
 }
 
 func (p *planner) add(s stop) {
@@ -546,7 +569,7 @@ func (p *planner) prove(deep []int, free int) {
 				continue
 			}
 			members := append(slices.Clone(g.members), i)
-			if p.joint(nil, members) < jointProof || !p.pays(g.members, i, b) {
+			if p.joint(nil, members) < jointProof || p.spoilt(nil, members) || !p.pays(g.members, i, b) {
 				continue
 			}
 			g.members, joined = members, true
@@ -587,7 +610,7 @@ func (p *planner) joinBatch(open []int, i int, on []int) bool {
 		}
 		members := append(slices.Clone(s.members), i)
 		passes := p.joint(ground, members)
-		if passes < jointly || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
+		if passes < jointly || p.spoilt(ground, members) || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
 			continue
 		}
 		if at != len(open)-1 && p.lateFor(i, s) {

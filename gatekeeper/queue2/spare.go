@@ -69,7 +69,7 @@ func (p *planner) without(at int) (want, bool) {
 	slices.SortFunc(w.on, func(a, b int) int { return p.place[a] - p.place[b] })
 	needed := p.needed(&alive{on: w.on, members: w.members})
 	w.value = needed * passes * float64(len(w.members))
-	return w, needed > 2*worthless && w.value >= worthSpare
+	return w, needed > 2*worthless && w.value >= worthSpare && !p.spoilt(w.on, w.members)
 }
 
 // coveredWithout says whether a candidate that runs tests the members without those.

@@ -19,6 +19,38 @@ func (p *planner) start() {
 			p.try(w)
 		}
 	}
+	p.unlock()
+}
+
+// unlock tries the first change by itself that has not been, when nothing else is under way:
+// those in the line may wait for each other in a circle, over several branches.
+func (p *planner) unlock() {
+	for i := range p.n {
+		if p.running > 0 || len(p.Landings) > 0 || p.Workers == 0 {
+			return
+		}
+		if !p.barred(i) && !p.red(p.order[i].Branch) {
+			w := want{members: p.group(i)}
+			w.on = p.ancestors(w.members)
+			p.try(w)
+		}
+	}
+}
+
+// ancestors are the parents of the entries that are in the queue for their branch, and theirs.
+func (p *planner) ancestors(members []int) []int {
+	found := slices.Clone(members)
+	for n := 0; n < len(found); n++ {
+		e := p.order[found[n]]
+		for _, c := range e.Parents {
+			if j, queued := p.at[c]; queued && p.order[j].Branch == e.Branch && !slices.Contains(found, j) {
+				found = append(found, j)
+			}
+		}
+	}
+	on := found[len(members):]
+	slices.Sort(on)
+	return on
 }
 
 func (p *planner) provedAll(list []int) bool {
@@ -64,13 +96,52 @@ func (p *planner) weighNeed(l *alive) float64 {
 	return needed
 }
 
+// spoilt says that all of a candidate which has failed is in the members, on no more than
+// they stand on: they would fail again.
+func (p *planner) spoilt(on, members []int) bool {
+	in := func(m Member, lists ...[]int) bool {
+		i, queued := p.at[m.Change]
+		return !queued || slices.ContainsFunc(lists, func(l []int) bool { return slices.Contains(l, i) })
+	}
+	for _, i := range members {
+		for _, n := range p.byLast[p.order[i].Change] {
+			k := &p.Candidates[n]
+			if k.Run.Refusals == 0 && k.Conflict == "" || k.Run.State == RunPassed || len(k.Members) < 2 || p.moved(k) {
+				continue
+			}
+			if !slices.ContainsFunc(k.Members, func(m Member) bool { return !in(m, members) }) && !slices.ContainsFunc(k.On, func(m Member) bool { return !in(m, members, on) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rooted says that all which a want holds has its parents below it.
+func (p *planner) rooted(w want) bool {
+	all := slices.Concat(w.on, w.members)
+	for n, i := range all {
+		e := p.order[i]
+		for _, c := range e.Parents {
+			j, queued := p.at[c]
+			if queued && p.order[j].Branch == e.Branch && !slices.Contains(all[:n], j) && !slices.Contains(e.With, c) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func (p *planner) try(w want) {
-	branch := p.order[w.members[0]].Branch
-	k := p.find(branch, w)
-	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= enoughRefusals || k.Run.Errors >= MaxErrors) {
+	if !p.rooted(w) || slices.ContainsFunc(w.members, p.barred) {
 		return
 	}
-	if p.running >= p.Workers && (!w.urgent || !p.preempt(w)) {
+	branch := p.order[w.members[0]].Branch
+	k := p.find(branch, w)
+	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= enoughRefusals || k.Run.Errors >= MaxErrors || k.Conflict != "") {
+		return
+	}
+	if p.running > p.Workers || p.running == p.Workers && (!w.urgent || !p.preempt(w)) {
 		return
 	}
 	if k == nil {
@@ -134,7 +205,7 @@ func (p *planner) youngest(w want) int {
 	found := -1
 	for n := range p.live {
 		k := &p.Candidates[p.live[n].n]
-		if k.Run.State != RunRunning || k.Run.ID == 0 || p.live[n].priority >= p.priority(w.members) {
+		if k.Run.State != RunRunning || k.Run.ID == 0 || p.live[n].priority >= p.priority(w.members) || slices.ContainsFunc(p.live[n].members, func(i int) bool { return slices.Contains(w.on, i) }) {
 			continue
 		}
 		if found < 0 || k.Run.StartedAt.After(p.Candidates[p.live[found].n].Run.StartedAt) {
@@ -157,7 +228,7 @@ func (p *planner) find(branch string, w want) *Candidate {
 		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || n < len(p.st) && p.st[n] == void {
 			continue
 		}
-		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Seq != p.branches[branch].Seq {
+		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Run.Refusals < enoughRefusals && (k.Seq != p.branches[branch].Seq || p.busy(branch)) {
 			continue // its next run would be on another base: that is another candidate
 		}
 		var on, members []int

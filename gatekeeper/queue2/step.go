@@ -135,8 +135,11 @@ func (s *State) tried(e Tried, now time.Time) (stale []Action, quiet bool) {
 		if !k.asked() || k.Branch != e.Branch || !slices.Equal(k.Members, e.Members) || !slices.Equal(k.On, e.On) {
 			continue
 		}
-		if k.ID != 0 && k.ID != e.ID || e.Run != 0 && e.Run <= k.Run.Before {
+		if e.Run != 0 && e.Run <= k.Run.Before {
 			continue
+		}
+		if k.ID != 0 && k.ID != e.ID { // the branch moved before its next run: this is another candidate
+			k.Run.Errors, k.Run.Refusals = 0, 0
 		}
 		k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
 		if e.Conflict != "" {
@@ -179,7 +182,10 @@ func (s *State) ended(e RunEnded, now time.Time) {
 		default:
 			panic(fmt.Sprintf("queue: a run cannot end as %q", e.State))
 		}
-		k.Run.State, k.Run.Reason, k.Run.EndedAt = e.State, e.Reason, now
+		k.Run.State, k.Run.EndedAt = e.State, now
+		if e.State != RunNone {
+			k.Run.Reason = e.Reason
+		}
 	}
 }
 

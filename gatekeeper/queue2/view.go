@@ -14,6 +14,7 @@ type look struct {
 	actions []Action
 
 	order    []*Entry
+	raised   map[int64]int // priorities of parents whose children have higher ones
 	at       map[int64]int // position by change
 	byTarget map[laneKey][]int
 	barriers map[string][]int // positions of barriers, by branch
@@ -60,8 +61,9 @@ func (v *look) index() {
 			v.order = append(v.order, &v.Entries[i])
 		}
 	}
+	v.raise()
 	slices.SortFunc(v.order, func(a, b *Entry) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), v.due(a).Compare(v.due(b)), cmp.Compare(a.Change, b.Change))
+		return cmp.Or(cmp.Compare(v.priorityOf(b), v.priorityOf(a)), v.due(a).Compare(v.due(b)), cmp.Compare(a.Change, b.Change))
 	})
 	v.parentsFirst()
 	v.at = make(map[int64]int, len(v.order))
@@ -83,6 +85,36 @@ func (v *look) index() {
 			v.running++
 		}
 	}
+}
+
+// raise gives parents the priority of their children: nobody can land before them.
+func (v *look) raise() {
+	v.raised = map[int64]int{}
+	entries := map[int64]*Entry{}
+	for _, e := range v.order {
+		entries[e.Change] = e
+	}
+	var lift func(e *Entry, to int)
+	lift = func(e *Entry, to int) {
+		for _, c := range e.Parents {
+			if parent := entries[c]; parent != nil && v.priorityOf(parent) < to {
+				v.raised[c] = to
+				lift(parent, to)
+			}
+		}
+	}
+	for _, e := range v.order {
+		if len(e.Parents) > 0 {
+			lift(e, v.priorityOf(e))
+		}
+	}
+}
+
+func (v *look) priorityOf(e *Entry) int {
+	if raised, ok := v.raised[e.Change]; ok {
+		return max(raised, e.Priority)
+	}
+	return e.Priority
 }
 
 // parentsFirst moves each entry behind its parents, which changes nothing for most queues.
