@@ -3,6 +3,7 @@ package gatekeeper
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -34,6 +35,9 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 		if !b.Whole {
 			b.BatchCost = partCost
 		}
+		if b.GreenAt, err = greenAt(ctx, q, t.key()); err != nil {
+			return s, err
+		}
 		s.Branches = append(s.Branches, b)
 		open = append(open, t)
 	}
@@ -49,6 +53,17 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 	}
 	s.Landed, err = landedSince(ctx, q, open, s.Candidates)
 	return s, err
+}
+
+// greenAt is when a run on the branch last passed.
+func greenAt(ctx context.Context, q db.Querier, k branchKey) (time.Time, error) {
+	var at int64
+	err := q.QueryRowContext(ctx, `SELECT finished_at FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 ORDER BY id DESC LIMIT 1`,
+		k.repo, k.branch, string(RunPassed)).Scan(&at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, fmt.Errorf("gatekeeper: when %s last passed: %w", k.branch, err)
+	}
+	return db.Time(at), nil
 }
 
 // whole says that each run tests everything: no stage looks at what the change touches.
@@ -160,7 +175,7 @@ func candidatesInQueue(ctx context.Context, q db.Querier, open []*tick, now time
 
 // nextRun is what the queue knows of a candidate after one more run of it.
 func nextRun(before, run queue.Run, state RunState) queue.Run {
-	run.Refusals, run.Errors = before.Refusals, before.Errors
+	run.Refusals, run.Errors, run.Before = before.Refusals, before.Errors, max(before.Before, before.ID)
 	switch state {
 	case RunRunning:
 		run.State = queue.RunRunning
@@ -173,7 +188,7 @@ func nextRun(before, run queue.Run, state RunState) queue.Run {
 		run.State = queue.RunErrored
 		run.Errors++
 	case RunSuperseded:
-		return queue.Run{Refusals: before.Refusals, Errors: before.Errors}
+		return queue.Run{Before: run.ID, Refusals: before.Refusals, Errors: before.Errors, Reason: run.Reason, StartedAt: run.StartedAt}
 	default:
 		panic("gatekeeper: unknown run state " + string(state))
 	}
@@ -194,12 +209,12 @@ func landedSince(ctx context.Context, q db.Querier, open []*tick, candidates []q
 		if !tried || since == t.row.Seq {
 			continue
 		}
-		err := each(ctx, q, `SELECT seq, change_id, targets, barrier FROM landings WHERE repo_id = $1 AND branch = $2 AND state = $3 AND seq > $4 ORDER BY seq`,
+		err := each(ctx, q, `SELECT seq, change_id, ps, targets, barrier FROM landings WHERE repo_id = $1 AND branch = $2 AND state = $3 AND seq > $4 ORDER BY seq`,
 			[]any{t.lock.repo.ID, t.lock.branch, landingDone, since}, func(rows *sql.Rows) error {
 				l := queue.Landed{Branch: t.key().name()}
 				var targets string
 				var barrier int64
-				err := rows.Scan(&l.Seq, &l.Change, &targets, &barrier)
+				err := rows.Scan(&l.Seq, &l.Change, &l.PS, &targets, &barrier)
 				l.Targets, l.Barrier = splitTargets(targets), barrier != 0
 				all = append(all, l)
 				return err

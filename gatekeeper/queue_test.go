@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gatehouse/gatekeeper"
@@ -11,6 +12,7 @@ import (
 	queue "gatehouse/gatekeeper/queue2"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/git"
+	"gatehouse/review"
 )
 
 // blocked makes every stage wait until it is released; started tells of each.
@@ -21,7 +23,9 @@ func (w *world) blocked() (started chan string, release func()) {
 		<-open
 		return passed()
 	})
-	return started, func() { close(open) }
+	release = sync.OnceFunc(func() { close(open) })
+	w.Cleanup(release)
+	return started, release
 }
 
 // waiting proposes changes with their votes, all tested and none of them asked to land.
@@ -34,6 +38,20 @@ func (w *world) waiting(n int) (ids []int64) {
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+// queued puts changes into the queue whose first runs wait to be released.
+func (w *world) queued(n int) (ids []int64, release func()) {
+	w.Helper()
+	started, release := w.blocked()
+	for i := range n {
+		id := w.propose("alice", fmt.Sprintf("file%d.txt", i), "x\n", "submit")
+		w.vote("bob", id, 2)
+		w.state(id, gatekeeper.Queued)
+		ids = append(ids, id)
+	}
+	<-started
+	return ids, release
 }
 
 func (w *world) submit(ids ...int64) {
@@ -74,11 +92,7 @@ func TestManyLandTogether(t *testing.T) {
 	for _, h := range []string{plan.Merge, plan.Rebase} {
 		t.Run(h, func(t *testing.T) {
 			w := newWorld(t, how(h))
-			ids := w.waiting(5)
-			started, release := w.blocked()
-			w.submit(ids...)
-			<-started
-			<-started // both workers have a candidate
+			ids, release := w.queued(5)
 			release()
 			for _, id := range ids {
 				w.state(id, gatekeeper.Landed)
@@ -144,4 +158,160 @@ func TestTryingIsIdempotent(t *testing.T) {
 	if k := w.tried(try.Members, try.On); k.Run.State != queue.RunRunning || k.Run.ID == first.Run.ID || k.Run.Refusals != 0 {
 		t.Errorf("tried after it was cancelled: %+v", k.Run)
 	}
+}
+
+// A vote that is withdrawn while its candidate runs takes the change out, and lands nothing
+// of it; what was tried on top of it lands by itself.
+func TestAVoteWithdrawnFromATrain(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	ids, release := w.queued(2)
+	w.vote("bob", ids[0], 0)
+	w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	release()
+	w.state(ids[1], gatekeeper.Landed)
+	if e := w.explain(ids[0]); e.State != gatekeeper.Open {
+		t.Errorf("without its approval it is %s", e.State)
+	}
+	if _, err := w.bare.FileAt(w.ctx, w.tip(), "file0.txt", 100); err == nil {
+		t.Error("it landed with the other")
+	}
+	w.audit()
+}
+
+// A new patch set pushed while its candidate runs: the old one never lands.
+func TestANewPatchSetWhileItsCandidateRuns(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	ids, release := w.queued(2)
+	w.fromTip()
+	w.commit(1, "file0.txt", "better\n")
+	if r := w.push("alice", "refs/for/main", "HEAD", "submit"); r.Reason != "" {
+		t.Fatal(r.Reason)
+	}
+	release()
+	w.state(ids[1], gatekeeper.Landed)
+	w.vote("bob", ids[0], 2)
+	w.state(ids[0], gatekeeper.Landed)
+	if text, err := w.bare.FileAt(w.ctx, w.tip(), "file0.txt", 100); err != nil || string(text) != "better\n" {
+		t.Errorf("%q landed, %v", text, err)
+	}
+	w.audit()
+}
+
+// An administrator moves the branch around the queue: nothing lands that was tested on what is
+// not there any more, and everything lands in the end.
+func TestTheBranchIsMovedByHand(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	ids, release := w.queued(2)
+	old := w.tip()
+	w.git("checkout", "-q", "--detach", string(old))
+	w.commit(0, "byhand.txt", "x\n")
+	w.git("push", "-q", w.bare.Dir(), "HEAD:refs/heads/main")
+	moved := w.tip()
+	release()
+	for _, id := range ids {
+		e := w.state(id, gatekeeper.Landed)
+		if ok, err := w.bare.IsAncestor(w.ctx, moved, e.LandedCommit); err != nil || !ok {
+			t.Errorf("change %d landed as %s, which lacks what was moved in by hand", id, e.LandedCommit.Short())
+		}
+	}
+	var n int
+	w.must(w.db.Read().QueryRowContext(w.ctx, `SELECT COUNT(*) FROM landings l JOIN runs r ON r.id = l.run_id JOIN candidates k ON k.id = r.candidate_id
+		WHERE l.state = 'landed' AND k.base_oid = $1`, string(old)).Scan(&n))
+	if n > 0 {
+		t.Error("something landed by a run on the tip before")
+	}
+}
+
+const lanesPlan = `version: 1
+targets:
+  one: {paths: [one/**]}
+  two: {paths: [two/**]}
+stages:
+  unit: {run: "true", results: {gotest: unit.json}}
+gates:
+  review: {require: [{review: {min: 1, not: [author, uploader]}}]}
+  tested: {after: [unit], require: [{stages: passed}]}
+land: {after: [review, tested], how: merge, lanes: LANES}
+`
+
+// A plan that changes the lanes while changes wait: those are told anew.
+func TestThePlanChangesLanesWhileChangesWait(t *testing.T) {
+	w := newWorld(t, strings.Replace(lanesPlan, "LANES", "targets", 1))
+	one := w.propose("alice", "one/a.txt", "x\n")
+	w.stage(one, "unit", plan.Passed)
+	w.vote("bob", one, 2)
+	w.must(w.control.Hold(w.ctx, w.people["carol"], one, "the test holds it"))
+	w.submit(one)
+	w.state(one, gatekeeper.Queued)
+	if e := w.queueState().Entries; len(e) != 1 || e[0].Barrier || !slices.Equal(e[0].Targets, []string{"one"}) {
+		t.Fatalf("%+v", e)
+	}
+	change := w.propose("alice", plan.File, strings.Replace(lanesPlan, "LANES", "branch", 1), "submit")
+	w.vote("bob", change, 2)
+	w.state(change, gatekeeper.Landed)
+	w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	if e := w.queueState().Entries; len(e) != 1 || !e[0].Barrier || len(e[0].Targets) != 0 {
+		t.Errorf("with one lane: %+v", e)
+	}
+	w.must(w.control.Release(w.ctx, w.people["carol"], one))
+	w.state(one, gatekeeper.Landed)
+	w.audit()
+}
+
+// A change of another lane lands though another landed below it since it was tested: its stages
+// read nothing of that. They are not run again.
+func TestLanesDoNotWaitForEachOther(t *testing.T) {
+	w := newWorld(t, strings.Replace(lanesPlan, "LANES", "targets", 1))
+	one, two := w.propose("alice", "one/a.txt", "x\n"), w.propose("alice", "two/a.txt", "x\n")
+	for _, id := range []int64{one, two} {
+		w.stage(id, "unit", plan.Passed)
+		w.vote("bob", id, 2)
+	}
+	ran := len(w.stages.runs())
+	w.submit(one)
+	w.state(one, gatekeeper.Landed)
+	w.submit(two)
+	e := w.state(two, gatekeeper.Landed)
+	if n := len(w.stages.runs()); n != ran {
+		t.Errorf("%d stages ran again", n-ran)
+	}
+	if p := w.parents(e.LandedCommit); len(p) != 2 {
+		t.Errorf("it landed as %s with parents %v", e.LandedCommit, p)
+	}
+	w.audit()
+}
+
+// A change that was refused with evidence can be fetched and tried by name, and comes back when
+// it is rechecked.
+func TestARefusalCanBeTried(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	ids := w.waiting(2)
+	w.stages.set(w.but(failed))
+	first := w.propose("alice", "more.txt", "x\n", "submit") // the tip moves on below it
+	w.state(first, gatekeeper.Refused)
+	w.stages.set(nil)
+	w.submit(ids[1])
+	w.state(ids[1], gatekeeper.Landed)
+	w.stages.set(w.but(failed))
+	w.submit(ids[0])
+	e := w.state(ids[0], gatekeeper.Refused)
+	at := strings.Index(e.Requirements[0].Next, "refs/gate/tested/")
+	if at < 0 {
+		t.Fatalf("nothing says how to try it: %+v", e.Requirements[0])
+	}
+	ref := strings.Fields(e.Requirements[0].Next[at:])[0]
+	oid, err := w.bare.RefOID(w.ctx, ref)
+	w.must(err)
+	if _, err := w.bare.FileAt(w.ctx, oid, "file0.txt", 100); err != nil {
+		t.Errorf("%s is not what was tested: %v", ref, err)
+	}
+	messages, err := w.review.Messages(w.ctx, w.db.Read(), ids[0])
+	w.must(err)
+	if !slices.ContainsFunc(messages, func(m review.Message) bool { return strings.Contains(m.Body, "git fetch http://gate.test/hello "+ref) }) {
+		t.Errorf("no message says how to try it: %+v", messages)
+	}
+	w.stages.set(nil)
+	w.must(w.control.Recheck(w.ctx, w.people["alice"], ids[0]))
+	w.state(ids[0], gatekeeper.Landed)
+	w.audit()
 }

@@ -292,7 +292,7 @@ CREATE TABLE runs (
     UNIQUE (candidate_id, plan_digest, attempt)
 );
 CREATE INDEX runs_change ON runs (change_id, ps);
-CREATE INDEX runs_state ON runs (repo_id, branch, state);
+CREATE INDEX runs_state ON runs (repo_id, branch, state, id);
 
 CREATE TABLE stage_runs (
     id          BIGINT PRIMARY KEY,
