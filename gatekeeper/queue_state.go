@@ -175,7 +175,7 @@ func candidatesInQueue(ctx context.Context, q db.Querier, open []*tick, now time
 
 // nextRun is what the queue knows of a candidate after one more run of it.
 func nextRun(before, run queue.Run, state RunState) queue.Run {
-	run.Refusals, run.Errors, run.Before = before.Refusals, before.Errors, max(before.Before, before.ID)
+	run.Refusals, run.Errors = before.Refusals, before.Errors
 	switch state {
 	case RunRunning:
 		run.State = queue.RunRunning
@@ -188,7 +188,7 @@ func nextRun(before, run queue.Run, state RunState) queue.Run {
 		run.State = queue.RunErrored
 		run.Errors++
 	case RunSuperseded:
-		return queue.Run{Before: run.ID, Refusals: before.Refusals, Errors: before.Errors, Reason: run.Reason, StartedAt: run.StartedAt}
+		return queue.Run{Refusals: before.Refusals, Errors: before.Errors, Reason: run.Reason, StartedAt: run.StartedAt}
 	default:
 		panic("gatekeeper: unknown run state " + string(state))
 	}

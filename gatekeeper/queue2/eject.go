@@ -135,9 +135,10 @@ func (v *look) lookAtBare(beliefs []belief) {
 
 // ask asks for a run of a candidate.
 func (v *look) ask(k *Candidate, spare bool) {
-	k.Run = Run{State: RunRunning, StartedAt: v.now, Before: max(k.Run.Before, k.Run.ID), Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason}
+	v.Asked++
+	k.Run = Run{State: RunRunning, StartedAt: v.now, Ask: v.Asked, Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason}
 	v.running++
-	v.actions = append(v.actions, Try{Branch: k.Branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: spare})
+	v.actions = append(v.actions, Try{Ask: v.Asked, Branch: k.Branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: spare})
 }
 
 // cycles are the changes that wait for themselves, by parents that need not land with them.

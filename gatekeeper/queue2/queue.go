@@ -38,6 +38,8 @@ type State struct {
 	Landed []Landed
 	// Landings are those asked for and not answered.
 	Landings []Landing
+	// Asked counts the asks of Try; a rebuilt state begins at 0.
+	Asked int64
 	// Model is what has been learnt; nil has learnt nothing.
 	Model *Model
 }
@@ -119,8 +121,8 @@ type Candidate struct {
 type Run struct {
 	ID    int64 // 0 while it is being started
 	State RunState
-	// Before is the run before, which is over.
-	Before int64
+	// Ask is the number of the Try that asked for it.
+	Ask int64
 	// StartedAt is when it was asked for.
 	StartedAt time.Time
 	EndedAt   time.Time
@@ -189,6 +191,7 @@ type WorkersSet struct{ Workers int }
 
 // Tried answers [Try].
 type Tried struct {
+	Ask      int64
 	Branch   string
 	Members  []Member
 	On       []Member
@@ -239,8 +242,9 @@ type Try struct {
 	Branch  string
 	Members []Member
 	On      []Member
-	Attempt int  // 1 for the first run of the candidate
-	Spare   bool // it is an alternate: its run may wait for those of others
+	Ask     int64 // its number, which the answer repeats
+	Attempt int   // 1 for the first run of the candidate
+	Spare   bool  // it is an alternate: its run may wait for those of others
 }
 
 // Land asks to move the branches, all or none, each from its old tip over its candidates in

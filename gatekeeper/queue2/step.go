@@ -130,32 +130,32 @@ func (s *State) setBranch(b Branch) {
 // tried fills in the candidate that was asked for. Any other answer is stale: a run that
 // nobody knows is stopped, an answer that was given before changes nothing.
 func (s *State) tried(e Tried, now time.Time) (stale []Action, quiet bool) {
-	for i := range s.Candidates {
-		k := &s.Candidates[i]
-		if !k.asked() || k.Branch != e.Branch || !slices.Equal(k.Members, e.Members) || !slices.Equal(k.On, e.On) {
-			continue
-		}
-		if e.Run != 0 && e.Run <= k.Run.Before {
-			continue
-		}
-		if k.ID != 0 && k.ID != e.ID { // the branch moved before its next run: this is another candidate
-			k.Run.Errors, k.Run.Refusals = 0, 0
-		}
-		k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
-		if e.Conflict != "" {
-			k.Run = Run{}
+	i := slices.IndexFunc(s.Candidates, func(k Candidate) bool {
+		return k.asked() && k.Run.Ask == e.Ask && k.Branch == e.Branch && slices.Equal(k.Members, e.Members) && slices.Equal(k.On, e.On)
+	})
+	if i < 0 {
+		if e.Run == 0 || slices.ContainsFunc(s.Candidates, func(k Candidate) bool { return k.Run.ID == e.Run || k.Run.Ask == e.Ask }) {
 			return nil, false
 		}
-		k.Run.ID, k.Run.StartedAt = e.Run, now
-		return nil, true
+		return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}, false
 	}
-	known := slices.ContainsFunc(s.Candidates, func(k Candidate) bool {
-		return k.ID == e.ID && (k.Run.ID == e.Run || e.Run <= k.Run.Before)
-	})
-	if e.Run == 0 || known {
+	k := &s.Candidates[i]
+	if k.ID != 0 && k.ID != e.ID { // the branch moved before its next run: this is another candidate
+		k.Run.Errors, k.Run.Refusals = 0, 0
+	}
+	k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
+	if e.Conflict != "" {
+		k.Run = Run{}
 		return nil, false
 	}
-	return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}, false
+	k.Run.ID, k.Run.StartedAt = e.Run, now
+	for n, o := range s.Candidates {
+		if n != i && o.ID == e.ID && o.Run.ID == e.Run && o.Run.State == RunRunning { // two ways to ask for the same
+			s.Candidates = slices.Delete(s.Candidates, i, i+1)
+			return nil, false
+		}
+	}
+	return nil, true
 }
 
 // asked says that a run of the candidate was asked for and has no answer yet.

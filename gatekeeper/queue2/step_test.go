@@ -280,7 +280,7 @@ func TestTried(t *testing.T) {
 	if k := candidateOf(running, 1); k == nil || k.Commit != "k1" || k.Run.ID != 101 || k.Run.State != queue.RunRunning || !k.Run.StartedAt.Equal(noon) {
 		t.Errorf("%+v", running.Candidates)
 	}
-	conflicts, actions := step(t, s, queue.Tried{Branch: "main", Members: asked[0].Members, On: asked[0].On, ID: 1, Seq: 5, Base: "t", Conflict: "in a.go"})
+	conflicts, actions := step(t, s, queue.Tried{Ask: asked[0].Ask, Branch: "main", Members: asked[0].Members, On: asked[0].On, ID: 1, Seq: 5, Base: "t", Conflict: "in a.go"})
 	ejected := find[queue.Eject](actions)
 	if len(ejected) != 1 || ejected[0].Reason != queue.EjectConflict || ejected[0].Words != "in a.go" || ejected[0].Candidate != 1 || entryOf(conflicts, 1) != nil {
 		t.Errorf("%+v", actions)
@@ -334,5 +334,5 @@ func TestClockJumps(t *testing.T) {
 
 // answer is the answer to a Try whose run was started.
 func answer(a queue.Try, id int64) queue.Tried {
-	return queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: 5, Run: 100 + id, Base: "t", Commit: commit(id)}
+	return queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: 5, Run: 100 + id, Base: "t", Commit: commit(id)}
 }

@@ -214,7 +214,7 @@ func (v *look) useless(k *Candidate, st standing) string {
 // halt stops a run, and keeps what earlier runs of the candidate said.
 func (v *look) halt(k *Candidate, why string) {
 	v.cancel(k, why)
-	k.Run = Run{Before: max(k.Run.Before, k.Run.ID), Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason, StartedAt: k.Run.StartedAt}
+	k.Run = Run{Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason, StartedAt: k.Run.StartedAt}
 }
 
 // confirms says that a run tests changes on what has landed, and nothing else: its verdict

@@ -42,7 +42,7 @@ func (m *model) try(a queue.Try) {
 		}
 	}
 	k = m.keep(k)
-	answer := queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: k.id, Seq: b.seq, Base: k.base.id, Conflict: k.conflict}
+	answer := queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: k.id, Seq: b.seq, Base: k.base.id, Conflict: k.conflict}
 	if k.commit == nil {
 		m.send(-k.id, answer)
 		return

@@ -13,8 +13,9 @@ type told struct {
 	workers  int
 	branches map[string]queue.Branch
 	entries  map[int64]queue.Entry
-	asked    []queue.Try // not answered
-	runs     []liveRun   // that it knows to be under way
+	asked    []queue.Try    // not answered
+	runs     []liveRun      // that it knows to be under way
+	over     map[int64]bool // runs that it knows to have ended
 	landings []queue.Land
 	landed   map[int64]queue.Landed // as what they were queued when they landed
 }
@@ -26,7 +27,7 @@ type liveRun struct {
 
 // learn is what is known from rows.
 func learn(s queue.State, landed []queue.Landed) *told {
-	t := &told{workers: s.Workers, branches: map[string]queue.Branch{}, entries: map[int64]queue.Entry{}, landed: map[int64]queue.Landed{}}
+	t := &told{workers: s.Workers, branches: map[string]queue.Branch{}, entries: map[int64]queue.Entry{}, landed: map[int64]queue.Landed{}, over: map[int64]bool{}}
 	for _, l := range landed {
 		t.landed[l.Change] = l
 	}
@@ -104,6 +105,7 @@ func (t *told) runEnded(e queue.RunEnded, now time.Time) bool {
 		t.branches[b.Name] = b
 	}
 	t.runs = slices.DeleteFunc(t.runs, func(r liveRun) bool { return r.run == e.Run })
+	t.over[e.Run] = true
 	return false
 }
 
@@ -134,14 +136,14 @@ func (t *told) branchSet(b queue.Branch) bool {
 
 func (t *told) tried(e queue.Tried) bool {
 	i := slices.IndexFunc(t.asked, func(a queue.Try) bool {
-		return a.Branch == e.Branch && slices.Equal(a.Members, e.Members) && slices.Equal(a.On, e.On)
+		return a.Ask == e.Ask && a.Branch == e.Branch && slices.Equal(a.Members, e.Members) && slices.Equal(a.On, e.On)
 	})
 	if i < 0 {
 		return true
 	}
 	t.asked = slices.Delete(t.asked, i, i+1)
-	if e.Conflict == "" {
-		t.runs = append(t.runs, liveRun{e.ID, e.Run, e.Commit, e.Branch})
+	if r := (liveRun{e.ID, e.Run, e.Commit, e.Branch}); e.Conflict == "" && !slices.Contains(t.runs, r) {
+		t.runs = append(t.runs, r)
 	}
 	return false
 }
@@ -233,7 +235,7 @@ func (t *told) runsAgree(s queue.State) {
 		}
 	}
 	for _, r := range t.runs {
-		if count[r] < 0 {
+		if count[r] < 0 && !t.over[r.run] { // else it was told again of a run that it knows to have ended
 			fail("leak", "the run %d of candidate %d is under way, and the state has forgotten it and not stopped it", r.run, r.candidate)
 		}
 	}

@@ -122,7 +122,7 @@ func (o *ours) act(w *World, a queue.Action) queue.Event {
 			}
 		}
 		o.builds[id] = b
-		return queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: int64(len(w.landed)), Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
+		return queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: int64(len(w.landed)), Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
 	case queue.Cancel:
 		w.Cancel(o.builds[a.Candidate])
 	case queue.Eject:
