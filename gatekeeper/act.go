@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/fault"
 	"gatehouse/migrations/db"
 )

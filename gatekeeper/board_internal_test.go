@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"

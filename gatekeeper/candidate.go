@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/migrations/db"

@@ -3,7 +3,7 @@ package gatekeeper
 import (
 	"context"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 )

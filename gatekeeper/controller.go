@@ -13,7 +13,7 @@ import (
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"

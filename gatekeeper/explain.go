@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/review"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"

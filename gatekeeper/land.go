@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/migrations/db"

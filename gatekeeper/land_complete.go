@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"

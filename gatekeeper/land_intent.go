@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/migrations/db"

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/migrations/db"
 )

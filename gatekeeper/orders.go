@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/migrations/db"
 )
 

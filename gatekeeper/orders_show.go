@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"

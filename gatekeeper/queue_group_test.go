@@ -8,7 +8,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/repo"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/migrations/db"
 )
 

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/review"
 )
 

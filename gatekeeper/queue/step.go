@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -10,62 +9,68 @@ import (
 // Step takes one event in and says what to do next. It changes nothing of s.
 func Step(s State, e Event, now time.Time) (State, []Action) {
 	next := s.clone()
-	next.take(e, now)
-	actions := next.dropGone()
-	return next, append(actions, next.decide()...)
+	stale, quiet := next.take(e, now)
+	v := view(&next, now)
+	v.actions = stale
+	v.forget()
+	if quiet {
+		return next, v.actions
+	}
+	v.eject()
+	v.plan()
+	return next, v.actions
 }
 
+// clone copies what a step may write. What the elements point to is never written.
 func (s State) clone() State {
+	s.Branches = slices.Clone(s.Branches)
 	s.Entries = slices.Clone(s.Entries)
-	for i := range s.Entries {
-		s.Entries[i].Parents = slices.Clone(s.Entries[i].Parents)
-	}
 	s.Candidates = slices.Clone(s.Candidates)
-	if s.Landing != nil {
-		landing := *s.Landing
-		s.Landing = &landing
-	}
+	s.Landed = slices.Clone(s.Landed)
+	s.Landings = slices.Clone(s.Landings)
 	return s
 }
 
-// take writes the event into the state.
-func (s *State) take(e Event, now time.Time) {
+// take writes the event into the state, and stops what came too late to be of use. It is
+// quiet when it changed nothing that a decision rests on.
+func (s *State) take(e Event, now time.Time) (stale []Action, quiet bool) {
 	switch e := e.(type) {
 	case Enqueued:
 		s.enqueue(e.Entry, now)
 	case Removed:
 		s.remove(e.Change, e.Landed)
-	case TipMoved:
-		s.Tip = e.Tip
-	case CandidateMade:
-		s.made(e)
-	case RunStarted:
-		for i := range s.Candidates {
-			k := &s.Candidates[i]
-			if k.ID == e.Candidate && k.Run.State == RunRunning && k.Run.ID == 0 {
-				k.Run.ID = e.Run
-			}
-		}
+	case BranchSet:
+		s.setBranch(e.Branch)
+	case WorkersSet:
+		s.Workers = e.Workers
+	case Tried:
+		return s.tried(e, now)
 	case RunEnded:
-		s.ended(e)
+		s.ended(e, now)
 	case LandDone:
-		s.landed(e)
+		s.landDone(e)
 	case Tick:
 	default:
 		panic(fmt.Sprintf("queue: unknown event %T", e))
 	}
+	return nil, false
 }
 
 func (s *State) enqueue(entry Entry, now time.Time) {
-	if entry.EnqueuedAt.IsZero() {
-		entry.EnqueuedAt = now
-	}
-	entry.Parents = slices.Clone(entry.Parents)
 	i := slices.IndexFunc(s.Entries, func(have Entry) bool { return have.Change == entry.Change })
 	switch {
 	case i < 0:
+		if entry.EnqueuedAt.IsZero() {
+			entry.EnqueuedAt = now
+		}
 		s.Entries = append(s.Entries, entry)
 	case entry.PS > s.Entries[i].PS:
+		if entry.EnqueuedAt.IsZero() {
+			entry.EnqueuedAt = now
+		}
+		s.Entries[i] = entry
+	case entry.PS == s.Entries[i].PS:
+		entry.EnqueuedAt = s.Entries[i].EnqueuedAt
 		s.Entries[i] = entry
 	}
 }
@@ -76,168 +81,156 @@ func (s *State) remove(change int64, landed bool) {
 	if !landed {
 		return
 	}
-	for i := range s.Entries {
-		s.Entries[i].Parents = slices.DeleteFunc(s.Entries[i].Parents, func(p int64) bool { return p == change })
-	}
-}
-
-// made fills in the candidate that was asked for; any other is stale.
-func (s *State) made(e CandidateMade) {
-	for i := range s.Candidates {
-		k := &s.Candidates[i]
-		if k.ID == 0 && k.Change == e.Change && k.PS == e.PS && k.Base == e.Base {
-			k.ID, k.Commit, k.Conflict = e.ID, e.Commit, e.Conflict
-			return
+	gone := func(p int64) bool { return p == change }
+	for i, e := range s.Entries {
+		if slices.Contains(e.Parents, change) {
+			s.Entries[i].Parents = slices.DeleteFunc(slices.Clone(e.Parents), gone)
+		}
+		if slices.Contains(e.With, change) {
+			s.Entries[i].With = slices.DeleteFunc(slices.Clone(e.With), gone)
 		}
 	}
 }
 
-// ended takes in a verdict for exactly the run that is under way.
-func (s *State) ended(e RunEnded) {
-	for i := range s.Candidates {
-		k := &s.Candidates[i]
-		live := k.Run.State == RunRunning && k.Run.ID != 0
-		if !live || k.ID != e.Candidate || k.Run.ID != e.Run || k.Base != e.Base || k.Commit != e.Commit {
-			continue
-		}
-		switch e.State {
-		case RunPassed, RunRefused:
-		case RunErrored:
-			k.Run.Errors++
-		default:
-			panic(fmt.Sprintf("queue: a run cannot end as %q", e.State))
-		}
-		k.Run.State, k.Run.Reason = e.State, e.Reason
-	}
-}
-
-// landed takes in the answer to the Land that is outstanding; any other is stale.
-func (s *State) landed(e LandDone) {
-	if s.Landing == nil || s.Landing.Change != e.Change || s.Landing.Commit != e.Commit {
-		return
-	}
-	s.Landing = nil
-	s.Tip = e.Tip
-	if e.Landed {
-		s.remove(e.Change, true)
-	}
-}
-
-// dropGone forgets the candidates of patch sets that are not queued.
-func (s *State) dropGone() []Action {
-	queued := map[int64]Entry{}
-	for _, e := range s.Entries {
-		queued[e.Change] = e
-	}
-	var actions []Action
-	s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool {
-		switch entry, ok := queued[k.Change]; {
-		case !ok:
-			actions = append(actions, k.cancel(fmt.Sprintf("change %d left the queue", k.Change))...)
-		case entry.PS != k.PS:
-			actions = append(actions, k.cancel(fmt.Sprintf("patch set %d replaced it", entry.PS))...)
-		default:
-			return false
-		}
-		return true
-	})
-	return actions
-}
-
-// cancel asks to stop the candidate's run, if it has one that is known to run.
-func (k Candidate) cancel(why string) []Action {
-	if k.Run.State != RunRunning || k.Run.ID == 0 {
-		return nil
-	}
-	return []Action{CancelRun{Candidate: k.ID, Run: k.Run.ID, Reason: why}}
-}
-
-// decide moves the first entry that can move, and ejects those before it that cannot land.
-func (s *State) decide() []Action {
-	if s.Landing != nil {
-		return nil
-	}
-	of := map[int64][]int{} // candidates of each change, by index: a long queue is walked once
-	for i, k := range s.Candidates {
-		of[k.Change] = append(of[k.Change], i)
-	}
-	var actions []Action
-	void := map[Candidate]bool{}
-	ejected := map[int64]bool{}
-	for _, e := range s.sorted() {
-		if len(e.Parents) > 0 {
-			continue
-		}
-		var candidate *Candidate
-		for _, i := range of[e.Change] {
-			if k := &s.Candidates[i]; k.Base == s.Tip {
-				candidate = k
-			} else {
-				void[*k] = true
-				actions = append(actions, k.cancel("the branch moved on")...)
-			}
-		}
-		action := s.move(e, candidate)
-		if action != nil {
-			actions = append(actions, action)
-		}
-		if _, out := action.(Eject); !out {
-			break
-		}
-		ejected[e.Change] = true
-	}
-	s.Entries = slices.DeleteFunc(s.Entries, func(e Entry) bool { return ejected[e.Change] })
-	s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool { return ejected[k.Change] || void[k] })
-	return actions
-}
-
-// candidate finds the entry's candidate on the tip, nil when there is none.
-func (s *State) candidate(e Entry) *Candidate {
-	for i := range s.Candidates {
-		k := &s.Candidates[i]
-		if k.Change == e.Change && k.PS == e.PS && k.Base == s.Tip {
-			return k
+func (s *State) branch(name string) *Branch {
+	for i := range s.Branches {
+		if s.Branches[i].Name == name {
+			return &s.Branches[i]
 		}
 	}
 	return nil
 }
 
-// move is the one next action for an entry whose turn it is, nil while it waits for an answer.
-func (s *State) move(e Entry, k *Candidate) Action {
-	switch {
-	case k == nil:
-		s.Candidates = append(s.Candidates, Candidate{Change: e.Change, PS: e.PS, Base: s.Tip})
-		return MakeCandidate{Change: e.Change, PS: e.PS, Base: s.Tip}
-	case k.Conflict != "":
-		return Eject{Change: e.Change, PS: e.PS, Reason: EjectConflict, Words: k.Conflict}
-	case k.Commit == "":
-		return nil
-	}
-	switch k.Run.State {
-	case RunNone:
-		return k.start()
-	case RunRunning:
-		return nil
-	case RunPassed:
-		s.Landing = &Landing{Change: k.Change, PS: k.PS, Candidate: k.ID, Commit: k.Commit, Old: k.Base}
-		return Land{Change: k.Change, PS: k.PS, Candidate: k.ID, Run: k.Run.ID, Commit: k.Commit, Old: k.Base}
-	case RunRefused:
-		return Eject{Change: e.Change, PS: e.PS, Reason: EjectRefused, Words: k.Run.words("its stages refused it"), Run: k.Run.ID}
-	case RunErrored:
-		if k.Run.Errors < MaxErrors {
-			return k.start()
+func (s *State) entry(change int64) *Entry {
+	for i := range s.Entries {
+		if s.Entries[i].Change == change {
+			return &s.Entries[i]
 		}
-		words := fmt.Sprintf("its stages could not be run, %d times: %s", k.Run.Errors, k.Run.words("the machinery failed"))
-		return Eject{Change: e.Change, PS: e.PS, Reason: EjectErrored, Words: words, Run: k.Run.ID}
-	default:
-		panic(fmt.Sprintf("queue: unknown run state %q", k.Run.State))
+	}
+	return nil
+}
+
+// setBranch takes in what is so about a branch. A tip that the queue did not make voids what
+// was tried below it: a landing that conflicts with everybody is written into the story.
+func (s *State) setBranch(b Branch) {
+	have := s.branch(b.Name)
+	if have == nil {
+		s.Branches = append(s.Branches, b)
+		return
+	}
+	if have.Tip != b.Tip && b.Seq <= have.Seq {
+		b.Seq = have.Seq + 1
+	}
+	if b.Seq > have.Seq && !slices.ContainsFunc(s.Landed, func(l Landed) bool { return l.Branch == b.Name && l.Seq == b.Seq }) {
+		s.Landed = append(s.Landed, Landed{Branch: b.Name, Seq: b.Seq, Barrier: true})
+	}
+	*have = b
+}
+
+// tried fills in the candidate that was asked for. Any other answer is stale: a run that
+// nobody knows is stopped, an answer that was given before changes nothing.
+func (s *State) tried(e Tried, now time.Time) (stale []Action, quiet bool) {
+	i := slices.IndexFunc(s.Candidates, func(k Candidate) bool {
+		return k.asked() && k.Run.Ask == e.Ask && k.Branch == e.Branch && slices.Equal(k.Members, e.Members) && slices.Equal(k.On, e.On)
+	})
+	if i < 0 {
+		if e.Run == 0 || slices.ContainsFunc(s.Candidates, func(k Candidate) bool { return k.Run.ID == e.Run || k.Run.Ask == e.Ask }) {
+			return nil, false
+		}
+		return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}, false
+	}
+	k := &s.Candidates[i]
+	if k.ID != 0 && k.ID != e.ID { // the branch moved before its next run: this is another candidate
+		k.Run.Errors, k.Run.Refusals = 0, 0
+	}
+	k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
+	if e.Conflict != "" {
+		k.Run = Run{}
+		return nil, false
+	}
+	k.Run.ID, k.Run.StartedAt = e.Run, now
+	for n, o := range s.Candidates {
+		if n != i && o.ID == e.ID && o.Run.ID == e.Run && o.Run.State == RunRunning { // two ways to ask for the same
+			s.Candidates = slices.Delete(s.Candidates, i, i+1)
+			return nil, false
+		}
+	}
+	return nil, true
+}
+
+// asked says that a run of the candidate was asked for and has no answer yet.
+func (k *Candidate) asked() bool { return k.Run.State == RunRunning && k.Run.ID == 0 }
+
+// ended takes in a verdict for exactly the run that is under way.
+func (s *State) ended(e RunEnded, now time.Time) {
+	for i := range s.Candidates {
+		k := &s.Candidates[i]
+		live := k.Run.State == RunRunning && k.Run.ID != 0
+		if !live || k.ID != e.Candidate || k.Run.ID != e.Run || k.Commit != e.Commit {
+			continue
+		}
+		switch e.State {
+		case RunPassed:
+			if b := s.branch(k.Branch); b != nil && b.GreenAt.Before(now) {
+				b.GreenAt = now
+			}
+		case RunNone:
+		case RunRefused:
+			k.Run.Refusals++
+		case RunErrored:
+			k.Run.Errors++
+		default:
+			panic(fmt.Sprintf("queue: a run cannot end as %q", e.State))
+		}
+		k.Run.State, k.Run.EndedAt = e.State, now
+		if e.State != RunNone {
+			k.Run.Reason = e.Reason
+		}
 	}
 }
 
-// start asks for the next run of the candidate.
-func (k *Candidate) start() Action {
-	k.Run = Run{State: RunRunning, Errors: k.Run.Errors}
-	return StartRun{Candidate: k.ID, Change: k.Change, PS: k.PS, Base: k.Base, Commit: k.Commit, Attempt: k.Run.Errors + 1}
+// landDone takes in the answer to a Land that is outstanding; any other is stale.
+func (s *State) landDone(e LandDone) {
+	i := slices.IndexFunc(s.Landings, func(l Landing) bool { return samePart(l.Parts, e.Parts) })
+	if i < 0 {
+		return
+	}
+	s.Landings = slices.Delete(s.Landings, i, i+1)
+	if !e.Landed {
+		s.notLanded(e)
+		return
+	}
+	for _, p := range e.Parts {
+		b := s.branch(p.Branch)
+		for _, m := range p.Members {
+			b.Seq++
+			l := Landed{Branch: p.Branch, Seq: b.Seq, Change: m.Change, PS: m.PS}
+			if entry := s.entry(m.Change); entry != nil {
+				l.Targets, l.Barrier = entry.Targets, entry.Barrier
+				s.Model = s.Model.Learn(entry, true)
+			}
+			s.Landed = append(s.Landed, l)
+			s.remove(m.Change, true)
+		}
+		b.Tip = e.Tips[p.Branch]
+	}
 }
 
-func (r Run) words(otherwise string) string { return cmp.Or(r.Reason, otherwise) }
+// notLanded gives up the candidates of a landing that could not be made: what they were
+// tested as is not what would land. A branch that moved meanwhile is taken note of.
+func (s *State) notLanded(e LandDone) {
+	for _, p := range e.Parts {
+		s.Candidates = slices.DeleteFunc(s.Candidates, func(k Candidate) bool { return slices.Contains(p.Candidates, k.ID) })
+		if b := s.branch(p.Branch); b != nil && e.Tips[p.Branch] != b.Tip {
+			moved := *b
+			moved.Tip = e.Tips[p.Branch]
+			s.setBranch(moved)
+		}
+	}
+}
+
+func samePart(a, b []Part) bool {
+	return slices.EqualFunc(a, b, func(x, y Part) bool {
+		return x.Branch == y.Branch && x.Old == y.Old && slices.Equal(x.Candidates, y.Candidates) && slices.Equal(x.Members, y.Members)
+	})
+}

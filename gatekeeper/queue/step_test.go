@@ -1,247 +1,338 @@
-package queue
+package queue_test
 
 import (
-	"fmt"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"gatehouse/gatekeeper/queue"
 )
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func entry(change int64, parents ...int64) Entry {
-	return Entry{Change: change, PS: 1, EnqueuedAt: noon.Add(time.Duration(change) * time.Minute), Parents: parents}
+// Events that every test makes of these: change n is patch set 1 for main, queued n minutes
+// after noon; candidate n is run 100+n of commit "kn".
+
+func entry(change int64, targets ...string) queue.Entry {
+	return queue.Entry{Change: change, PS: 1, Branch: "main", Targets: targets, EnqueuedAt: noon.Add(time.Duration(change) * time.Minute), Takes: 10 * time.Minute}
 }
 
-// made is the candidate of a change on a base, with the state of its run.
-func made(change int64, base string, run RunState) Candidate {
-	k := Candidate{ID: 10 * change, Change: change, PS: 1, Base: base, Commit: fmt.Sprintf("c%d", change), Run: Run{State: run}}
-	if run != RunNone {
-		k.Run.ID = 100 * change
+func members(changes ...int64) []queue.Member {
+	var all []queue.Member
+	for _, c := range changes {
+		all = append(all, queue.Member{Change: c, PS: 1})
+	}
+	return all
+}
+
+// ran is a candidate made at the 5th landing on main, when that pointed to t.
+func ran(id int64, state queue.RunState, tried ...int64) queue.Candidate {
+	k := queue.Candidate{ID: id, Branch: "main", Members: members(tried...), Seq: 5, Base: "t", Commit: commit(id),
+		Run: queue.Run{ID: 100 + id, State: state, StartedAt: noon}}
+	switch state {
+	case queue.RunRefused:
+		k.Run.Refusals, k.Run.Reason = 1, "unit failed"
+	case queue.RunErrored:
+		k.Run.Errors, k.Run.Reason = 1, "no worker"
+	case queue.RunNone, queue.RunRunning, queue.RunPassed:
 	}
 	return k
 }
 
-// A tick alone reaches the next action from every state that rows can give.
-func TestTickOnRebuiltStates(t *testing.T) {
-	conflicting := Candidate{ID: 10, Change: 1, PS: 1, Base: "t", Conflict: "conflicts in a.go"}
-	errored := func(times int) Candidate {
-		k := made(1, "t", RunErrored)
-		k.Run.Errors, k.Run.Reason = times, "no worker"
-		return k
+func commit(id int64) string { return "k" + string(rune('0'+id)) }
+
+func on(k queue.Candidate, changes ...int64) queue.Candidate {
+	k.On = members(changes...)
+	return k
+}
+
+// start is a queue on main, which points to t after 5 landings.
+func start(entries ...queue.Entry) queue.State {
+	return queue.State{Workers: 4, Branches: []queue.Branch{{Name: "main", Tip: "t", Seq: 5, MaxBatch: 4}}, Entries: entries}
+}
+
+func with(s queue.State, candidates ...queue.Candidate) queue.State {
+	s.Candidates = append(slices.Clone(s.Candidates), candidates...)
+	return s
+}
+
+// step is Step, held to what is said of it always: it is pure, and it asks for nothing twice.
+func step(t *testing.T, s queue.State, e queue.Event) (queue.State, []queue.Action) {
+	t.Helper()
+	given := copied(s)
+	next, actions := queue.Step(s, e, noon)
+	if !reflect.DeepEqual(given, copied(s)) {
+		t.Fatalf("%T: the state that was given changed from\n%+v to\n%+v", e, given, s)
 	}
-	refused := made(1, "t", RunRefused)
-	refused.Run.Reason = "unit failed"
-	make2 := MakeCandidate{Change: 2, PS: 1, Base: "t"}
-	land1 := Land{Change: 1, PS: 1, Candidate: 10, Run: 100, Commit: "c1", Old: "t"}
-	older := made(1, "t", RunPassed)
-	older.PS = 0
+	again, same := queue.Step(s, e, noon)
+	if !reflect.DeepEqual(next, again) || !reflect.DeepEqual(actions, same) {
+		t.Fatalf("%T: %+v the first time, %+v the second", e, actions, same)
+	}
+	_, twice := queue.Step(next, queue.Tick{}, noon)
+	for _, a := range twice {
+		if slices.ContainsFunc(actions, func(b queue.Action) bool { return reflect.DeepEqual(a, b) }) {
+			t.Fatalf("%T: asked for again before it is answered: %+v", e, a)
+		}
+	}
+	return next, actions
+}
+
+// copied shares nothing with s that a step may write to.
+func copied(s queue.State) queue.State {
+	s.Branches, s.Landed = slices.Clone(s.Branches), slices.Clone(s.Landed)
+	s.Entries, s.Candidates, s.Landings = slices.Clone(s.Entries), slices.Clone(s.Candidates), slices.Clone(s.Landings)
+	for i, e := range s.Entries {
+		e.Targets, e.Parents, e.With = slices.Clone(e.Targets), slices.Clone(e.Parents), slices.Clone(e.With)
+		s.Entries[i] = e
+	}
+	for i, k := range s.Candidates {
+		k.Members, k.On = slices.Clone(k.Members), slices.Clone(k.On)
+		s.Candidates[i] = k
+	}
+	for i, l := range s.Landings {
+		s.Landings[i].Parts = slices.Clone(l.Parts)
+	}
+	return s
+}
+
+func find[A queue.Action](actions []queue.Action) []A {
+	var all []A
+	for _, a := range actions {
+		if one, ok := a.(A); ok {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func entryOf(s queue.State, change int64) *queue.Entry {
+	for i := range s.Entries {
+		if s.Entries[i].Change == change {
+			return &s.Entries[i]
+		}
+	}
+	return nil
+}
+
+func candidateOf(s queue.State, id int64) *queue.Candidate {
+	for i := range s.Candidates {
+		if s.Candidates[i].ID == id {
+			return &s.Candidates[i]
+		}
+	}
+	return nil
+}
+
+func TestEnqueued(t *testing.T) {
+	old := entry(1, "a")
+	old.PS = 2
 	for _, c := range []struct {
-		name  string
-		state State
-		want  []Action
+		name string
+		give queue.Entry
+		want func(have queue.Entry) bool
 	}{
-		{"empty", State{}, nil},
-		{"entered", State{Entries: []Entry{entry(1), entry(2)}}, []Action{MakeCandidate{Change: 1, PS: 1, Base: "t"}}},
-		{"has a candidate", State{Entries: []Entry{entry(1)}, Candidates: []Candidate{made(1, "t", RunNone)}},
-			[]Action{StartRun{Candidate: 10, Change: 1, PS: 1, Base: "t", Commit: "c1", Attempt: 1}}},
-		{"runs", State{Entries: []Entry{entry(1), entry(2)}, Candidates: []Candidate{made(1, "t", RunRunning)}}, nil},
-		{"passed", State{Entries: []Entry{entry(1)}, Candidates: []Candidate{made(1, "t", RunPassed)}}, []Action{land1}},
-		{"passed on another base", State{Entries: []Entry{entry(1)}, Candidates: []Candidate{made(1, "s", RunPassed)}},
-			[]Action{MakeCandidate{Change: 1, PS: 1, Base: "t"}}},
-		{"passed for another patch set", State{Entries: []Entry{entry(1)}, Candidates: []Candidate{older}},
-			[]Action{MakeCandidate{Change: 1, PS: 1, Base: "t"}}},
-		{"runs on another base", State{Entries: []Entry{entry(1)}, Candidates: []Candidate{made(1, "s", RunRunning)}},
-			[]Action{CancelRun{Candidate: 10, Run: 100, Reason: "the branch moved on"}, MakeCandidate{Change: 1, PS: 1, Base: "t"}}},
-		{"runs on another base, and it is not its turn", State{Entries: []Entry{entry(1), entry(2)}, Candidates: []Candidate{made(1, "t", RunRunning), made(2, "s", RunRunning)}}, nil},
-		{"runs, and left", State{Candidates: []Candidate{made(1, "t", RunRunning)}}, []Action{CancelRun{Candidate: 10, Run: 100, Reason: "change 1 left the queue"}}},
-		{"conflict", State{Entries: []Entry{entry(1), entry(2)}, Candidates: []Candidate{conflicting}},
-			[]Action{Eject{Change: 1, PS: 1, Reason: EjectConflict, Words: "conflicts in a.go"}, make2}},
-		{"refused", State{Entries: []Entry{entry(1), entry(2)}, Candidates: []Candidate{refused}},
-			[]Action{Eject{Change: 1, PS: 1, Reason: EjectRefused, Words: "unit failed", Run: 100}, make2}},
-		{"errored once", State{Entries: []Entry{entry(1)}, Candidates: []Candidate{errored(1)}},
-			[]Action{StartRun{Candidate: 10, Change: 1, PS: 1, Base: "t", Commit: "c1", Attempt: 2}}},
-		{"errored too often", State{Entries: []Entry{entry(1), entry(2)}, Candidates: []Candidate{errored(MaxErrors)}},
-			[]Action{Eject{Change: 1, PS: 1, Reason: EjectErrored, Words: "its stages could not be run, 3 times: no worker", Run: 100}, make2}},
-		{"waits for a parent and blocks nobody", State{Entries: []Entry{entry(1, 7), entry(2)}}, []Action{make2}},
-		{"waits for a parent behind it", State{Entries: []Entry{entry(1, 2), entry(2)}}, []Action{make2}},
-		{"only waits", State{Entries: []Entry{entry(1, 7)}}, nil},
-		{"passed on its parent's candidate, which has not landed", State{Entries: []Entry{entry(1, 7)}, Candidates: []Candidate{made(1, "t", RunPassed)}}, nil},
-		{"lands already", State{Entries: []Entry{entry(1), entry(2)}, Candidates: []Candidate{made(1, "t", RunPassed), refused},
-			Landing: &Landing{Change: 1, PS: 1, Commit: "c1", Old: "t"}}, nil},
-		{"the number decides between equal times", State{Entries: []Entry{{Change: 5, PS: 1, EnqueuedAt: noon}, {Change: 4, PS: 1, EnqueuedAt: noon}}},
-			[]Action{MakeCandidate{Change: 4, PS: 1, Base: "t"}}},
+		{"another change", entry(2, "b"), func(have queue.Entry) bool { return have.PS == 2 && have.EnqueuedAt.Equal(old.EnqueuedAt) }},
+		{"an older patch set changes nothing", queue.Entry{Change: 1, PS: 1, Branch: "main", Targets: []string{"z"}}, func(have queue.Entry) bool { return reflect.DeepEqual(have, old) }},
+		{"the same patch set keeps its place", queue.Entry{Change: 1, PS: 2, Branch: "main", Targets: []string{"z"}, EnqueuedAt: noon.Add(time.Hour)}, func(have queue.Entry) bool {
+			return have.Targets[0] == "z" && have.EnqueuedAt.Equal(old.EnqueuedAt)
+		}},
+		{"a newer one takes a new place", queue.Entry{Change: 1, PS: 3, Branch: "main", EnqueuedAt: noon.Add(time.Hour)}, func(have queue.Entry) bool {
+			return have.PS == 3 && have.EnqueuedAt.Equal(noon.Add(time.Hour))
+		}},
+		{"a newer one without a time enters now", queue.Entry{Change: 1, PS: 3, Branch: "main"}, func(have queue.Entry) bool { return have.PS == 3 && have.EnqueuedAt.Equal(noon) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.state.Tip = "t"
-			after, got := Step(c.state, Tick{}, noon)
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Fatalf("actions (-want +got):\n%s", diff)
+			next, _ := step(t, start(old), queue.Enqueued{Entry: c.give})
+			if have := entryOf(next, 1); have == nil || !c.want(*have) {
+				t.Errorf("%+v", have)
 			}
-			// What was asked for is not asked for again, but a retry is as good as new.
-			if _, again := Step(after, Tick{}, noon); len(again) > 0 {
-				t.Errorf("asks again: %v", again)
+			if have := entryOf(next, c.give.Change); have == nil {
+				t.Errorf("%d is not queued", c.give.Change)
 			}
 		})
 	}
 }
 
-func TestEvents(t *testing.T) {
-	step := func(s State, events ...Event) (State, []Action) {
-		var last []Action
-		for _, e := range events {
-			s, last = Step(s, e, noon)
-		}
-		return s, last
+func TestRemoved(t *testing.T) {
+	child, leaf := entry(2, "b"), entry(3, "c")
+	child.Parents, leaf.Parents = []int64{1}, []int64{1, 2}
+	s := with(start(entry(1, "a"), child, leaf), ran(1, queue.RunRunning, 1))
+	left, actions := step(t, s, queue.Removed{Change: 1})
+	if entryOf(left, 1) != nil || !slices.Equal(entryOf(left, 2).Parents, []int64{1}) {
+		t.Errorf("withdrawn: %+v", left.Entries)
 	}
-	start := State{Tip: "t"}
-	t.Run("one change lands", func(t *testing.T) {
-		s, got := step(start, Enqueued{entry(1)}, CandidateMade{ID: 10, Change: 1, PS: 1, Base: "t", Commit: "c1"}, RunStarted{10, 100},
-			RunEnded{Candidate: 10, Run: 100, Base: "t", Commit: "c1", State: RunPassed})
-		if diff := cmp.Diff([]Action{Land{Change: 1, PS: 1, Candidate: 10, Run: 100, Commit: "c1", Old: "t"}}, got); diff != "" {
-			t.Fatal(diff)
-		}
-		s, got = step(s, LandDone{Change: 1, Commit: "c1", Landed: true, Tip: "c1"})
-		if diff := cmp.Diff(State{Tip: "c1", Entries: []Entry{}, Candidates: []Candidate{}}, s); diff != "" || len(got) > 0 {
-			t.Errorf("%v %s", got, diff)
-		}
-	})
-	t.Run("stale answers change nothing", func(t *testing.T) {
-		s, _ := step(start, Enqueued{entry(1)}, CandidateMade{ID: 10, Change: 1, PS: 1, Base: "t", Commit: "c1"}, RunStarted{10, 100})
-		for _, e := range []Event{
-			RunEnded{Candidate: 11, Run: 100, Base: "t", Commit: "c1", State: RunPassed},
-			RunEnded{Candidate: 10, Run: 101, Base: "t", Commit: "c1", State: RunPassed},
-			RunEnded{Candidate: 10, Run: 100, Base: "s", Commit: "c1", State: RunPassed},
-			RunEnded{Candidate: 10, Run: 100, Base: "t", Commit: "c2", State: RunPassed},
-			RunEnded{Candidate: 10, Run: 0, Base: "t", Commit: "c1", State: RunPassed},
-			CandidateMade{ID: 12, Change: 1, PS: 1, Base: "t", Commit: "c9"},
-			CandidateMade{ID: 12, Change: 2, PS: 1, Base: "t", Commit: "c9"},
-			RunStarted{10, 200}, LandDone{Change: 1, Commit: "c1", Landed: true, Tip: "c1"},
-			Removed{Change: 9}, Enqueued{entry(1)}, Enqueued{Entry{Change: 1, PS: 0}}, TipMoved{"t"}, Tick{},
-		} {
-			after, got := Step(s, e, noon)
-			if diff := cmp.Diff(s, after); diff != "" || len(got) > 0 {
-				t.Errorf("%T %+v: %v %s", e, e, got, diff)
-			}
-		}
-	})
-	t.Run("a candidate on another base is stale", func(t *testing.T) {
-		s, _ := step(start, Enqueued{entry(1)})
-		after, got := step(s, CandidateMade{ID: 10, Change: 1, PS: 1, Base: "s", Commit: "c1"})
-		if diff := cmp.Diff(s, after); diff != "" || len(got) > 0 {
-			t.Errorf("%v %s", got, diff)
-		}
-	})
-	t.Run("a result of the run before does not count for the retry", func(t *testing.T) {
-		s, got := step(start, Enqueued{entry(1)}, CandidateMade{ID: 10, Change: 1, PS: 1, Base: "t", Commit: "c1"}, RunStarted{10, 100},
-			RunEnded{Candidate: 10, Run: 100, Base: "t", Commit: "c1", State: RunErrored})
-		if len(got) != 1 || got[0].(StartRun).Attempt != 2 {
-			t.Fatalf("%v", got)
-		}
-		for _, before := range []Event{Tick{}, RunStarted{10, 101}} {
-			s, _ = step(s, before)
-			if _, got = step(s, RunEnded{Candidate: 10, Run: 100, Base: "t", Commit: "c1", State: RunPassed}); len(got) > 0 {
-				t.Errorf("%v", got)
-			}
-		}
-	})
-	t.Run("a new patch set replaces the old one", func(t *testing.T) {
-		s, _ := step(start, Enqueued{entry(1)}, Enqueued{entry(2)}, CandidateMade{ID: 10, Change: 1, PS: 1, Base: "t", Commit: "c1"}, RunStarted{10, 100})
-		_, got := step(s, Enqueued{Entry{Change: 1, PS: 2, EnqueuedAt: noon.Add(time.Hour)}})
-		want := []Action{CancelRun{Candidate: 10, Run: 100, Reason: "patch set 2 replaced it"}, MakeCandidate{Change: 2, PS: 1, Base: "t"}}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
-		}
-	})
-	t.Run("the tip moves while it lands", func(t *testing.T) {
-		s, _ := step(start, Enqueued{entry(1)}, CandidateMade{ID: 10, Change: 1, PS: 1, Base: "t", Commit: "c1"}, RunStarted{10, 100},
-			RunEnded{Candidate: 10, Run: 100, Base: "t", Commit: "c1", State: RunPassed})
-		s, got := step(s, TipMoved{"u"})
-		if len(got) > 0 {
-			t.Fatalf("%v while a landing is outstanding", got)
-		}
-		_, got = step(s, LandDone{Change: 1, Commit: "c1", Landed: false, Tip: "u"})
-		if diff := cmp.Diff([]Action{MakeCandidate{Change: 1, PS: 1, Base: "u"}}, got); diff != "" {
-			t.Error(diff)
-		}
-	})
-	t.Run("a parent that landed holds nobody up", func(t *testing.T) {
-		s, got := step(start, Enqueued{entry(2, 1)})
-		if len(got) > 0 {
-			t.Fatal(got)
-		}
-		if _, got = step(s, Removed{Change: 1, Landed: true}); len(got) != 1 {
-			t.Errorf("%v after the parent landed elsewhere", got)
-		}
-		if _, got = step(s, Removed{Change: 1}); len(got) != 0 {
-			t.Errorf("%v after the parent was abandoned", got)
-		}
-	})
-	t.Run("an entry without a time enters now", func(t *testing.T) {
-		s, _ := step(start, Enqueued{Entry{Change: 1, PS: 1}})
-		if !s.Entries[0].EnqueuedAt.Equal(noon) {
-			t.Errorf("entered at %s", s.Entries[0].EnqueuedAt)
-		}
-	})
+	if want := []queue.Cancel{{Candidate: 1, Run: 101}}; len(find[queue.Cancel](actions)) != 1 || find[queue.Cancel](actions)[0].Run != want[0].Run {
+		t.Errorf("withdrawn: its run is not stopped: %+v", actions)
+	}
+	landed, _ := step(t, s, queue.Removed{Change: 1, Landed: true})
+	if entryOf(landed, 1) != nil || len(entryOf(landed, 2).Parents) != 0 || !slices.Equal(entryOf(landed, 3).Parents, []int64{2}) {
+		t.Errorf("landed: %+v", landed.Entries)
+	}
+	if gone, _ := step(t, s, queue.Removed{Change: 9}); len(gone.Entries) != 3 {
+		t.Errorf("somebody else: %+v", gone.Entries)
+	}
 }
 
-type strange struct{ Tick }
-
-func TestUnknownPanics(t *testing.T) {
-	withRun := func(state RunState) State {
-		return State{Tip: "t", Entries: []Entry{entry(1)}, Candidates: []Candidate{made(1, "t", state)}}
+func TestBranchSet(t *testing.T) {
+	s := with(start(entry(1, "a")), ran(1, queue.RunRunning, 1))
+	for _, c := range []struct {
+		name  string
+		give  queue.Branch
+		seq   int64
+		moved bool
+	}{
+		{"the same", s.Branches[0], 5, false},
+		{"frozen", queue.Branch{Name: "main", Tip: "t", Seq: 5, Frozen: "release"}, 5, false},
+		{"pushed to", queue.Branch{Name: "main", Tip: "x", Seq: 6}, 6, true},
+		{"pushed to, and nobody counted", queue.Branch{Name: "main", Tip: "x", Seq: 5}, 6, true},
+		{"pushed to, and counted from nothing", queue.Branch{Name: "main", Tip: "x"}, 6, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			next, actions := step(t, s, queue.BranchSet{Branch: c.give})
+			if b := next.Branches[0]; b.Tip != c.give.Tip || b.Seq != c.seq || b.Frozen != c.give.Frozen {
+				t.Errorf("%+v", b)
+			}
+			if stopped := len(find[queue.Cancel](actions)) > 0; stopped != c.moved {
+				t.Errorf("the run is stopped: %t, want %t", stopped, c.moved)
+			}
+		})
 	}
-	for name, f := range map[string]func(){
-		"event":     func() { Step(State{}, strange{}, noon) },
-		"nil event": func() { Step(State{}, nil, noon) },
-		"run state": func() { Step(withRun("BYPASSED"), Tick{}, noon) },
-		"run end": func() {
-			Step(withRun(RunRunning), RunEnded{Candidate: 10, Run: 100, Base: "t", Commit: "c1", State: RunRunning}, noon)
-		},
+	next, _ := step(t, s, queue.BranchSet{Branch: queue.Branch{Name: "v1", Tip: "y", Seq: 3}})
+	if len(next.Branches) != 2 || next.Branches[1].Seq != 3 {
+		t.Errorf("a new branch: %+v", next.Branches)
+	}
+}
+
+func TestRunEnded(t *testing.T) {
+	errored := ran(1, queue.RunRunning, 1)
+	errored.Run.Errors = 1
+	s := with(start(entry(1, "a")), errored)
+	s.Workers = 0 // nothing is tried again: what the verdict left is seen
+	for _, c := range []struct {
+		state             queue.RunState
+		refusals, errored int
+	}{{queue.RunPassed, 0, 1}, {queue.RunRefused, 1, 1}, {queue.RunErrored, 0, 2}} {
+		next, _ := step(t, s, queue.RunEnded{Candidate: 1, Run: 101, Commit: "k1", State: c.state, Reason: "because"})
+		k := candidateOf(next, 1)
+		if k == nil || k.Run.State != c.state || k.Run.Refusals != c.refusals || k.Run.Errors != c.errored || k.Run.Reason != "because" || !k.Run.EndedAt.Equal(noon) {
+			t.Errorf("%s: %+v", c.state, k)
+		}
+	}
+	next, _ := step(t, s, queue.RunEnded{Candidate: 1, Run: 101, Commit: "k1"})
+	if k := candidateOf(next, 1); k != nil && (k.Run.State != queue.RunNone || k.Run.Refusals != 0 || k.Run.Errors != 1) {
+		t.Errorf("a lost run counts: %+v", k.Run)
+	}
+}
+
+// What is no news does what a tick does.
+func TestStaleEvents(t *testing.T) {
+	landing := []queue.Part{{Branch: "main", Old: "t", Candidates: []int64{3}, Members: members(3)}}
+	s := with(start(entry(1, "a"), entry(2, "b"), entry(3, "c")), ran(1, queue.RunRunning, 1), ran(2, queue.RunRefused, 2), ran(3, queue.RunPassed, 3))
+	s.Landings = []queue.Landing{{Parts: landing}}
+	old := entry(1, "z")
+	old.PS = 0
+	other := slices.Clone(landing)
+	other[0].Old = "s"
+	wantNext, wantActions := step(t, s, queue.Tick{})
+	for name, e := range map[string]queue.Event{
+		"another candidate":     queue.RunEnded{Candidate: 9, Run: 101, Commit: "k1", State: queue.RunPassed},
+		"another run":           queue.RunEnded{Candidate: 1, Run: 99, Commit: "k1", State: queue.RunPassed},
+		"no run":                queue.RunEnded{Candidate: 1, Commit: "k1", State: queue.RunPassed},
+		"another commit":        queue.RunEnded{Candidate: 1, Run: 101, Commit: "k9", State: queue.RunPassed},
+		"ended, passed again":   queue.RunEnded{Candidate: 3, Run: 103, Commit: "k3", State: queue.RunPassed},
+		"ended, refused now":    queue.RunEnded{Candidate: 3, Run: 103, Commit: "k3", State: queue.RunRefused},
+		"ended, refused again":  queue.RunEnded{Candidate: 2, Run: 102, Commit: "k2", State: queue.RunRefused},
+		"tried again":           queue.Tried{Branch: "main", Members: members(1), ID: 1, Run: 101, Base: "t", Commit: "k1"},
+		"a conflict too late":   queue.Tried{Branch: "main", Members: members(1), ID: 1, Base: "t", Conflict: "in a.go"},
+		"an unknown conflict":   queue.Tried{Branch: "main", Members: members(7), ID: 7, Base: "t", Conflict: "in a.go"},
+		"a landing nobody asks": queue.LandDone{Parts: other, Landed: true, Tips: map[string]string{"main": "x"}},
+		"an older patch set":    queue.Enqueued{Entry: old},
+		"the same entry":        queue.Enqueued{Entry: entry(1, "a")},
+		"nobody left":           queue.Removed{Change: 9, Landed: true},
+		"the same branch":       queue.BranchSet{Branch: s.Branches[0]},
+		"as many workers":       queue.WorkersSet{Workers: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			f()
+			next, actions := step(t, s, e)
+			if !reflect.DeepEqual(next, wantNext) || !reflect.DeepEqual(actions, wantActions) {
+				t.Errorf("asks for %+v, and a tick for %+v; state\n%+v\nand after a tick\n%+v", actions, wantActions, next, wantNext)
+			}
 		})
 	}
 }
 
-func TestPosition(t *testing.T) {
-	s := State{Tip: "t", Entries: []Entry{entry(1, 3), entry(2, 9), entry(3), entry(4, 2), entry(5)}}
-	with := func(k ...Candidate) State { s := s; s.Candidates = k; return s }
-	landing := with(made(3, "t", RunPassed))
-	landing.Landing = &Landing{Change: 3}
-	conflict := with(Candidate{ID: 30, Change: 3, PS: 1, Base: "t", Conflict: "x"})
-	for _, c := range []struct {
-		state  State
-		change int64
-		ahead  int
-		why    string
-	}{
-		{s, 3, 0, "its candidate is being made"},
-		{with(Candidate{Change: 3, PS: 1, Base: "t"}), 3, 0, "its candidate is being made"},
-		{with(made(3, "t", RunNone)), 3, 0, "its run is about to start"},
-		{with(made(3, "t", RunRunning)), 3, 0, "its candidate is being tested"},
-		{with(made(3, "t", RunPassed)), 3, 0, "it has passed and is about to land"},
-		{with(made(3, "t", RunErrored)), 3, 0, "its run is about to be tried again"},
-		{with(made(3, "t", RunRefused)), 3, 0, "it is about to leave the queue"},
-		{conflict, 3, 0, "it is about to leave the queue"},
-		{landing, 3, 0, "it is landing"},
-		{s, 1, 1, "it waits for change 3"},
-		{s, 5, 2, "2 changes are ahead of it"},
-		{s, 2, 3, "it waits for change 9, which is not in the queue"},
-		{s, 4, 4, "it waits for change 2"},
-		{s, 8, -1, "it is not in the queue"},
-		{State{Tip: "t", Entries: []Entry{entry(1), entry(2)}}, 2, 1, "change 1 is ahead of it"},
-	} {
-		ahead, why := Position(c.state, c.change)
-		if ahead != c.ahead || why != c.why {
-			t.Errorf("change %d: %d ahead, %q; want %d, %q", c.change, ahead, why, c.ahead, c.why)
+// A run that was started too late for anybody is stopped.
+func TestTriedForNobody(t *testing.T) {
+	_, actions := step(t, start(), queue.Tried{Branch: "main", Members: members(7), ID: 7, Run: 107, Base: "t", Commit: "k7"})
+	if got := find[queue.Cancel](actions); len(got) != 1 || got[0].Candidate != 7 || got[0].Run != 107 {
+		t.Errorf("%+v", actions)
+	}
+}
+
+func TestTried(t *testing.T) {
+	s, actions := step(t, start(entry(1, "a")), queue.Tick{})
+	asked := find[queue.Try](actions)
+	if len(asked) != 1 || !slices.Equal(asked[0].Members, members(1)) || asked[0].Attempt != 1 {
+		t.Fatalf("%+v", actions)
+	}
+	running, _ := step(t, s, answer(asked[0], 1))
+	if k := candidateOf(running, 1); k == nil || k.Commit != "k1" || k.Run.ID != 101 || k.Run.State != queue.RunRunning || !k.Run.StartedAt.Equal(noon) {
+		t.Errorf("%+v", running.Candidates)
+	}
+	conflicts, actions := step(t, s, queue.Tried{Ask: asked[0].Ask, Branch: "main", Members: asked[0].Members, On: asked[0].On, ID: 1, Seq: 5, Base: "t", Conflict: "in a.go"})
+	ejected := find[queue.Eject](actions)
+	if len(ejected) != 1 || ejected[0].Reason != queue.EjectConflict || ejected[0].Words != "in a.go" || ejected[0].Candidate != 1 || entryOf(conflicts, 1) != nil {
+		t.Errorf("%+v", actions)
+	}
+}
+
+func TestLandDone(t *testing.T) {
+	child := entry(3, "c")
+	child.Parents = []int64{1}
+	s := with(start(entry(1, "a"), entry(2, "b"), child), ran(1, queue.RunPassed, 1, 2))
+	s, actions := step(t, s, queue.Tick{})
+	asked := find[queue.Land](actions)
+	if len(asked) != 1 {
+		t.Fatalf("%+v", actions)
+	}
+	landed, _ := step(t, s, queue.LandDone{Parts: asked[0].Parts, Landed: true, Tips: map[string]string{"main": "k1"}})
+	if b := landed.Branches[0]; b.Tip != "k1" || b.Seq != 7 || len(landed.Landings) != 0 {
+		t.Errorf("%+v", landed)
+	}
+	if entryOf(landed, 1) != nil || entryOf(landed, 2) != nil || len(entryOf(landed, 3).Parents) != 0 {
+		t.Errorf("%+v", landed.Entries)
+	}
+	refused, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Tips: map[string]string{"main": "x"}})
+	if b := refused.Branches[0]; b.Tip != "x" || b.Seq <= 5 || len(refused.Entries) != 3 {
+		t.Errorf("%+v", refused)
+	}
+	if again := find[queue.Land](actions); len(again) != 0 {
+		t.Errorf("lands on a branch that moved: %+v", again)
+	}
+	same, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Tips: map[string]string{"main": "t"}})
+	if again := find[queue.Land](actions); same.Branches[0].Seq != 5 || len(again) != 0 {
+		t.Errorf("what was refused lands as it is: %+v, %+v", same.Branches, again)
+	}
+	twice, _ := step(t, landed, queue.LandDone{Parts: asked[0].Parts, Landed: true, Tips: map[string]string{"main": "k1"}})
+	if twice.Branches[0].Seq != 7 {
+		t.Errorf("counted twice: %+v", twice.Branches)
+	}
+}
+
+// The clock may jump either way: nothing depends on it but the order of those that enter.
+func TestClockJumps(t *testing.T) {
+	s := with(start(entry(1, "a"), entry(2, "b")), ran(1, queue.RunPassed, 1), ran(2, queue.RunRunning, 2))
+	want, wantActions := queue.Step(s, queue.Tick{}, noon)
+	for _, now := range []time.Time{{}, noon.AddDate(-30, 0, 0), noon.AddDate(30, 0, 0)} {
+		next, actions := queue.Step(s, queue.Tick{}, now)
+		if !reflect.DeepEqual(actions, wantActions) || !reflect.DeepEqual(next.Entries, want.Entries) || !reflect.DeepEqual(next.Candidates, want.Candidates) {
+			t.Errorf("at %v: %+v, want %+v", now, actions, wantActions)
 		}
 	}
+}
+
+// answer is the answer to a Try whose run was started.
+func answer(a queue.Try, id int64) queue.Tried {
+	return queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: 5, Run: 100 + id, Base: "t", Commit: commit(id)}
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // carryOut does what the queue asked for, as the controller does, and puts the answer on its

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // disturbBranch is what people do to a branch.

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // happen makes one thing happen, if it can.

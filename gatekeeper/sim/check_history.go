@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // happening is one thing that happens in a history. Its numbers choose among what is possible

@@ -3,7 +3,7 @@ package sim
 import (
 	"slices"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // judgeLand holds a landing to the rules: what lands is exactly what passed, on exactly what

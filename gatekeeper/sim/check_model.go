@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // model is a small world around one queue: what its rows say, what is on its way to the queue

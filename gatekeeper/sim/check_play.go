@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // player plays one history: it steps the queue through what the model makes happen, and holds

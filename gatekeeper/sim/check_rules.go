@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // Violation is a rule that the queue broke.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // plain says that the event changes no entry and no branch by itself.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 func showMember(x queue.Member) string {

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // told is what the queue can know: what it has been told and what it has asked for, kept by

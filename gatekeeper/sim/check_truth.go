@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // A modelCommit is what a branch, or a candidate, contains: the list of its items, newest

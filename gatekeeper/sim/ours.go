@@ -2,12 +2,11 @@ package sim
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // ours plays the production queue: it carries out what Step asks for, at once.
@@ -56,17 +55,10 @@ func (o *ours) now(w *World) time.Time {
 }
 
 func (o *ours) Arrive(w *World, change int) {
-	if debugLog {
-		c := w.Trace.Changes[change]
-		fmt.Printf("%7.1f ARRIVE %d d %.1f ok %d c %v\n", w.Now, change, c.Minutes, c.OK, c.Conflicts)
-	}
 	o.step(w, queue.Enqueued{Entry: w.Trace.entry(w.Trace.Changes[change], int64(change))})
 }
 
 func (o *ours) Ended(w *World, b *Build, passed bool) {
-	if debugLog {
-		fmt.Printf("%7.1f END %v on %v started %.1f passed %v\n", w.Now, b.Members, b.On, b.Start, passed)
-	}
 	state := queue.RunRefused
 	if passed {
 		state = queue.RunPassed
@@ -104,12 +96,7 @@ func (o *ours) step(w *World, e queue.Event) {
 	}
 }
 
-var debugLog = os.Getenv("SIMLOG") != ""
-
 func (o *ours) act(w *World, a queue.Action) queue.Event {
-	if debugLog {
-		fmt.Printf("%7.1f   %T %+v\n", w.Now, a, a)
-	}
 	switch a := a.(type) {
 	case queue.Try:
 		on, members := changes(a.On), changes(a.Members)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 // crowd is a queue that is kept at one length: who lands or leaves is replaced, runs end in the

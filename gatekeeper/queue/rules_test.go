@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 )
 
 func change(e queue.Entry, how func(*queue.Entry)) queue.Entry {
