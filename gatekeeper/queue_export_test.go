@@ -66,3 +66,13 @@ func (c *Controller) Enqueue(ctx context.Context, repoID int64, branch string, c
 		return nil
 	})
 }
+
+// Stamps writes down what settling the branch's changes depends on, and counts them.
+func (c *Controller) Stamps(ctx context.Context, repoID int64, branch string) (int, error) {
+	r, err := c.reading(ctx, branchKey{repoID, branch})
+	if err != nil {
+		return 0, err
+	}
+	all, err := r.ticks[0].stamps(ctx)
+	return len(all), err
+}

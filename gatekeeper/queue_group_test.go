@@ -19,7 +19,7 @@ func sharing(name string) string {
 // second is another repository of the same server, with a plan of its own.
 func (w *world) second(planText string) *world {
 	w.Helper()
-	o := &world{T: w.T, ctx: w.ctx, db: w.db, people: w.people, account: w.account, review: w.review, repos: w.repos, bus: w.bus,
+	o := &world{TB: w.TB, ctx: w.ctx, db: w.db, people: w.people, account: w.account, review: w.review, repos: w.repos, bus: w.bus,
 		control: w.control, jobs: w.jobs, stages: w.stages, serial: 100}
 	var err error
 	o.repo, err = w.repos.Create(w.ctx, repo.NewRepository{Name: "other", DefaultBranch: "main", Owner: w.people["carol"].ID})

@@ -37,7 +37,7 @@ const patience = 30 * time.Second
 // world is a controller with everything below it, on real git and a real database; only the
 // sandbox is replaced by a scripted one.
 type world struct {
-	*testing.T
+	testing.TB
 	ctx     context.Context
 	db      *db.DB
 	people  map[string]account.Actor
@@ -134,9 +134,9 @@ land: {after: [review, tested], how: HOW}
 `
 
 // newWorld makes a repository whose branch main has the given plan, "" for none.
-func newWorld(t *testing.T, planText string) *world {
+func newWorld(t testing.TB, planText string) *world {
 	t.Helper()
-	w := &world{T: t, ctx: context.Background(), people: map[string]account.Actor{}, stages: &scripted{}, bus: &event.Bus{}}
+	w := &world{TB: t, ctx: context.Background(), people: map[string]account.Actor{}, stages: &scripted{}, bus: &event.Bus{}}
 	w.db = dbtest.Open(t)
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	found, err := git.Find(w.ctx)
@@ -186,7 +186,7 @@ func newWorld(t *testing.T, planText string) *world {
 	return w
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Logf("%s", bytes.TrimSpace(p))
