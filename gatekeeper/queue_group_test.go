@@ -155,6 +155,23 @@ func TestADependencyLandsFirst(t *testing.T) {
 	one.state(a, gatekeeper.Landed)
 }
 
+// A message may name a change that comes later, in another repository: it waits until then.
+func TestADependencyThatComesLater(t *testing.T) {
+	one := newWorld(t, how(plan.Merge))
+	two := one.second(how(plan.Merge))
+	a := one.depending(0xa, "a.txt", 0xb)
+	one.agree(a)
+	one.stage(a, "unit", plan.Passed)
+	one.must(one.control.Tick(one.ctx, one.repo.ID, "main"))
+	if e := one.explain(a); e.State != gatekeeper.Open || !strings.Contains(e.Summary, "names no change") {
+		t.Fatalf("it is %s: %s", e.State, e.Summary)
+	}
+	b := two.depending(0xb, "b.txt")
+	one.state(a, gatekeeper.Queued)
+	two.agree(b)
+	one.state(a, gatekeeper.Landed)
+}
+
 // The changes of one topic land in one landing where the plan says so.
 func TestATopicLandsTogether(t *testing.T) {
 	w := newWorld(t, strings.Replace(how(plan.Merge), "how: merge", "how: merge, together: topic", 1))

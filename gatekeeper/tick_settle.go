@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 	"gatehouse/review"
 )
@@ -167,6 +168,11 @@ func (t *tick) settle(ctx context.Context, change int64) error {
 	if err != nil {
 		return err
 	}
+	if f.check == nil && t.announce(queue.Member{Change: change, PS: f.change.Current}) {
+		if err := t.wakeNaming(ctx, f.change); err != nil {
+			return err
+		}
+	}
 	if f.planErr == nil && !f.change.WIP {
 		if err := t.check(ctx, f); err != nil {
 			return err
@@ -180,6 +186,50 @@ func (t *tick) settle(ctx context.Context, change int64) error {
 		return t.leave(ctx, change, why)
 	}
 	return nil
+}
+
+// announce reports whether a patch set is seen for the first time by this process.
+func (t *tick) announce(m queue.Member) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.announced[m] {
+		return false
+	}
+	if len(t.announced) >= maxSettled {
+		clear(t.announced)
+	}
+	t.announced[m] = true
+	return true
+}
+
+// wakeNaming has those open changes looked at whose messages name a change that is new: the
+// line named nothing until now.
+func (t *tick) wakeNaming(ctx context.Context, ch review.Change) error {
+	waiting := map[branchKey]bool{}
+	err := each(ctx, t.DB.Read(), `SELECT c.id, c.repo_id, c.branch FROM changes c JOIN patch_sets p ON p.change_id = c.id AND p.number = c.current_ps
+		WHERE c.status = $1 AND c.id <> $2 AND LOWER(p.message) LIKE '%depends-on%' AND (p.message LIKE $3 OR p.message LIKE $4)`,
+		[]any{string(review.Open), ch.ID, "%" + ch.Key + "%", fmt.Sprintf("%%%d%%", ch.ID)}, func(rows *sql.Rows) error {
+			var id int64
+			var k branchKey
+			err := rows.Scan(&id, &k.repo, &k.branch)
+			t.unsettle(id)
+			waiting[k] = true
+			return err
+		})
+	if err != nil {
+		return fmt.Errorf("gatekeeper: who names change %d: %w", ch.ID, err)
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	return t.DB.Transact(ctx, func(tx *db.Tx) error {
+		for k := range waiting {
+			if err := tx.Enqueue(ctx, repo.BranchJob(k.repo, k.branch)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // leave takes a change out of the queue because something is missing.
