@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"gatehouse/gatekeeper/plan"
-	queue "gatehouse/gatekeeper/queue2"
+	"gatehouse/gatekeeper/queue"
 	"gatehouse/migrations/db"
 )
 
