@@ -200,7 +200,7 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 }
 
 // enoughHistories is within how many histories a broken rule must be found.
-const enoughHistories = 500
+const enoughHistories = 3000
 
 // A shrunk history breaks the same rule, and its story ends with it.
 func TestShrink(t *testing.T) {
