@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/fault"
 	"gatehouse/migrations/db"
 )
+
+// lookEvery is how often a queue that waits is looked at though nothing happened.
+const lookEvery = time.Minute
 
 // step asks the queue what to do next and does it. It reports whether anything was done: then
 // the state is read anew and the queue asked again.
@@ -29,7 +33,15 @@ func (r *round) step(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	return len(actions) > 0, nil
+	if len(actions) > 0 {
+		return true, nil
+	}
+	for _, t := range r.ticks { // time alone may change what the queue does
+		if err := t.lookLater(ctx, r.Now().Add(lookEvery)); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // act carries out one action of the queue.
@@ -93,12 +105,11 @@ func (t *tick) try(ctx context.Context, a queue.Try) error {
 	return t.DB.Transact(ctx, func(tx *db.Tx) error { return t.tell(ctx, tx, k.Change, "candidate.tried", data) })
 }
 
-// forgetOld supersedes the runs of the bare branch that have ended: they do not say what is
-// so now.
+// forgetOld supersedes the runs of the bare branch that passed: that does not say what is so
+// now. Those that were refused stay, and count: a branch that is red rests between looks.
 func (t *tick) forgetOld(ctx context.Context, k *candidate) error {
 	return t.DB.Transact(ctx, func(tx *db.Tx) error {
-		runs, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.state NOT IN ($2, $3)`,
-			k.ID, string(RunRunning), string(RunSuperseded))
+		runs, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.state = $2`, k.ID, string(RunPassed))
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ type Controller struct {
 	settled    map[int64]string        // changes, by what they were settled
 	announced  map[queue.Member]bool   // patch sets that were seen
 	models     map[string]*queue.Model // what each queue has learnt
-	thaws      map[branchKey]time.Time // when a look at a frozen branch is asked for
+	looks      map[branchKey]time.Time // when a later look at a branch is asked for
 }
 
 type branchKey struct {
@@ -114,7 +114,7 @@ func New(cfg Config) *Controller {
 	c := &Controller{
 		Config: cfg, me: token(),
 		branches: map[branchKey]*sync.Mutex{}, running: map[int64]context.CancelFunc{}, maintained: map[int64]time.Time{},
-		settled: map[int64]string{}, announced: map[queue.Member]bool{}, models: map[string]*queue.Model{}, thaws: map[branchKey]time.Time{},
+		settled: map[int64]string{}, announced: map[queue.Member]bool{}, models: map[string]*queue.Model{}, looks: map[branchKey]time.Time{},
 	}
 	cfg.Review.Labels = c.labels
 	cfg.Review.Refused = c.refusedAmong

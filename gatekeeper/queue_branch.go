@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/git"
@@ -136,22 +137,30 @@ func (t *tick) retell(ctx context.Context) error {
 	})
 }
 
-// tellFreeze has the branch looked at when its freeze ends.
+// frozen is why nothing lands on the branch now, which is looked at when that ends.
 func (t *tick) frozen(ctx context.Context) (string, error) {
 	reason, until, err := freezes(ctx, t.DB.Read(), t.lock.repo.ID, t.lock.branch, t.plan, t.Now())
-	if err != nil || reason == "" || until.IsZero() {
+	if err != nil || reason == "" || until.IsZero() || t.lock.unlock == nil { // who only reads asks for nothing
 		return reason, err
 	}
+	return reason, t.lookLater(ctx, until)
+}
+
+// lookLater asks for a look at the branch, unless one is to come before.
+func (t *tick) lookLater(ctx context.Context, at time.Time) error {
 	t.mu.Lock()
-	asked := t.thaws[t.key()].Equal(until)
-	t.thaws[t.key()] = until
+	have := t.looks[t.key()]
+	asked := have.After(t.Now()) && !have.After(at)
+	if !asked {
+		t.looks[t.key()] = at
+	}
 	t.mu.Unlock()
 	if asked {
-		return reason, nil
+		return nil
 	}
-	return reason, t.DB.Transact(ctx, func(tx *db.Tx) error {
+	return t.DB.Transact(ctx, func(tx *db.Tx) error {
 		look := repo.BranchJob(t.lock.repo.ID, t.lock.branch)
-		look.At = until
+		look.At = at
 		return tx.Enqueue(ctx, look)
 	})
 }

@@ -315,3 +315,45 @@ func TestARefusalCanBeTried(t *testing.T) {
 	w.state(ids[0], gatekeeper.Landed)
 	w.audit()
 }
+
+// Where the branch itself fails nobody leaves; the change says so, and the branch is looked at
+// a few times and then rests.
+func TestARedBranchPutsNobodyOut(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	w.stages.set(func(runner.Request) runner.Result { return failed() })
+	release := w.heldBack()
+	id := w.propose("alice", "a.txt", "a\n", "submit")
+	w.vote("bob", id, 2)
+	w.state(id, gatekeeper.Queued)
+	release()
+	w.until(id, "it says that main is red", func(e gatekeeper.Explanation) bool { return strings.Contains(e.Summary, "main itself fails its stages") })
+	bare := func() (n int) {
+		w.must(w.db.Read().QueryRowContext(w.ctx, `SELECT COUNT(*) FROM runs WHERE change_id = 0`).Scan(&n))
+		return n
+	}
+	w.until(id, "the branch was looked at twice", func(gatekeeper.Explanation) bool { return bare() >= 2 })
+	for range 10 {
+		w.must(w.control.Tick(w.ctx, w.repo.ID, "main"))
+	}
+	if n := bare(); n > 3 {
+		t.Errorf("the branch was looked at %d times", n)
+	}
+	if e := w.explain(id); e.State != gatekeeper.Queued {
+		t.Errorf("it is %s: %s", e.State, e.Summary)
+	}
+}
+
+// heldBack keeps the verdicts that the test has set until they are released.
+func (w *world) heldBack() (release func()) {
+	open := make(chan struct{})
+	w.stages.mu.Lock()
+	verdict := w.stages.verdict
+	w.stages.mu.Unlock()
+	w.stages.set(func(r runner.Request) runner.Result {
+		<-open
+		return verdict(r)
+	})
+	release = sync.OnceFunc(func() { close(open) })
+	w.Cleanup(release)
+	return release
+}
