@@ -326,7 +326,9 @@ func TestARedBranchPutsNobodyOut(t *testing.T) {
 	w.vote("bob", id, 2)
 	w.state(id, gatekeeper.Queued)
 	release()
-	w.until(id, "it says that main is red", func(e gatekeeper.Explanation) bool { return strings.Contains(e.Summary, "main itself fails its stages") })
+	w.until(id, "it says that main is red", func(e gatekeeper.Explanation) bool {
+		return strings.Contains(e.Summary, "main itself fails its stages")
+	})
 	bare := func() (n int) {
 		w.must(w.db.Read().QueryRowContext(w.ctx, `SELECT COUNT(*) FROM runs WHERE change_id = 0`).Scan(&n))
 		return n
