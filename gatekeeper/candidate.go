@@ -40,7 +40,7 @@ type candidate struct {
 }
 
 // candidateRef keeps a candidate's objects; it is hidden from pushes and from fetches.
-func candidateRef(id int64) string { return fmt.Sprintf("refs/gate/candidates/%d", id) }
+func candidateRef(id int64) string { return candidatePrefix + strconv.FormatInt(id, 10) }
 
 // The roles of changes in a candidate.
 const (

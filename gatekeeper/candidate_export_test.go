@@ -33,3 +33,15 @@ func (c *Controller) MakeCandidate(ctx context.Context, r repo.Repository, branc
 	}
 	return Made{k.ID, k.Base, k.Commit, k.Tree, k.Landed, k.Conflict}, nil
 }
+
+// KeptCandidates is how many refs of candidates are left alone.
+const KeptCandidates = keptCandidates
+
+// PruneCandidates drops the refs of candidates that nobody needs.
+func (c *Controller) PruneCandidates(ctx context.Context, r repo.Repository) error {
+	g, err := c.Repos.Open(r)
+	if err != nil {
+		return err
+	}
+	return c.pruneCandidates(ctx, r, g)
+}

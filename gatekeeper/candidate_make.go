@@ -127,6 +127,7 @@ func (m *maker) conflictWords(ctx context.Context, base git.OID, member queue.Me
 	var subject string
 	err = m.DB.Read().QueryRowContext(ctx, `SELECT c.id, c.subject FROM changes c WHERE c.id <> $1 AND c.repo_id = $2 AND (
 			EXISTS (SELECT 1 FROM patch_sets p WHERE p.change_id = c.id AND p.commit_oid = $3)
+			OR EXISTS (SELECT 1 FROM landings l WHERE l.change_id = c.id AND l.new_oid = $3)
 			OR EXISTS (SELECT 1 FROM merges g WHERE g.change_id = c.id AND g.commit_oid = $3)) ORDER BY c.id LIMIT 1`,
 		member.Change, m.repo.ID, string(touched[0].OID)).Scan(&other, &subject)
 	if errors.Is(err, sql.ErrNoRows) {

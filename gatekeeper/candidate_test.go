@@ -1,6 +1,7 @@
 package gatekeeper_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -168,5 +169,39 @@ func TestTheBareBranch(t *testing.T) {
 	w := newWorld(t, "")
 	if k := w.candidate(plan.Merge, nil, nil); k.Commit != w.tip() || k.Base != w.tip() {
 		t.Errorf("%+v, want the tip", k)
+	}
+}
+
+// The refs of candidates whose changes are closed are dropped when there are many; those of
+// open changes stay.
+func TestCandidatesOfClosedChangesAreDropped(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	done, open := w.propose("alice", "done.txt", "x\n", "submit"), w.propose("alice", "open.txt", "x\n")
+	w.vote("bob", done, 2)
+	w.state(done, gatekeeper.Landed)
+	w.stage(open, "unit", plan.Passed)
+	refs := func() int {
+		t.Helper()
+		all, err := w.bare.Refs(w.ctx, "refs/gate/candidates")
+		w.must(err)
+		return len(all)
+	}
+	before := refs()
+	w.must(w.control.PruneCandidates(w.ctx, w.repo))
+	if n := refs(); n != before {
+		t.Errorf("%d of %d are left though there are few", n, before)
+	}
+	var many []git.RefUpdate
+	for i := range gatekeeper.KeptCandidates {
+		many = append(many, git.RefUpdate{Ref: fmt.Sprintf("refs/gate/candidates/%d", 1_000_000+i), Old: git.Zero, New: w.tip()})
+	}
+	w.must(w.bare.UpdateRefs(w.ctx, many, "test"))
+	w.must(w.control.PruneCandidates(w.ctx, w.repo))
+	all, err := w.bare.Refs(w.ctx, "refs/gate/candidates")
+	w.must(err)
+	var ofOpen int
+	w.must(w.db.Read().QueryRowContext(w.ctx, `SELECT COUNT(*) FROM candidates k WHERE k.change_id = $1 AND k.commit_oid <> ''`, open).Scan(&ofOpen))
+	if len(all) != ofOpen || ofOpen == 0 {
+		t.Errorf("%d refs are left for %d candidates of the open change: %v", len(all), ofOpen, all)
 	}
 }

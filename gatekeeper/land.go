@@ -133,8 +133,8 @@ func (r *round) part(ctx context.Context, p queue.Part) (landPart, error) {
 			n++
 		}
 		members := p.Members[len(landed) : len(landed)+n]
-		if n == 0 || k.Void {
-			return part, fault.Newf(fault.Conflict, "gatekeeper.land", "candidate %d has nothing to land", id)
+		if n == 0 || k.Void || k.Repo != t.lock.repo.ID || k.Branch != t.lock.branch {
+			return part, fault.Newf(fault.Conflict, "gatekeeper.land", "candidate %d has nothing to land on %s", id, t.lock.branch)
 		}
 		step, err := t.prove(ctx, k, candidate{Members: members, On: landed, Base: at, Seq: t.row.Seq})
 		if err != nil {

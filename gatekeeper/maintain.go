@@ -40,6 +40,9 @@ func (c *Controller) maintainHandler(ctx context.Context, key string) (time.Dura
 	if err := c.keepBoards(ctx, id); err != nil {
 		return 0, err
 	}
+	if err := c.pruneCandidates(ctx, r, g); err != nil {
+		return 0, err
+	}
 	return 0, g.Maintain(ctx)
 }
 

@@ -118,19 +118,36 @@ func (t *tick) retell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	held, err := linksOf(ctx, t.DB.Read(), []branchKey{t.key()}, entries, nil)
+	if err != nil {
+		return err
+	}
+	ids := make([]int64, len(entries))
 	told := make([]lanes, len(entries))
 	for i, e := range entries {
+		ids[i] = e.Change
 		if told[i], err = t.lanesOf(ctx, e.Change, e.PS); err != nil {
 			return err
 		}
 	}
+	given, err := orders(ctx, t.DB.Read(), ids)
+	if err != nil {
+		return err
+	}
 	t.row.Lanes = digest
 	return t.DB.Transact(ctx, func(tx *db.Tx) error {
 		for i, e := range entries {
+			if slices.Equal(told[i].targets, e.Targets) && told[i].barrier == e.Barrier {
+				continue
+			}
 			_, err := tx.ExecContext(ctx, `UPDATE queue_entries SET targets = $1, barrier = $2, size = $3 WHERE change_id = $4 AND ps = $5`,
 				told[i].text(), db.Bool(told[i].barrier), told[i].size, e.Change, e.PS)
 			if err != nil {
 				return fmt.Errorf("gatekeeper: lanes of change %d: %w", e.Change, err)
+			}
+			e.Targets, e.Barrier = told[i].targets, told[i].barrier
+			if err := t.entered(ctx, tx, e, given[e.Change].Priority, held.before[e.Change]); err != nil {
+				return err
 			}
 		}
 		return writeQueueBranch(ctx, tx, t.key(), t.row)

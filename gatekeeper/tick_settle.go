@@ -108,7 +108,7 @@ func (t *tick) stamps(ctx context.Context) ([]stamp, error) {
 		}
 		period := int64(settleEvery / time.Second)
 		text := fmt.Sprint(ps, updated, by, queued, ejected, check, parents[id], rights, policy, (now+id%period)/period)
-		if check == "" { // its check waits for what no stamp shows: a merge, or the change below
+		if check == "" && queued == 0 { // its check waits for what no stamp shows: a merge, or the change below
 			text += " " + string(t.tip) + " " + strconv.FormatInt(t.Now().UnixNano(), 10)
 		}
 		all = append(all, stamp{id, text})
@@ -262,15 +262,15 @@ func (t *tick) enqueue(ctx context.Context, f *facts) error {
 	if err != nil {
 		return err
 	}
-	depends, parents := make([]string, 0, len(f.depends.On)), []string{}
+	var depends, parents []int64
 	for _, on := range f.depends.On {
-		depends = append(depends, strconv.FormatInt(on.ID, 10))
+		depends = append(depends, on.ID)
 		if on.Status != review.Landed {
-			parents = append(parents, strconv.FormatInt(on.ID, 10))
+			parents = append(parents, on.ID)
 		}
 	}
 	for _, p := range f.openParents() {
-		parents = append(parents, strconv.FormatInt(p.Change, 10))
+		parents = append(parents, p.Change)
 	}
 	t.touched[f.change.ID] = true
 	return t.DB.Transact(ctx, func(tx *db.Tx) error {
@@ -280,22 +280,36 @@ func (t *tick) enqueue(ctx context.Context, f *facts) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO queue_entries
 				(change_id, repo_id, branch, ps, enqueued_at, enqueued_by, targets, barrier, size, takes, depends)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, f.change.ID, t.lock.repo.ID, t.lock.branch, f.change.Current, db.Micros(t.Now()),
-			f.change.SubmitBy, own.text(), db.Bool(own.barrier), own.size, takes.Microseconds(), strings.Join(depends, " "))
+			f.change.SubmitBy, own.text(), db.Bool(own.barrier), own.size, takes.Microseconds(), joinIDs(depends, " "))
 		if err != nil {
 			return fmt.Errorf("gatekeeper: enqueue change %d: %w", f.change.ID, err)
 		}
-		return t.tell(ctx, tx, f.change.ID, "queue.entered", map[string]string{
-			"branch": t.lock.branch, "ps": strconv.Itoa(f.change.Current), "subject": f.change.Subject, "owner": f.name(f.change.Owner),
-			"targets": strings.Join(own.targets, ","), "barrier": strconv.FormatInt(db.Bool(own.barrier), 10),
-			"priority": strconv.Itoa(given[f.change.ID].Priority), "parents": strings.Join(parents, ",")})
+		e := queueEntry{Change: f.change.ID, PS: f.change.Current, Targets: own.targets, Barrier: own.barrier, Subject: f.change.Subject, Owner: f.name(f.change.Owner)}
+		return t.entered(ctx, tx, e, given[f.change.ID].Priority, parents)
 	})
+}
+
+// entered tells that a change is in the queue, and what it shares with others there.
+func (t *tick) entered(ctx context.Context, tx *db.Tx, e queueEntry, priority int, parents []int64) error {
+	return t.tell(ctx, tx, e.Change, "queue.entered", map[string]string{
+		"branch": t.lock.branch, "ps": strconv.Itoa(e.PS), "subject": e.Subject, "owner": e.Owner,
+		"targets": strings.Join(e.Targets, ","), "barrier": strconv.FormatInt(db.Bool(e.Barrier), 10),
+		"priority": strconv.Itoa(priority), "parents": joinIDs(parents, ",")})
+}
+
+func joinIDs(ids []int64, between string) string {
+	parts := make([]string, 0, len(ids))
+	for _, id := range ids {
+		parts = append(parts, strconv.FormatInt(id, 10))
+	}
+	return strings.Join(parts, between)
 }
 
 // check starts the check run of a patch set that has had none: on the tip, or for a change
 // in a stack on the candidate of the change below it, so that the very result is there when
 // the stack lands in order.
 func (t *tick) check(ctx context.Context, f *facts) error {
-	if f.check != nil || f.merge != "" {
+	if f.check != nil || f.merge != "" || f.queued() { // what is queued the queue tests
 		return nil
 	}
 	want := candidate{Members: []queue.Member{{Change: f.change.ID, PS: f.ps.Number}}, Check: true}
