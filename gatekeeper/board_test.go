@@ -30,9 +30,6 @@ func TestBoardIsWhatTheRowsSay(t *testing.T) {
 		changes = append(changes, id)
 	}
 	w.until(changes[2], "it is queued", func(e gatekeeper.Explanation) bool { return e.QueuePosition > 0 })
-	if !w.tellsItsStory() {
-		t.Skip("the controller does not say yet which branch a change enters: there is nothing to replay")
-	}
 	w.boardMatches("all are queued", func(entries []string) bool { return len(entries) == len(changes) })
 	open()
 	for _, id := range changes {
@@ -62,14 +59,6 @@ gates:
   tested: {after: [unit], require: [{stages: passed}]}
 land: {after: [review, tested], how: merge}
 `
-
-// tellsItsStory says whether the events of the queue say what a board needs.
-func (w *world) tellsItsStory() bool {
-	w.Helper()
-	story, err := event.Of(w.ctx, w.db.Read(), event.Story{Repo: w.repo.ID, Kinds: []string{"queue.entered"}, Limit: 1})
-	w.must(err)
-	return len(story) == 1 && story[0].Data["branch"] != ""
-}
 
 // boardMatches waits until the rows are as met wants them and the board says the same.
 func (w *world) boardMatches(what string, met func(entries []string) bool) {

@@ -226,9 +226,9 @@ func TestKilledAtRandomMoments(t *testing.T) {
 // audit compares what the server says with what its repository holds.
 func (w *crashWorld) audit() {
 	w.Helper()
-	w.Start()
 	dir := w.held
-	w.Git(dir, "fsck", "--full", "--strict")
+	w.Git(dir, "fsck", "--full", "--strict") // while no server writes beside it
+	w.Start()
 	chain := strings.Fields(w.Git(dir, "rev-list", "--first-parent", "refs/heads/main"))
 	if want := len(w.landed) + 1; len(chain) != want {
 		w.Errorf("main has %d first-parent commits, want %d: one per landed change and the first", len(chain), want)

@@ -70,14 +70,17 @@ func (w *world) leftovers(repo string) []string {
 	return all
 }
 
-// audit ends every script: whatever happened in it, the repositories are whole.
+// audit ends every script: whatever happened in it, the repositories are whole. The server is
+// stopped first: git fsck lists the objects before it reads the refs, and calls missing what was
+// written in between.
 func (w *world) audit() {
 	if w.Failed() {
 		return
 	}
+	w.Stop()
 	for _, dir := range w.repos {
-		if _, err := w.Run(dir, nil, "git", "fsck", "--full", "--strict", "--no-dangling"); err != nil {
-			w.Error(err)
+		if out, err := w.Run(dir, nil, "git", "fsck", "--full", "--strict", "--no-dangling"); err != nil {
+			w.Errorf("%s: %v%s", dir, err, out)
 		}
 	}
 }
