@@ -104,11 +104,11 @@ var token = regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6})`)
 // TestContrast computes the contrast of every pair of colours that meet, in both themes
 // (WCAG 2.2, 1.4.3: 4.5 for text; 1.4.11: 3 for what is not).
 func TestContrast(t *testing.T) {
-	css, err := assetFiles.ReadFile("assets/gate.css")
+	assets, err := readAssets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	light, rest, _ := strings.Cut(string(css), "@media (prefers-color-scheme: dark)")
+	light, rest, _ := strings.Cut(string(assets["gate.css"]), "@media (prefers-color-scheme: dark)")
 	dark, _, _ := strings.Cut(rest, "/* ---- ground")
 	for theme, text := range map[string]string{"light": light, "dark": dark} {
 		colors := map[string]string{}

@@ -42,13 +42,48 @@ var assetVersion = sync.OnceValue(func() string {
 // assetURL is where the asset called name is served.
 func assetURL(name string) string { return "/static/" + assetVersion() + "/" + name }
 
+// joined are the assets that are made of the files of a folder, in the order of their names.
+var joined = map[string]string{"gate.css": "style", "gate.js": "script"}
+
+// readAssets are the assets by name.
+var readAssets = sync.OnceValues(func() (map[string][]byte, error) {
+	all := map[string][]byte{}
+	plain, err := fs.Glob(assetFiles, "assets/*.*")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range plain {
+		if all[path.Base(file)], err = assetFiles.ReadFile(file); err != nil {
+			return nil, err
+		}
+	}
+	for name, folder := range joined {
+		parts, err := fs.Glob(assetFiles, "assets/"+folder+"/*")
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range parts {
+			text, err := assetFiles.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = append(all[name], text...)
+		}
+	}
+	return all, nil
+})
+
 // asset serves an embedded file. The version in the path is not checked: an old page asking
 // for an old name after an upgrade is better served with the new file than with none.
 func (w *Web) asset(c *call) error {
 	name := c.variable("name")
-	text, err := assetFiles.ReadFile("assets/" + name)
-	kind, known := assetTypes[path.Ext(name)]
-	if err != nil || !known {
+	all, err := readAssets()
+	if err != nil {
+		return err
+	}
+	text, known := all[name]
+	kind := assetTypes[path.Ext(name)]
+	if !known || kind == "" {
 		return notFound("web.asset", "there is no such file")
 	}
 	h := c.rw.Header()

@@ -19,7 +19,7 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// pages are the parsed templates, one set for each file beside base.html and parts.html.
+// pages are the parsed templates, one set for each file beside base.html; all share those of parts.
 type pages map[string]*template.Template
 
 // page is what the frame around every page shows.
@@ -46,7 +46,7 @@ func parsePages(now func() time.Time) pages {
 		"repourl": anyRepoURL, "join": strings.Join, "add": func(a, b int) int { return a + b },
 		"signed": func(n int) string { return fmt.Sprintf("%+d", n) }, "dict": dict, "base": path.Base,
 	}
-	shared := template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/base.html", "templates/parts.html"))
+	shared := template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/base.html", "templates/parts/*.html"))
 	files, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		panic(fmt.Sprintf("web: templates: %v", err))
@@ -54,7 +54,7 @@ func parsePages(now func() time.Time) pages {
 	all := pages{}
 	for _, file := range files {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "base" || name == "parts" {
+		if name == "base" {
 			continue
 		}
 		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, file))

@@ -41,6 +41,7 @@
       say(fresh.dataset.say);
     }
     times();
+    doc.dispatchEvent(new Event('renewed')); // for the scripts beside this one
     glide(stood);
     if (typing) scrollBy(0, typing.getBoundingClientRect().top - top); // what is written stays where it is
   };
