@@ -74,6 +74,12 @@ func StageTopic(id int64) Topic { return Topic{"stage", id} }
 // RepoTopic is everything in one repository.
 func RepoTopic(id int64) Topic { return Topic{"repo", id} }
 
+// AccountTopic is what one account is told.
+func AccountTopic(id int64) Topic { return Topic{"account", id} }
+
+// AnyTopic is woken with every other topic: for whoever reads the whole story.
+func AnyTopic() Topic { return Topic{kind: "any"} }
+
 // Bus wakes listeners in this process. The zero value is ready to use.
 type Bus struct {
 	mu        sync.Mutex
@@ -108,11 +114,16 @@ func (b *Bus) Wake(topics ...Topic) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, topic := range topics {
-		for ch := range b.listeners[topic] {
-			select {
-			case ch <- struct{}{}:
-			default:
-			}
+		b.wake(topic)
+	}
+	b.wake(AnyTopic())
+}
+
+func (b *Bus) wake(topic Topic) {
+	for ch := range b.listeners[topic] {
+		select {
+		case ch <- struct{}{}:
+		default:
 		}
 	}
 }
