@@ -151,3 +151,17 @@ func (c *Controller) checkPlan(ctx context.Context, g *git.Repo, commit git.OID)
 	}
 	return []plan.Problem{{Line: 1, Column: 1, Message: text, Fix: fmt.Sprintf("make it a regular file of at most %d KiB", plan.MaxFile>>10)}}
 }
+
+// checkTip refuses a commit whose plan does not parse.
+func (c *Controller) checkTip(ctx context.Context, g *git.Repo, tip git.OID) error {
+	problems := c.checkPlan(ctx, g, tip)
+	if len(problems) == 0 {
+		return nil
+	}
+	first := problems[0]
+	next := "mend it; `gate plan check` reads a plan beforehand"
+	if first.Fix != "" {
+		next = first.Fix
+	}
+	return fault.New(fault.Refused, "gatekeeper.plan", fmt.Sprintf("%s does not parse at line %d, column %d: %s", plan.File, first.Line, first.Column, first.Message), next)
+}

@@ -87,6 +87,9 @@ func (s *Service) decide(ctx context.Context, g *git.Repo, prep *Prepared, k *kn
 	if ch.Status != Open {
 		return step{}, closed(ch)
 	}
+	if it.expect != 0 && it.expect != ch.Current {
+		return step{}, overtaken(ch, it.expect)
+	}
 	if err := s.mayAddPatchSet(ctx, prep.proposal, ch); err != nil {
 		return step{}, err
 	}

@@ -39,6 +39,7 @@ type item struct {
 	commit git.Commit
 	key    Key
 	digest string
+	expect int // the current patch set that it was made from, 0 for whichever: see [Service.hold]
 }
 
 // first is the first parent, "" of a root commit.

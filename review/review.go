@@ -117,21 +117,6 @@ type Vote struct {
 	CreatedAt  time.Time
 }
 
-// Comment is a remark on a patch set, a file of it or a line of that. Comments that answer
-// one another are a thread; the last one says whether it is resolved.
-type Comment struct {
-	ID, Change int64
-	PS         int
-	Path       string // "" for the patch set as a whole
-	Side       string // "new" or "old"
-	Line       int    // from 1; 0 for the whole file
-	ReplyTo    int64
-	Author     int64
-	Body       string
-	Unresolved bool
-	CreatedAt  time.Time
-}
-
 // The sides of a comment.
 const (
 	SideNew = "new"
@@ -198,6 +183,10 @@ type Service struct {
 	// Refused tells which of the changes a gate has refused in their current patch set; nil
 	// means that nobody knows. The dashboard asks it.
 	Refused func(ctx context.Context, changes []int64) (map[int64]bool, error)
+	// CheckTip refuses commits that the gate takes from nobody, such as one with a plan that
+	// does not parse; nil takes all. Commits that the server makes for somebody are held
+	// against it; pushed ones the gate sees before.
+	CheckTip func(ctx context.Context, g *git.Repo, tip git.OID) error
 
 	mu      sync.Mutex
 	holding map[int64]*sync.Mutex // by repository
