@@ -55,6 +55,18 @@ type Line struct {
 	// Marks are the parts that changed against the paired line; none when the line has no
 	// pair or has nothing in common with it. [Intraline] fills them.
 	Marks []Span
+	// Moved is where the line came from (of an added one) or went to (of a deleted one); the
+	// zero value when it was not moved. [Moves] fills it.
+	Moved Place
+	// Rebased says that the line differs only because of what the patch sets stand on.
+	// [Rebased] fills it.
+	Rebased bool
+}
+
+// Place is a line of a file.
+type Place struct {
+	Path string
+	Line int
 }
 
 // Span is a part of a line's text in bytes, from Start up to but not including End. It never
