@@ -160,21 +160,6 @@ func votes(ctx context.Context, q db.Querier, where string, args ...any) ([]Vote
 	return all, err
 }
 
-// Comments lists the comments on a change, oldest first.
-func (s *Service) Comments(ctx context.Context, q db.Querier, change int64) ([]Comment, error) {
-	var all []Comment
-	err := each(ctx, q, "list comments", `SELECT id, change_id, ps, path, side, line, reply_to, author_id, body, unresolved, created_at
-		FROM comments WHERE change_id = $1 ORDER BY id`, []any{change}, func(row scanner) error {
-		var c Comment
-		var unresolved, created int64
-		err := row.Scan(&c.ID, &c.Change, &c.PS, &c.Path, &c.Side, &c.Line, &c.ReplyTo, &c.Author, &c.Body, &unresolved, &created)
-		c.Unresolved, c.CreatedAt = unresolved != 0, db.Time(created)
-		all = append(all, c)
-		return err
-	})
-	return all, err
-}
-
 // Messages lists what happened to a change in words, oldest first.
 func (s *Service) Messages(ctx context.Context, q db.Querier, change int64) ([]Message, error) {
 	var all []Message
