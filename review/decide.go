@@ -78,6 +78,9 @@ func (s *Service) decide(ctx context.Context, g *git.Repo, prep *Prepared, k *kn
 		if err != nil {
 			return step{}, err
 		}
+		if it.paths, err = touchedPaths(ctx, g, it.commit); err != nil {
+			return step{}, err
+		}
 		it.digest = digest
 	}
 	ch, ok := k.byKey[it.key]

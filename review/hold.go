@@ -238,6 +238,9 @@ func (w *writer) create(ctx context.Context, st step, h *Held) error {
 	if err := insertPatchSet(ctx, w.tx, h.PatchSet, st.commit.Parents); err != nil {
 		return err
 	}
+	if err := indexTerms(ctx, w.tx, h.PatchSet, st.paths); err != nil {
+		return err
+	}
 	if err := w.note(ctx, w.tx, h.Change, "change.created", p.Actor.ID, nil); err != nil {
 		return err
 	}
@@ -254,6 +257,9 @@ func (w *writer) update(ctx context.Context, st step, h *Held) error {
 		return fmt.Errorf("review: new patch set of change %d: %w", h.Change.ID, err)
 	}
 	if err := insertPatchSet(ctx, w.tx, h.PatchSet, st.commit.Parents); err != nil {
+		return err
+	}
+	if err := indexTerms(ctx, w.tx, h.PatchSet, st.paths); err != nil {
 		return err
 	}
 	story, err := w.carryVotes(ctx, st, h)
@@ -321,6 +327,9 @@ func (w *writer) uploaded(ctx context.Context, h *Held, story string) error {
 	if err := w.say(ctx, w.tx, h.Change.ID, h.PatchSet.Number, h.PatchSet.Uploader, strings.Join(parts, "\n\n")); err != nil {
 		return err
 	}
-	return w.note(ctx, w.tx, h.Change, "patchset.created", h.PatchSet.Uploader, map[string]string{
-		"patch_set": fmt.Sprint(h.PatchSet.Number), "kind": h.PatchSet.Kind, "commit": string(h.PatchSet.Commit)})
+	if err := w.note(ctx, w.tx, h.Change, "patchset.created", h.PatchSet.Uploader, map[string]string{
+		"patch_set": fmt.Sprint(h.PatchSet.Number), "kind": h.PatchSet.Kind, "commit": string(h.PatchSet.Commit)}); err != nil {
+		return err
+	}
+	return w.attend(ctx, w.tx, h.Change.ID, deed{kind: deedUploaded, by: h.PatchSet.Uploader, reason: fmt.Sprintf("uploaded patch set %d", h.PatchSet.Number)})
 }

@@ -37,17 +37,8 @@ func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
 			return err
 		}
 	}
-	for _, r := range w.prep.asked {
-		state := stateReviewer
-		if r.CC {
-			state = stateCC
-		}
-		if r.Account == h.Change.Owner {
-			continue
-		}
-		if err := addReviewer(ctx, w.tx, h.Change.ID, r.Account, state, db.Micros(w.now)); err != nil {
-			return err
-		}
+	if err := w.askAll(ctx, h); err != nil {
+		return err
 	}
 	if len(w.prep.votes) == 0 || (h.Unchanged && !isTip) {
 		return nil
@@ -68,6 +59,22 @@ func (w *writer) edit(ctx context.Context, h *Held, o PushOptions) error {
 			return err
 		}
 		h.Change.WIP = wip
+	}
+	return nil
+}
+
+// askAll asks those whom the push names.
+func (w *writer) askAll(ctx context.Context, h *Held) error {
+	whom := map[bool][]int64{}
+	for _, r := range w.prep.asked {
+		if r.Account != h.Change.Owner {
+			whom[r.CC] = append(whom[r.CC], r.Account)
+		}
+	}
+	for _, cc := range []bool{false, true} {
+		if err := w.ask(ctx, w.tx, h.Change, w.prep.proposal.Actor.ID, distinct(whom[cc]), cc); err != nil {
+			return err
+		}
 	}
 	return nil
 }

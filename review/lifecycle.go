@@ -30,7 +30,10 @@ func (s *Service) Abandon(ctx context.Context, actor account.Actor, id int64, me
 		if err != nil {
 			return fmt.Errorf("review: abandon change %d: %w", c.ID, err)
 		}
-		return s.tell(ctx, tx, c, actor.ID, "change.abandoned", "Abandoned", message)
+		if err := s.tell(ctx, tx, c, actor.ID, "change.abandoned", "Abandoned", message); err != nil {
+			return err
+		}
+		return s.attend(ctx, tx, c.ID, deed{kind: deedClosed, by: actor.ID})
 	})
 }
 
@@ -60,7 +63,10 @@ func (s *Service) Restore(ctx context.Context, actor account.Actor, id int64, me
 		if _, err := tx.ExecContext(ctx, `UPDATE changes SET status = $1, closed_at = 0 WHERE id = $2`, string(Open), c.ID); err != nil {
 			return fmt.Errorf("review: restore change %d: %w", c.ID, err)
 		}
-		return s.tell(ctx, tx, c, actor.ID, "change.restored", text, message)
+		if err := s.tell(ctx, tx, c, actor.ID, "change.restored", text, message); err != nil || c.WIP {
+			return err
+		}
+		return s.attend(ctx, tx, c.ID, deed{kind: deedStarted, by: actor.ID, reason: "restored it"})
 	})
 }
 
@@ -87,7 +93,14 @@ func (s *Service) setWIP(ctx context.Context, tx *db.Tx, c Change, by int64, wip
 	if _, err := tx.ExecContext(ctx, query, db.Bool(wip), c.ID); err != nil {
 		return fmt.Errorf("review: work in progress of change %d: %w", c.ID, err)
 	}
-	return s.tell(ctx, tx, c, by, "change.wip", text, "")
+	if err := s.tell(ctx, tx, c, by, "change.wip", text, ""); err != nil {
+		return err
+	}
+	d := deed{kind: deedStarted, by: by, reason: "made it ready for review"}
+	if wip {
+		d = deed{kind: deedPaused, by: by}
+	}
+	return s.attend(ctx, tx, c.ID, d)
 }
 
 // SetTopic groups a change under a name; "" takes it out.
@@ -151,7 +164,10 @@ func (s *Service) AskToLand(ctx context.Context, tx *db.Tx, c Change, by int64) 
 	if err := s.say(ctx, tx, c.ID, c.Current, by, fmt.Sprintf("Asked to land patch set %d", c.Current)); err != nil {
 		return err
 	}
-	return s.note(ctx, tx, c, "submit.requested", by, map[string]string{"patch_set": fmt.Sprint(c.Current)})
+	if err := s.note(ctx, tx, c, "submit.requested", by, map[string]string{"patch_set": fmt.Sprint(c.Current)}); err != nil {
+		return err
+	}
+	return s.attend(ctx, tx, c.ID, deed{kind: deedLanding, by: by})
 }
 
 // WithdrawSubmit takes the wish to land back: whoever asked may, the owner, and who may edit.
@@ -205,7 +221,10 @@ func (s *Service) MarkLanded(ctx context.Context, tx *db.Tx, change int64, ps in
 	if err := s.say(ctx, tx, change, ps, by, fmt.Sprintf("Patch set %d landed as %s", ps, commit)); err != nil {
 		return err
 	}
-	return s.note(ctx, tx, c, "landed", by, map[string]string{"patch_set": fmt.Sprint(ps), "commit": string(commit)})
+	if err := s.note(ctx, tx, c, "landed", by, map[string]string{"patch_set": fmt.Sprint(ps), "commit": string(commit)}); err != nil {
+		return err
+	}
+	return s.attend(ctx, tx, change, deed{kind: deedClosed, by: by})
 }
 
 func mustBeOpen(op string, c Change) error {

@@ -39,6 +39,7 @@ type item struct {
 	commit git.Commit
 	key    Key
 	digest string
+	paths  []string // that it touches
 	expect int // the current patch set that it was made from, 0 for whichever: see [Service.hold]
 }
 
