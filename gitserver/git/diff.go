@@ -177,9 +177,7 @@ func (r *Repo) DiffDigest(ctx context.Context, from, to OID) (string, error) {
 	}
 	d := &digester{sum: sha256.New()}
 	_, err := r.git.run(ctx, child{
-		args: diffArgs("-p", "--diff-algorithm=myers", "--no-indent-heuristic", "--no-renames", "--full-index",
-			"--src-prefix=a/", "--dst-prefix=b/", "-U3", "--end-of-options", string(from), string(to)),
-		env: r.env(), stdout: d, max: maxDigestBytes,
+		args: digestArgs(from, to), env: r.env(), stdout: d, max: maxDigestBytes,
 	})
 	if err != nil {
 		return "", noCommit(op, err)
