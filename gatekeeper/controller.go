@@ -84,6 +84,7 @@ type Controller struct {
 	me      string // this process, as the owner of stage runs
 	plans   planCache
 	changes changesCache
+	differ  hunksCache
 	keys    keyCache
 
 	mu       sync.Mutex
@@ -199,7 +200,10 @@ func (c *Controller) branchHandler(ctx context.Context, key string) (time.Durati
 	if err != nil {
 		return 0, err
 	}
-	return 0, c.Tick(ctx, repoID, branch)
+	if err := c.Tick(ctx, repoID, branch); err != nil {
+		return 0, err
+	}
+	return 0, c.tellReady(ctx, branchKey{repoID, branch})
 }
 
 func (c *Controller) mirrorHandler(ctx context.Context, key string) (time.Duration, error) {

@@ -237,6 +237,6 @@ func (c *Controller) pruneResults(ctx context.Context, repoID int64) error {
 				return fmt.Errorf("gatekeeper: prune results: %w", err)
 			}
 		}
-		return nil
+		return c.pruneReports(ctx, tx, repoID, now)
 	})
 }

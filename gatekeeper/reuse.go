@@ -76,6 +76,12 @@ func (c *Controller) resultKey(ctx context.Context, g *git.Repo, p *plan.Plan, s
 	for _, kind := range slices.Sorted(maps.Keys(s.Results)) {
 		line(sum, "results", kind, s.Results[kind])
 	}
+	for _, report := range s.Annotations {
+		line(sum, "annotations", report.Kind, report.File)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(s.Coverage)) {
+		line(sum, "coverage", kind, s.Coverage[kind])
+	}
 	line(sum, "limits", fmt.Sprint(s.Network), fmt.Sprint(s.Memory))
 	line(sum, "machine", c.Runner.Identity())
 	line(sum, "files", files)

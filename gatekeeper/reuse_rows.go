@@ -108,7 +108,7 @@ func testsText(tests *plan.Tests) (string, error) {
 	if tests == nil {
 		return "", nil
 	}
-	text, err := json.Marshal(tests)
+	text, err := json.Marshal(shownTests(tests))
 	if err != nil {
 		return "", fmt.Errorf("gatekeeper: tests: %w", err)
 	}

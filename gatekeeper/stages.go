@@ -65,7 +65,9 @@ type stageWork struct {
 	git   *git.Repo
 	stage plan.Stage
 	env   map[string]string // what the stage is told
-	trust string            // whose cache it shares
+	// changed are the files that the candidate changes.
+	changed map[string]bool
+	trust   string // whose cache it shares
 	// broken is why it cannot be executed at all, nil when it can.
 	broken error
 }
@@ -108,6 +110,14 @@ func (c *Controller) prepare(ctx context.Context, w *stageWork) error {
 	content, err := c.contentKeys(ctx, w.git, composed, w.run)
 	if err != nil {
 		return err
+	}
+	changed, err := c.changedPaths(ctx, w.git, w.run.Base, w.run.Candidate)
+	if err != nil {
+		return err
+	}
+	w.changed = make(map[string]bool, len(changed))
+	for _, path := range changed {
+		w.changed[path] = true
 	}
 	w.env = stageEnv(w.stage, subject(w.repo, w.run))
 	// Made again, because who may share a cache can have changed since the row was written.
@@ -192,7 +202,7 @@ func (c *Controller) execute(ctx context.Context, w *stageWork) (runner.Result, 
 	}
 	result := c.Runner.Run(ctx, runner.Request{
 		StageRun: w.ID, Stage: w.stage, Repo: w.git, RepoID: w.repo.ID, Commit: w.run.Candidate, Log: out,
-		Env: w.env, Trust: w.trust,
+		Env: w.env, Trust: w.trust, Changed: w.changed,
 	})
 	return result, log.Close()
 }
@@ -267,6 +277,9 @@ func (c *Controller) report(ctx context.Context, w *stageWork, result runner.Res
 			return err // somebody ended it already: this result comes too late to count
 		}
 		if err := c.keepResult(ctx, tx, w.run, s); err != nil {
+			return err
+		}
+		if err := c.keepReport(ctx, tx, w, s, result); err != nil {
 			return err
 		}
 		if err := c.wakeEqual(ctx, tx, w.run.repo, s.key); err != nil {

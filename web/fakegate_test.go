@@ -25,6 +25,8 @@ type fakeGate struct {
 	logs  map[int64]*fakeLog
 	flaky gatekeeper.FlakeReport
 	fail  error
+
+	checks map[int64]gatekeeper.Checks
 }
 
 type fakeLog struct {

@@ -44,6 +44,7 @@ type Gate interface {
 	StageLog(ctx context.Context, a account.Actor, stageRun, offset int64) (log io.ReadCloser, done bool, err error)
 	WatchBoard(ctx context.Context, a account.Actor, repoName, branch string, m gatekeeper.Moment) (gatekeeper.BoardView, error)
 	Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error)
+	Checks(ctx context.Context, a account.Actor, change int64, ps int) (gatekeeper.Checks, error)
 }
 
 // Web is the pages and what they are made from. Its fields are set before [Web.Routes] and

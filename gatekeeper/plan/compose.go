@@ -11,7 +11,7 @@ import (
 // the target branch's plan: gates, land, labels, roles, targets, barriers, which stages there
 // must be, which paths excuse them, what they read, whether they are in quarantine, and how
 // much time, memory and network they may have. The actions come
-// from the candidate's plan: run, results, env, and whatever makes a stage smaller. So a
+// from the candidate's plan: run, results, annotations, coverage, env, and whatever makes a stage smaller. So a
 // change can develop its own tests and never loosen its own gates.
 //
 // A stage that only the candidate has runs too, with the defaults for time and memory and
@@ -87,6 +87,7 @@ func composeStage(policy, candidate *Plan, own Stage) Stage {
 	}
 	s.After = candidate.waitsFor(own)
 	s.Results, s.Env, s.Paths = maps.Clone(own.Results), maps.Clone(own.Env), slices.Clone(own.Paths)
+	s.Annotations, s.Coverage = slices.Clone(own.Annotations), maps.Clone(own.Coverage)
 	required, known := policy.Stage(own.Name)
 	if !known {
 		note("%s is new: no gate waits for it", s.Name)

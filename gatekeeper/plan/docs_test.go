@@ -43,7 +43,7 @@ func names(text string) []string {
 // Every example in the documentation is a plan without problems, and does what the text says.
 func TestDocumentation(t *testing.T) {
 	examples, sections := manual(t)
-	if len(examples) != 4 {
+	if len(examples) != 5 {
 		t.Fatalf("docs/plan.md has %d examples", len(examples))
 	}
 	t.Run("everything", func(t *testing.T) {
@@ -88,6 +88,15 @@ func TestDocumentation(t *testing.T) {
 		reason, until := p.Frozen(time.Date(2026, 12, 30, 0, 0, 0, 0, time.UTC))
 		if want := time.Date(2027, 1, 4, 7, 0, 0, 0, time.UTC); reason != "holidays" || !until.Equal(want) {
 			t.Errorf("%q until %s", reason, until)
+		}
+	})
+	t.Run("findings and coverage", func(t *testing.T) {
+		p := mustParse(t, examples[4])
+		lint, _ := p.Stage("lint")
+		vet, _ := p.Stage("vet")
+		unit, _ := p.Stage("unit")
+		if diff := cmp.Diff([]Report{{SARIF, "lint.sarif"}, {Lines, ""}}, append(lint.Annotations, vet.Annotations...)); diff != "" || unit.Coverage[GoCover] != "cover.out" {
+			t.Errorf("%v\n%s", unit.Coverage, diff)
 		}
 	})
 	t.Run("quarantine", func(t *testing.T) {

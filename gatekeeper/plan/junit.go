@@ -1,11 +1,9 @@
 package plan
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
@@ -32,87 +30,25 @@ type junitSuite struct {
 	found int // failures among its cases
 }
 
-// junit reads JUnit's XML. Document types are refused, so that there are no entities to
-// expand. A suite whose attributes count more failures than its cases show counts as one more
+// junit reads JUnit's XML. A suite whose attributes count more failures than its cases show counts as one more
 // failed test: tools report so what happens outside of any test.
 func (c *collector) junit(text []byte) error {
-	if tooWide(text) {
-		return fmt.Errorf("an element has more than %d attributes", maxAttributes)
-	}
 	r := &junitReader{c: c}
-	d := xml.NewDecoder(bytes.NewReader(text))
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			line, _ := d.InputPos()
-			return fmt.Errorf("line %d is not well-formed XML, or the file is cut", line)
-		}
+	err := EachXML(text, func(token xml.Token) error {
 		switch t := token.(type) {
-		case xml.Directive:
-			return errors.New("they declare a document type, which is not read")
 		case xml.StartElement:
-			err = r.start(t)
+			return r.start(t)
 		case xml.EndElement:
-			err = r.end(t)
+			return r.end(t)
 		case xml.CharData:
 			r.chars(t)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	if !r.ended {
+		return nil
+	})
+	if err == nil && !r.ended {
 		return errors.New("there is no testsuite in the file")
 	}
-	return nil
-}
-
-// tooWide looks for an element with too many attributes, by their equals signs: before the XML
-// reader would gather them in memory.
-func tooWide(text []byte) bool {
-	others := [][2]string{{"!--", "-->"}, {"![CDATA[", "]]>"}, {"?", "?>"}} // what may hold anything
-next:
-	for {
-		_, rest, found := bytes.Cut(text, []byte("<"))
-		if !found {
-			return false
-		}
-		for _, o := range others {
-			if bytes.HasPrefix(rest, []byte(o[0])) {
-				_, text, _ = bytes.Cut(rest[len(o[0]):], []byte(o[1]))
-				continue next
-			}
-		}
-		attributes, quote, i := 0, byte(0), 0
-		for ; i < len(rest) && (quote != 0 || rest[i] != '>'); i++ {
-			switch b := rest[i]; {
-			case quote != 0:
-				if b == quote {
-					quote = 0
-				}
-			case b == '"' || b == '\'':
-				quote = b
-			case b == '=':
-				attributes++
-			}
-		}
-		if attributes > maxAttributes {
-			return true
-		}
-		text = rest[i:]
-	}
-}
-
-func attribute(e xml.StartElement, name string) string {
-	for _, a := range e.Attr {
-		if a.Name.Local == name && a.Name.Space == "" {
-			return a.Value
-		}
-	}
-	return ""
+	return err
 }
 
 // number is a count or a time that a tool wrote; anything else is 0.
@@ -126,9 +62,6 @@ func number(text string) float64 {
 
 func (r *junitReader) start(e xml.StartElement) error {
 	r.depth++
-	if r.depth > maxXMLDepth {
-		return fmt.Errorf("elements nest deeper than %d", maxXMLDepth)
-	}
 	name := e.Name.Local
 	if r.depth == 1 && (r.ended || name != "testsuites" && name != "testsuite") {
 		return fmt.Errorf("a JUnit file holds one testsuites or testsuite element, not `%s`", clip(name))
@@ -137,12 +70,12 @@ func (r *junitReader) start(e xml.StartElement) error {
 	case r.test != nil:
 		r.inTest(e)
 	case name == "testsuites" || name == "testsuite":
-		said := int(min(max(number(attribute(e, "failures")), 0)+max(number(attribute(e, "errors")), 0), MaxCases))
-		r.suites = append(r.suites, junitSuite{name: attribute(e, "name"), said: said})
+		said := int(min(max(number(Attribute(e, "failures")), 0)+max(number(Attribute(e, "errors")), 0), MaxCases))
+		r.suites = append(r.suites, junitSuite{name: Attribute(e, "name"), said: said})
 	case name == "testcase":
-		r.test = &Case{Package: attribute(e, "classname"), Name: attribute(e, "name"), Status: CasePassed, Duration: seconds(number(attribute(e, "time")))}
+		r.test = &Case{Package: Attribute(e, "classname"), Name: Attribute(e, "name"), Status: CasePassed, Duration: seconds(number(Attribute(e, "time")))}
 		r.testAt = r.depth
-		if status := attribute(e, "status"); status == "notrun" || status == "disabled" {
+		if status := Attribute(e, "status"); status == "notrun" || status == "disabled" {
 			r.test.Status = CaseSkipped
 		}
 	}
@@ -155,7 +88,7 @@ func (r *junitReader) inTest(e xml.StartElement) {
 	case "failure", "error":
 		r.test.Status = CaseFailed
 		r.inText = true
-		r.say([]byte(attribute(e, "message")))
+		r.say([]byte(Attribute(e, "message")))
 		r.say([]byte("\n"))
 	case "skipped":
 		if r.test.Status != CaseFailed {

@@ -36,6 +36,8 @@ const (
 	MaxBatch = 16
 	// MaxList bounds every other list: after, paths, require, not, env.
 	MaxList = 64
+	// MaxReports bounds the reports of one stage: a linter for each language.
+	MaxReports = 16
 	// MaxRun is the size of one command: longer ones belong in a script in the repository.
 	MaxRun = 16 << 10
 	// MaxText is the length in bytes of any other text: a path, a pattern, a value of env.
@@ -68,6 +70,21 @@ const (
 	GoTest = "gotest" // the output of `go test -json`
 	JUnit  = "junit"  // JUnit's XML
 	TAP    = "tap"    // the Test Anything Protocol, version 13 or 14
+)
+
+// Kinds of annotations that a stage can leave, and where they are.
+const (
+	SARIF      = "sarif"      // a file in OASIS SARIF 2.1
+	Checkstyle = "checkstyle" // a file in Checkstyle's XML
+	Lines      = "lines"      // file:line: message, in the output or in a file
+	Commands   = "log"        // ::error and the like in the output
+)
+
+// Kinds of coverage profiles that a stage can leave.
+const (
+	GoCover   = "go"        // `go test -coverprofile`
+	LCOV      = "lcov"      // lcov's tracefile
+	Cobertura = "cobertura" // Cobertura's XML
 )
 
 // Relations of a voter to the patch set, as `not` names them.
@@ -147,10 +164,14 @@ type Stage struct {
 	After   []string          // stages and gates that come first
 	Paths   []string          // the stage is skipped when a change touches none; empty: never
 	Results map[string]string // kind to file, relative to the working copy
-	Env     map[string]string
-	Network bool
-	Memory  int64   // bytes; 0 is the runner's default
-	Inputs  *Inputs // nil when the plan does not say what it reads
+	// Annotations are where findings on lines are; they decide nothing.
+	Annotations []Report
+	// Coverage is where profiles are: kind to file. They decide nothing either.
+	Coverage map[string]string
+	Env      map[string]string
+	Network  bool
+	Memory   int64   // bytes; 0 is the runner's default
+	Inputs   *Inputs // nil when the plan does not say what it reads
 	// Quarantine keeps its failures from counting for a while; nil for none.
 	Quarantine *Quarantine
 	Line       int
@@ -160,6 +181,12 @@ type Stage struct {
 	Removed bool
 	// Notes says what of the candidate's stage does not hold until it has landed.
 	Notes []string
+}
+
+// Report is a place where a stage leaves annotations.
+type Report struct {
+	Kind string // SARIF, Checkstyle, Lines or Commands
+	File string // relative to the working copy; "" is the output of the stage
 }
 
 // Gate is a verdict that landing waits for.

@@ -137,16 +137,18 @@ func (r *reader) readStage(key, n *yaml.Node) {
 	what := "stage `" + s.Name + "`"
 	hasRun := false
 	r.fields(n, what, "stages."+s.Name, map[string]field{
-		"run":        func(n *yaml.Node) { hasRun = true; s.Run = r.script(n, "`run` of "+what) },
-		"timeout":    func(n *yaml.Node) { s.Timeout = r.duration(n, "`timeout` of "+what, "timeout", MaxTimeout) },
-		"after":      func(n *yaml.Node) { s.After = r.afterList(n, what) },
-		"paths":      func(n *yaml.Node) { s.Paths = r.patterns(n, "`paths` of "+what, "remove it to run the stage always") },
-		"inputs":     func(n *yaml.Node) { s.Inputs = r.inputs(n, what, "stages."+s.Name+".inputs") },
-		"results":    func(n *yaml.Node) { s.Results = r.results(n, what, s.Name) },
-		"env":        func(n *yaml.Node) { s.Env = r.env(n, what, s.Name) },
-		"network":    func(n *yaml.Node) { s.Network = r.boolean(n, "`network` of "+what) },
-		"quarantine": func(n *yaml.Node) { s.Quarantine = r.quarantine(n, what, "stages."+s.Name+".quarantine") },
-		"memory":     func(n *yaml.Node) { s.Memory = r.size(n, "`memory` of "+what, "memory", MinMemory, MaxMemory) },
+		"run":         func(n *yaml.Node) { hasRun = true; s.Run = r.script(n, "`run` of "+what) },
+		"timeout":     func(n *yaml.Node) { s.Timeout = r.duration(n, "`timeout` of "+what, "timeout", MaxTimeout) },
+		"after":       func(n *yaml.Node) { s.After = r.afterList(n, what) },
+		"paths":       func(n *yaml.Node) { s.Paths = r.patterns(n, "`paths` of "+what, "remove it to run the stage always") },
+		"inputs":      func(n *yaml.Node) { s.Inputs = r.inputs(n, what, "stages."+s.Name+".inputs") },
+		"results":     func(n *yaml.Node) { s.Results = r.results(n, what, s.Name) },
+		"annotations": func(n *yaml.Node) { s.Annotations = r.annotations(n, what, "stages."+s.Name+".annotations") },
+		"coverage":    func(n *yaml.Node) { s.Coverage = r.coverage(n, what, "stages."+s.Name+".coverage") },
+		"env":         func(n *yaml.Node) { s.Env = r.env(n, what, s.Name) },
+		"network":     func(n *yaml.Node) { s.Network = r.boolean(n, "`network` of "+what) },
+		"quarantine":  func(n *yaml.Node) { s.Quarantine = r.quarantine(n, what, "stages."+s.Name+".quarantine") },
+		"memory":      func(n *yaml.Node) { s.Memory = r.size(n, "`memory` of "+what, "memory", MinMemory, MaxMemory) },
 	}, laterStage)
 	if !hasRun && n.Kind == yaml.MappingNode {
 		r.bad(key, "write `run: \"…\"`", "%s has nothing to run", what)

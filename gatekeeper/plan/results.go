@@ -17,8 +17,8 @@ const (
 	// MaxCases is how many tests one file can report; the largest suites that we know have
 	// half as many.
 	MaxCases = 200_000
-	// keptCases bounds the list that is stored and shown; failures come first.
-	keptCases = 500
+	// keptCases bounds the list that is kept; failures come first.
+	keptCases = 2_000
 	// keptOutputs is for how many failures the output is kept, and keptOutput how many bytes
 	// of its end. The log has the rest.
 	keptOutputs = 50

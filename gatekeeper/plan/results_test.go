@@ -176,7 +176,10 @@ func TestResultsRefused(t *testing.T) {
 func TestResultsAreBounded(t *testing.T) {
 	var b strings.Builder
 	for i := range keptCases * 2 {
-		fmt.Fprintf(&b, "not ok %d - %s\x1b[31m\n# %s\n", i+1, strings.Repeat("n", 2*keptName), strings.Repeat("o", 3*keptOutput))
+		fmt.Fprintf(&b, "not ok %d - %s\x1b[31m\n", i+1, strings.Repeat("n", 2*keptName))
+		if i < 2*keptOutputs {
+			fmt.Fprintf(&b, "# %s\n", strings.Repeat("o", 3*keptOutput))
+		}
 	}
 	fmt.Fprintf(&b, "1..%d\n", keptCases*2)
 	got, err := ParseResults(TAP, []byte(b.String()))

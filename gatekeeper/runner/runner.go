@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gatehouse/gatekeeper/annotate"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/git"
 )
@@ -41,6 +42,9 @@ type Request struct {
 	// Env is what the stage is told: GATE_CHANGE and the like. It wins over the plan's.
 	Env map[string]string
 	Log io.Writer
+	// Changed are the files that the commit changes: coverage is kept of those only, and their
+	// findings come first. nil keeps all.
+	Changed map[string]bool
 }
 
 // Result is how a stage run ended.
@@ -50,6 +54,11 @@ type Result struct {
 	Reason   string // one sentence; "" for PASSED
 	Tests    *plan.Tests
 	Duration time.Duration
+	// Findings and Coverage are what the stage says about lines; they decide nothing. Notes
+	// say which of its reports could not be read.
+	Findings annotate.Findings
+	Coverage annotate.Coverage
+	Notes    []string
 }
 
 // Limits bound what a stage run may use. A zero field takes the default.
@@ -151,6 +160,8 @@ func (r *Runner) run(ctx context.Context, req Request) (result Result) {
 	if err != nil {
 		return notRun(ctx, err)
 	}
+	reports := j.reports()
+	defer reports.close()
 	out := j.execute(ctx)
 	result = out.verdict(ctx, j)
 	if result.State != passed && result.State != failed {
@@ -161,6 +172,7 @@ func (r *Runner) run(ctx context.Context, req Request) (result Result) {
 	if err != nil && result.State == passed {
 		result.State, result.Reason = failed, err.Error()
 	}
+	reports.read(&result)
 	return result
 }
 
