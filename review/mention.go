@@ -79,6 +79,7 @@ func closing(text string, n int) int {
 // block is a part of a Markdown text: prose, or the lines of a fenced block.
 type block struct {
 	text string // with its line ends; of code without the fences
+	raw  string // with them
 	code bool
 	info string // the word after the fence that opens it
 }
@@ -90,13 +91,14 @@ var fence = regexp.MustCompile("^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*?)[ \t]*$")
 func fenced(body string) []block {
 	var all []block
 	var now block
-	var text strings.Builder
+	var text, raw strings.Builder
 	opened := "" // the fence of the block that we are in
 	end := func(next block) {
-		if now.text = text.String(); now.code || now.text != "" {
+		if now.text, now.raw = text.String(), raw.String(); now.raw != "" {
 			all = append(all, now)
 		}
 		text.Reset()
+		raw.Reset()
 		now = next
 	}
 	for line := range strings.Lines(body) {
@@ -104,12 +106,15 @@ func fenced(body string) []block {
 		switch {
 		case opened == "" && m != nil:
 			end(block{code: true, info: m[2]})
+			raw.WriteString(line)
 			opened = m[1]
 		case opened != "" && m != nil && m[2] == "" && m[1][0] == opened[0] && len(m[1]) >= len(opened):
+			raw.WriteString(line)
 			end(block{})
 			opened = ""
 		default:
 			text.WriteString(line)
+			raw.WriteString(line)
 		}
 	}
 	end(block{})

@@ -190,6 +190,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	holding map[int64]*sync.Mutex // by repository
+	porters porters
 }
 
 // lock lets one push at a time be held in a repository of this process; against other

@@ -197,3 +197,29 @@ func (p *Porter) Range(start, end int) Carried {
 	}
 	return c
 }
+
+// Old is the text of those of the old lines from start to end that the hunks show: all of them
+// where nothing of them is left.
+func (p *Porter) Old(start, end int) []string {
+	var all []string
+	for i := range p.hunks {
+		for _, l := range p.hunks[i].Lines {
+			if l.Old >= start && l.Old <= end && l.Old > 0 {
+				all = append(all, l.Text)
+			}
+		}
+	}
+	return all
+}
+
+// Size is about how many bytes of memory the porter keeps.
+func (p *Porter) Size() int {
+	const line = 80
+	n := 0
+	for i := range p.hunks {
+		for _, l := range p.hunks[i].Lines {
+			n += line + len(l.Text)
+		}
+	}
+	return n
+}
