@@ -29,7 +29,7 @@ const (
 	MaxPath    = 1 << 10
 	MaxURL     = 1 << 10
 	// MaxLine is the highest line of a file that is marked.
-	MaxLine = 1_000_000
+	MaxLine = 200_000
 )
 
 // Severity is how bad a finding is.

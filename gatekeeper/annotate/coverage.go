@@ -17,9 +17,9 @@ const (
 	// MaxFiles is how many files of a profile are looked at.
 	MaxFiles = 50_000
 	// MaxMarked is how many lines of all files together are marked, in the memory of a stage.
-	MaxMarked = 3_000_000
+	MaxMarked = 2_000_000
 	// maxSteps is how many lines the blocks of a Go profile have, counted again for each block.
-	maxSteps = 20_000_000
+	maxSteps = 5_000_000
 )
 
 // Mark says whether tests ran a line.

@@ -119,8 +119,11 @@ func (c *Collector) sarif(text []byte, tree Tree) error {
 		if run < len(tools) {
 			tool = tools[run]
 		}
-		if token, err := d.Token(); err != nil || token != json.Delim('[') {
-			return err // null: the tool did not run
+		switch token, err := d.Token(); {
+		case err == nil && token == nil:
+			return nil // the tool did not run
+		case err != nil || token != json.Delim('['):
+			return errSARIF
 		}
 		for d.More() {
 			var r sarifResult

@@ -66,5 +66,5 @@ func (t Tree) inModule(name string) string {
 	if best == "" {
 		return ""
 	}
-	return t.Path(path.Join(t.Modules[best], name[len(best):]))
+	return t.Path(path.Join(t.Modules[best], name[len(best)+1:]))
 }
