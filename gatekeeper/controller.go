@@ -120,6 +120,7 @@ func New(cfg Config) *Controller {
 	cfg.Review.Labels = c.labels
 	cfg.Review.Refused = c.refusedAmong
 	cfg.Review.CheckTip = c.checkTip
+	cfg.Review.Moving = c.moving
 	cfg.Jobs.Handle(repo.JobBranch, branchWorkers, c.branchHandler)
 	cfg.Jobs.Handle(JobStage, max(cfg.Workers, 1), c.stageHandler)
 	cfg.Jobs.Handle(mirror.Job, mirrorWorkers, c.mirrorHandler)

@@ -146,6 +146,10 @@ func (f *facts) obstacles() []Requirement {
 		all = append(all, Requirement{Name: "ready", Kind: "wip", State: string(plan.Closed), Reason: "it is marked as work in progress",
 			Who: []string{f.name(f.change.Owner)}, Next: "mark it ready: push again with -o ready, or use its page"})
 	}
+	if f.change.Private {
+		all = append(all, Requirement{Name: "public", Kind: "private", State: string(plan.Closed), Reason: "it is private: only its owner, its reviewers and administrators see it",
+			Who: []string{f.name(f.change.Owner)}, Next: fmt.Sprintf("show it to everybody: gate change private %d --off, or push with -o remove-private", f.change.ID)})
+	}
 	if f.merge != "" && !f.queued() {
 		all = append(all, Requirement{Name: "merge", Kind: "merge", State: string(plan.Refused), Reason: f.merge,
 			Who: []string{f.name(f.change.Owner)}, Next: fmt.Sprintf("git fetch, rebase onto %s, and push a new patch set", f.change.Branch)})

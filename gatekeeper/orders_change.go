@@ -136,6 +136,8 @@ func (c *Controller) Requeue(ctx context.Context, actor account.Actor, change in
 		switch {
 		case o.change.WIP:
 			return fault.New(fault.Refused, op, fmt.Sprintf("change %d is work in progress and does not land", o.change.ID), fmt.Sprintf("gate wip %d --off", o.change.ID))
+		case o.change.Private:
+			return fault.New(fault.Refused, op, fmt.Sprintf("change %d is private and does not land", o.change.ID), fmt.Sprintf("gate change private %d --off", o.change.ID))
 		case entry != nil:
 			return fault.New(fault.Conflict, op, fmt.Sprintf("change %d is in the queue", o.change.ID), fmt.Sprintf("gate queue why %d says what it waits for", o.change.ID))
 		}

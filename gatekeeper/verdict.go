@@ -33,6 +33,8 @@ func (f *facts) mayQueue() string {
 		return "it is closed"
 	case f.change.WIP:
 		return "it is work in progress"
+	case f.change.Private:
+		return "it is private"
 	case f.change.SubmitBy == 0:
 		return "nobody has asked to land it"
 	case f.unable:

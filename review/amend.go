@@ -19,8 +19,8 @@ const (
 	maxEditBytes = 8 << 20 // of all their contents together: more is pushed
 )
 
-// trailerLine is one line of a footer.
-var trailerLine = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*[ \t]*:`)
+// trailerLine is one line of a footer, as git knows it (trailer.c: git_generated_prefixes).
+var trailerLine = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9-]*[ \t]*:|\(cherry picked from commit )`)
 
 // Amendment is what somebody changes of a patch set without a working copy.
 type Amendment struct {
@@ -93,9 +93,7 @@ func (s *Service) mayAmend(ctx context.Context, op string, actor account.Actor, 
 	if err := mustBeOpen(op, c); err != nil {
 		return err
 	}
-	resource := r.Resource(c.Branch)
-	resource.ChangeOwner = c.Owner
-	if err := s.Accounts.May(ctx, s.DB.Read(), actor, account.Edit, resource); err != nil {
+	if err := s.may(ctx, s.DB.Read(), actor, account.Edit, c, r); err != nil {
 		return err
 	}
 	if basePS != c.Current {
@@ -125,7 +123,7 @@ func (s *Service) writeAmended(ctx context.Context, g *git.Repo, actor account.A
 	if a.Message != "" {
 		message = strings.TrimRight(strings.ReplaceAll(a.Message, "\r\n", "\n"), "\n \t\r") + "\n"
 	} else if len(before.ExtraHeaders["encoding"]) > 0 {
-		return "", fault.New(fault.Refused, op, "the commit's message is not in UTF-8, and to write it anew would garble it", "amend the commit in a working copy and push")
+		return "", garbles(op)
 	}
 	if message, err = withKey(op, message, Key(c.Key)); err != nil {
 		return "", err

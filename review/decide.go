@@ -197,6 +197,9 @@ func (s *Service) checkOptions(ctx context.Context, prep *Prepared, steps []step
 		if o.Submit && st.change.WIP && !o.Ready && (isTip || st.action == update) {
 			return fault.New(fault.Refused, "review.Prepare", fmt.Sprintf("change %d is work in progress and does not land", st.change.ID), "mark it ready in the same push: -o ready")
 		}
+		if o.Submit && st.change.Private && !o.RemovePrivate && (isTip || st.action == update) {
+			return fault.New(fault.Refused, "review.Prepare", fmt.Sprintf("change %d is private and does not land", st.change.ID), "show it to everybody in the same push: -o remove-private")
+		}
 		if st.action != same {
 			moved = true
 			continue
@@ -209,7 +212,7 @@ func (s *Service) checkOptions(ctx context.Context, prep *Prepared, steps []step
 			}
 			moved = moved || ok
 		}
-		moved = moved || (o.Submit && st.change.SubmitBy == 0 && !st.change.WIP)
+		moved = moved || (o.Submit && st.change.SubmitBy == 0 && !st.change.WIP && !st.change.Private)
 	}
 	if moved || o.Wait || len(prep.votes) > 0 || len(prep.asked) > 0 {
 		return nil
@@ -219,14 +222,16 @@ func (s *Service) checkOptions(ctx context.Context, prep *Prepared, steps []step
 
 // edits reports whether the options change something of ch that is its owner's to change.
 func edits(ch Change, o PushOptions) bool {
-	return (o.explicitTop && o.Topic != ch.Topic) || (o.WIP && !ch.WIP) || (o.Ready && ch.WIP)
+	return (o.explicitTop && o.Topic != ch.Topic) || (o.WIP && !ch.WIP) || (o.Ready && ch.WIP) ||
+		(o.Private && !ch.Private) || (o.RemovePrivate && ch.Private) || len(o.Hashtags) > 0
 }
 
 // mayEdit asks whether the pusher may change what belongs to the change's owner.
 func (s *Service) mayEdit(ctx context.Context, q db.Querier, p Proposal, ch Change) (bool, error) {
-	r := p.Repo.Resource(ch.Branch)
-	r.ChangeOwner = ch.Owner
-	if err := s.Accounts.May(ctx, q, p.Actor, account.Edit, r); err != nil {
+	if err := s.may(ctx, q, p.Actor, account.Edit, ch, p.Repo); err != nil {
+		if fault.Is(err, fault.NotFound) { // a private change, and the pusher may propose: so much is known
+			err = fault.New(fault.Denied, "review.Prepare", fmt.Sprintf("%s may not edit this change", p.Actor.Name), "ask its owner")
+		}
 		return false, err
 	}
 	return true, nil

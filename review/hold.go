@@ -172,7 +172,7 @@ func (w *writer) step(ctx context.Context, st step, isTip bool) (*Held, error) {
 	h := &Held{Change: st.change, PatchSet: st.prev, New: st.action == create, Unchanged: st.action == same}
 	var err error
 	if !h.New {
-		if h.Change, err = w.Load(ctx, w.tx, st.change.ID); err == nil && (h.Change.Current != st.change.Current || h.Change.Status != Open) {
+		if h.Change, err = w.Load(ctx, w.tx, st.change.ID); err == nil && (h.Change.Current != st.change.Current || h.Change.Status != Open || h.Change.Branch != st.change.Branch) {
 			err = errMoved
 		}
 	}
@@ -229,7 +229,8 @@ func (w *writer) create(ctx context.Context, st step, h *Held) error {
 	p := w.prep.proposal
 	h.Change = Change{
 		ID: st.change.ID, Repo: p.Repo.ID, Branch: p.Branch, Key: string(st.key), Topic: p.Options.Topic, Subject: subject(st.commit),
-		Owner: p.Actor.ID, Status: Open, WIP: p.Options.WIP, Current: 1, CreatedAt: w.now, UpdatedAt: w.now,
+		Owner: p.Actor.ID, Status: Open, WIP: p.Options.WIP, Private: p.Options.Private, Current: 1, CreatedAt: w.now, UpdatedAt: w.now,
+		Reverts: w.prep.reverts, PickedFrom: w.prep.pickedFrom,
 	}
 	h.PatchSet = w.patchSet(st, 1)
 	if err := insertChange(ctx, w.tx, h.Change); err != nil {

@@ -32,7 +32,12 @@ func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
 			return err
 		}
 	}
-	if o.Submit && h.Change.SubmitBy == 0 && !h.Change.WIP {
+	if h.New && len(o.Hashtags) > 0 {
+		if err := w.setHashtags(ctx, w.tx, h.Change, p.Actor.ID, o.Hashtags, nil); err != nil {
+			return err
+		}
+	}
+	if o.Submit && h.Change.SubmitBy == 0 && !h.Change.WIP && !h.Change.Private {
 		if err := w.AskToLand(ctx, w.tx, h.Change, p.Actor.ID); err != nil {
 			return err
 		}
@@ -59,6 +64,15 @@ func (w *writer) edit(ctx context.Context, h *Held, o PushOptions) error {
 			return err
 		}
 		h.Change.WIP = wip
+	}
+	if private := o.Private; private != h.Change.Private && (o.Private || o.RemovePrivate) {
+		if err := w.setPrivate(ctx, w.tx, h.Change, w.prep.proposal.Actor.ID, private); err != nil {
+			return err
+		}
+		h.Change.Private = private
+	}
+	if len(o.Hashtags) > 0 {
+		return w.setHashtags(ctx, w.tx, h.Change, w.prep.proposal.Actor.ID, o.Hashtags, nil)
 	}
 	return nil
 }

@@ -148,6 +148,9 @@ func (s *Service) RequestSubmit(ctx context.Context, actor account.Actor, id int
 		if c.WIP {
 			return fault.New(fault.Refused, op, fmt.Sprintf("change %d is work in progress and does not land", c.ID), "mark it ready first")
 		}
+		if err := mustNotBePrivate(op, c); err != nil {
+			return err
+		}
 		return s.AskToLand(ctx, tx, c, actor.ID)
 	})
 }

@@ -36,10 +36,10 @@ type Filter struct {
 // asks once for each repository and branch.
 type sight struct {
 	*Service
-	q     db.Querier
-	actor account.Actor
-	repos map[int64]account.Resource
-	may   map[sightKey]bool
+	q       db.Querier
+	actor   account.Actor
+	repos   map[int64]account.Resource
+	answers map[sightKey]bool
 }
 
 type sightKey struct {
@@ -49,7 +49,7 @@ type sightKey struct {
 }
 
 func (s *Service) sight(q db.Querier, actor account.Actor) *sight {
-	return &sight{Service: s, q: q, actor: actor, repos: map[int64]account.Resource{}, may: map[sightKey]bool{}}
+	return &sight{Service: s, q: q, actor: actor, repos: map[int64]account.Resource{}, answers: map[sightKey]bool{}}
 }
 
 // allows reports whether the actor may do v to changes like c.
@@ -58,7 +58,7 @@ func (v *sight) allows(ctx context.Context, verb account.Verb, c Change) (bool, 
 	if verb == account.Read {
 		key.branch = ""
 	}
-	if ok, known := v.may[key]; known {
+	if ok, known := v.answers[key]; known && !c.Private {
 		return ok, nil
 	}
 	resource, known := v.repos[c.Repo]
@@ -71,16 +71,19 @@ func (v *sight) allows(ctx context.Context, verb account.Verb, c Change) (bool, 
 		v.repos[c.Repo] = resource
 	}
 	resource.Branch = key.branch
+	if c.Private {
+		return v.allowsPrivate(ctx, verb, c, resource)
+	}
 	err := v.Accounts.May(ctx, v.q, v.actor, verb, resource)
 	switch fault.KindOf(err) {
 	case fault.Denied, fault.NotFound, fault.Unauthenticated:
-		v.may[key] = false
+		v.answers[key] = false
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	v.may[key] = true
+	v.answers[key] = true
 	return true, nil
 }
 

@@ -15,13 +15,14 @@ import (
 
 // made is a commit that the server makes for somebody, to be held as if they had pushed it.
 type made struct {
-	op      string
-	actor   account.Actor
-	repo    repo.Repository
-	branch  string
-	key     Key
-	expect  int // the current patch set that it is made from; 0 for a new change
-	options PushOptions
+	op                  string
+	actor               account.Actor
+	repo                repo.Repository
+	branch              string
+	key                 Key
+	expect              int // the current patch set that it is made from; 0 for a new change
+	options             PushOptions
+	reverts, pickedFrom int64 // of a new change
 	// write writes the commit into the quarantine that g reads through.
 	write func(g *git.Repo) (git.OID, error)
 }
@@ -61,7 +62,7 @@ func (s *Service) hold(ctx context.Context, m made) (h Held, err error) {
 			return Held{}, err
 		}
 	}
-	prep := &Prepared{proposal: p, items: []item{{commit: commit, key: m.key, expect: m.expect}}}
+	prep := &Prepared{proposal: p, reverts: m.reverts, pickedFrom: m.pickedFrom, items: []item{{commit: commit, key: m.key, expect: m.expect}}}
 	// Under a plan that cannot be read no vote is kept; but the edit that mends it must get in.
 	if prep.labels, err = s.labels(ctx, m.repo, m.branch); err != nil && !fault.Is(err, fault.Refused) {
 		return Held{}, err

@@ -17,15 +17,19 @@ import (
 // PushOptions are what a push asks for besides holding its commits. They stand behind the ref
 // (refs/for/main%topic=x,wip) or in `git push -o`.
 type PushOptions struct {
-	Topic       string
-	WIP, Ready  bool // work in progress, or no longer
-	Submit      bool // land as soon as the gates are open
-	Wait        bool // keep the push open until then; the server's edge does it
-	Message     string
-	Votes       map[string]int // label to value
-	Reviewers   []string       // account names or addresses
-	CC          []string
-	explicitTop bool // topic= was given, so that topic= alone clears it
+	Topic      string
+	WIP, Ready bool // work in progress, or no longer
+	Submit     bool // land as soon as the gates are open
+	Wait       bool // keep the push open until then; the server's edge does it
+	Message    string
+	Votes      map[string]int // label to value
+	Reviewers  []string       // account names or addresses
+	CC         []string
+	Hashtags   []string
+	// Private hides the change from all but its owner, its reviewers and administrators;
+	// RemovePrivate shows it again.
+	Private, RemovePrivate bool
+	explicitTop            bool // topic= was given, so that topic= alone clears it
 }
 
 // Limits on what a client sends, from the attacks that push options have seen elsewhere.
@@ -59,6 +63,9 @@ func knownOptions() []option {
 		{[]string{"topic"}, "NAME", "group changes under a name", (*PushOptions).setTopic},
 		{[]string{"wip", "work-in-progress"}, "", "not to be reviewed yet", bare(func(o *PushOptions) { o.WIP = true })},
 		{[]string{"ready"}, "", "to be reviewed from now on", bare(func(o *PushOptions) { o.Ready = true })},
+		{[]string{"private"}, "", "seen by you, those you ask, and administrators only", bare(func(o *PushOptions) { o.Private = true })},
+		{[]string{"remove-private"}, "", "seen by whoever may read the repository", bare(func(o *PushOptions) { o.RemovePrivate = true })},
+		{[]string{"hashtag", "t"}, "WORD", "tie a word to the changes; may be given more than once", (*PushOptions).addHashtag},
 		{[]string{"submit"}, "", "land when the gates are open", bare(func(o *PushOptions) { o.Submit = true })},
 		{[]string{"wait"}, "", "stay until landed or refused", bare(func(o *PushOptions) { o.Wait = true })},
 		{[]string{"message", "m"}, "TEXT", "what is new in these patch sets", (*PushOptions).setMessage},
@@ -142,6 +149,10 @@ func (o *PushOptions) check() error {
 	switch {
 	case o.WIP && o.Ready:
 		return fault.New(fault.Invalid, op, "push options wip and ready exclude each other", "give one of them")
+	case o.Private && o.RemovePrivate:
+		return fault.New(fault.Invalid, op, "push options private and remove-private exclude each other", "give one of them")
+	case o.Private && (o.Submit || o.Wait):
+		return fault.New(fault.Invalid, op, "a private change does not land", "leave out private, or submit and wait")
 	case o.WIP && (o.Submit || o.Wait):
 		return fault.New(fault.Invalid, op, "a change that is work in progress does not land", "leave out wip, or submit and wait")
 	}
@@ -218,6 +229,12 @@ func (o *PushOptions) setVote(value string) error {
 func (o *PushOptions) addReviewer(value string) error {
 	o.Reviewers = append(o.Reviewers, value)
 	return nil
+}
+
+func (o *PushOptions) addHashtag(value string) error {
+	tags, err := checkHashtags("review.ParseOptions", append(o.Hashtags, value))
+	o.Hashtags = tags
+	return err
 }
 
 func (o *PushOptions) addCC(value string) error {

@@ -31,6 +31,8 @@ func TestParseOptions(t *testing.T) {
 		{ref: "refs/for/main%l=Code-Review", branch: "main", want: review.PushOptions{Votes: map[string]int{"Code-Review": 1}}},
 		{ref: "refs/for/main%l=Code-Review+2,label=Verified-1", branch: "main", want: review.PushOptions{Votes: map[string]int{"Code-Review": 2, "Verified": -1}}},
 		{ref: "refs/for/main", opts: []string{"label=Code-Review=2", "label=Verified=-1"}, branch: "main", want: review.PushOptions{Votes: map[string]int{"Code-Review": 2, "Verified": -1}}},
+		{ref: "refs/for/main%private,t=a,hashtag=#b", opts: []string{"t=c", "hashtag=a"}, branch: "main", want: review.PushOptions{Private: true, Hashtags: []string{"a", "b", "c"}}},
+		{ref: "refs/for/main", opts: []string{"remove-private"}, branch: "main", want: review.PushOptions{RemovePrivate: true}},
 	} {
 		t.Run(test.ref+" "+strings.Join(test.opts, " "), func(t *testing.T) {
 			branch, got, err := review.ParseOptions(test.ref, test.opts)
@@ -59,7 +61,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"refs/heads/main", nil, fault.Invalid, `"refs/heads/main" is not below refs/for/`, "refs/for/BRANCH"},
 		{"refs/for/", nil, fault.Invalid, "refs/for/ needs a branch", "refs/for/BRANCH"},
 		{"refs/for/%wip", nil, fault.Invalid, "refs/for/ needs a branch", "refs/for/BRANCH"},
-		{"refs/for/main%private", nil, fault.Invalid, `push option "private" is not known`, "\n  topic=NAME: "},
+		{"refs/for/main%secret", nil, fault.Invalid, `push option "secret" is not known`, "\n  topic=NAME: "},
+		{"refs/for/main%private=1", nil, fault.Invalid, "push option private takes no value", ""},
+		{"refs/for/main%t=#", nil, fault.Invalid, `"" cannot be a hashtag`, "one word"},
 		{"refs/for/main", []string{"Topic=x"}, fault.Invalid, `push option "Topic" is not known`, "wip, work-in-progress"},
 		{"refs/for/main%help", nil, fault.Invalid, "see help", "known push options:\n"},
 		{"refs/for/main%wip,ready", nil, fault.Invalid, "push options wip and ready exclude each other", "one of them"},

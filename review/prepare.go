@@ -32,6 +32,8 @@ type Prepared struct {
 	labels   []Label
 	votes    map[string]int // by the labels' own names
 	asked    []Reviewer
+	// reverts and pickedFrom are of a new change that the server makes from another.
+	reverts, pickedFrom int64
 }
 
 // item is one commit of a push, oldest first.
@@ -40,7 +42,7 @@ type item struct {
 	key    Key
 	digest string
 	paths  []string // that it touches
-	expect int // the current patch set that it was made from, 0 for whichever: see [Service.hold]
+	expect int      // the current patch set that it was made from, 0 for whichever: see [Service.hold]
 }
 
 // first is the first parent, "" of a root commit.

@@ -63,7 +63,8 @@ type Change struct {
 	Owner    int64  // who pushed the first patch set
 	Status   Status
 	WIP      bool
-	Current  int // number of the current patch set
+	Private  bool // seen by its owner, its reviewers and administrators only
+	Current  int  // number of the current patch set
 	// SubmitBy is who asked to land the current patch set, 0 when nobody did.
 	SubmitBy     int64
 	SubmitAt     time.Time
@@ -72,6 +73,8 @@ type Change struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	ClosedAt     time.Time
+	Reverts      int64 // the change that it takes back, 0 for none
+	PickedFrom   int64 // the change that it was picked from for another branch, 0 for none
 }
 
 // The kinds of patch sets: how one differs from the one before it.
@@ -187,6 +190,9 @@ type Service struct {
 	// does not parse; nil takes all. Commits that the server makes for somebody are held
 	// against it; pushed ones the gate sees before.
 	CheckTip func(ctx context.Context, g *git.Repo, tip git.OID) error
+	// Moving is asked, in the transaction that gives a change another branch, whether it may:
+	// what stands in a queue may not. It sets aside what was found on the old branch.
+	Moving func(ctx context.Context, tx *db.Tx, c Change) error
 
 	mu      sync.Mutex
 	holding map[int64]*sync.Mutex // by repository

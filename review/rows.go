@@ -47,17 +47,17 @@ func each(ctx context.Context, q db.Querier, what, query string, args []any, sca
 	return nil
 }
 
-const changeColumns = `c.id, c.repo_id, r.name, c.branch, c.change_key, c.topic, c.subject, c.owner_id, c.status, c.wip, c.current_ps,
-	c.submit_by, c.submit_at, c.landed_commit, c.landed_ps, c.created_at, c.updated_at, c.closed_at`
+const changeColumns = `c.id, c.repo_id, r.name, c.branch, c.change_key, c.topic, c.subject, c.owner_id, c.status, c.wip, c.private, c.current_ps,
+	c.submit_by, c.submit_at, c.landed_commit, c.landed_ps, c.created_at, c.updated_at, c.closed_at, c.reverts, c.picked_from`
 
 const changeTables = ` FROM changes c JOIN repositories r ON r.id = c.repo_id `
 
 func scanChange(row scanner) (Change, error) {
 	var c Change
-	var wip, submitAt, created, updated, closed int64
-	err := row.Scan(&c.ID, &c.Repo, &c.RepoName, &c.Branch, &c.Key, &c.Topic, &c.Subject, &c.Owner, &c.Status, &wip, &c.Current,
-		&c.SubmitBy, &submitAt, &c.LandedCommit, &c.LandedPS, &created, &updated, &closed)
-	c.WIP, c.SubmitAt, c.CreatedAt = wip != 0, db.Time(submitAt), db.Time(created)
+	var wip, private, submitAt, created, updated, closed int64
+	err := row.Scan(&c.ID, &c.Repo, &c.RepoName, &c.Branch, &c.Key, &c.Topic, &c.Subject, &c.Owner, &c.Status, &wip, &private, &c.Current,
+		&c.SubmitBy, &submitAt, &c.LandedCommit, &c.LandedPS, &created, &updated, &closed, &c.Reverts, &c.PickedFrom)
+	c.WIP, c.Private, c.SubmitAt, c.CreatedAt = wip != 0, private != 0, db.Time(submitAt), db.Time(created)
 	c.UpdatedAt, c.ClosedAt = db.Time(updated), db.Time(closed)
 	return c, err
 }
@@ -215,9 +215,11 @@ func addReviewer(ctx context.Context, tx *db.Tx, change, account int64, state st
 
 func insertChange(ctx context.Context, tx *db.Tx, c Change) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO changes (id, repo_id, branch, change_key, topic, owner_id, subject, status, wip, current_ps,
-		submit_by, submit_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		submit_by, submit_at, created_at, updated_at, private, reverts, picked_from)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		c.ID, c.Repo, c.Branch, c.Key, c.Topic, c.Owner, c.Subject, string(c.Status), db.Bool(c.WIP), c.Current,
-		c.SubmitBy, db.Micros(c.SubmitAt), db.Micros(c.CreatedAt), db.Micros(c.UpdatedAt))
+		c.SubmitBy, db.Micros(c.SubmitAt), db.Micros(c.CreatedAt), db.Micros(c.UpdatedAt),
+		db.Bool(c.Private), c.Reverts, c.PickedFrom)
 	if err != nil {
 		return fmt.Errorf("review: insert change %d: %w", c.ID, err)
 	}

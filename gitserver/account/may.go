@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gatehouse/gitserver/fault"
@@ -25,6 +26,9 @@ type Resource struct {
 	Branch string
 	// ChangeOwner is the owner of the change that is acted upon, or 0.
 	ChangeOwner int64
+	// Only, when it is not nil, are the accounts that may know of the change that is acted
+	// upon: it is private. To all others, but for administrators, it does not exist.
+	Only []int64
 }
 
 // standing is what the decision rests on, read from the rows as they are now.
@@ -97,6 +101,9 @@ func decide(st standing, a Actor, v Verb, r Resource) decision {
 		return denied
 	}
 	role := st.whole
+	if r.Only != nil && (a.ID == 0 || !slices.Contains(r.Only, a.ID)) {
+		return hidden
+	}
 	sees := !r.Private || role.Includes(RoleRead) || st.anywhere
 	if !sees {
 		return hidden

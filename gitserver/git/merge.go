@@ -31,22 +31,46 @@ func (r *Repo) MergeTree(ctx context.Context, ours, theirs OID) (tree OID, confl
 
 // PickTree applies what commit changed against its first parent (against nothing, when it has
 // none) on top of onto, as git cherry-pick does. The result is that of [Repo.MergeTree].
-//
-// The three-way merge has the parent's tree as its base. git 2.39 takes no base for
-// merge-tree, so two commits are made up that have one in common, and removed afterwards.
 func (r *Repo) PickTree(ctx context.Context, onto, commit OID) (tree OID, conflicts []string, err error) {
 	cs, err := r.commits(ctx, []OID{onto, commit})
 	if err != nil {
 		return "", nil, err
 	}
-	base := EmptyTree
-	if parents := cs[1].Parents; len(parents) > 0 {
-		p, err := r.Commit(ctx, parents[0])
-		if err != nil {
-			return "", nil, err
-		}
-		base = p.Tree
+	before, err := r.treeBefore(ctx, cs[1])
+	if err != nil {
+		return "", nil, err
 	}
+	return r.threeWay(ctx, before, cs[0].Tree, cs[1].Tree)
+}
+
+// RevertTree takes what commit changed against its first parent (against nothing, when it has
+// none) back on top of onto, as git revert does. The result is that of [Repo.MergeTree].
+func (r *Repo) RevertTree(ctx context.Context, onto, commit OID) (tree OID, conflicts []string, err error) {
+	cs, err := r.commits(ctx, []OID{onto, commit})
+	if err != nil {
+		return "", nil, err
+	}
+	before, err := r.treeBefore(ctx, cs[1])
+	if err != nil {
+		return "", nil, err
+	}
+	return r.threeWay(ctx, cs[1].Tree, cs[0].Tree, before)
+}
+
+// treeBefore is the tree of a commit's first parent.
+func (r *Repo) treeBefore(ctx context.Context, c Commit) (OID, error) {
+	if len(c.Parents) == 0 {
+		return EmptyTree, nil
+	}
+	p, err := r.Commit(ctx, c.Parents[0])
+	return p.Tree, err
+}
+
+// threeWay merges two trees over a third.
+//
+// git 2.39 takes no base for merge-tree, so two commits are made up that have one in common,
+// and removed afterwards.
+func (r *Repo) threeWay(ctx context.Context, base, ours, theirs OID) (tree OID, conflicts []string, err error) {
 	return r.staged(ctx, func(s *Repo) (tree OID, conflicts []string, err error) {
 		var made []string
 		defer func() {
@@ -67,15 +91,15 @@ func (r *Repo) PickTree(ctx context.Context, onto, commit OID) (tree OID, confli
 		if err != nil {
 			return "", nil, err
 		}
-		ours, err := write(cs[0].Tree, []OID{root}, "ours")
+		left, err := write(ours, []OID{root}, "ours")
 		if err != nil {
 			return "", nil, err
 		}
-		theirs, err := write(cs[1].Tree, []OID{root}, "theirs")
+		right, err := write(theirs, []OID{root}, "theirs")
 		if err != nil {
 			return "", nil, err
 		}
-		return s.mergeTree(ctx, ours, theirs)
+		return s.mergeTree(ctx, left, right)
 	})
 }
 

@@ -86,6 +86,39 @@ func TestPickTreeIsCherryPick(t *testing.T) {
 	t.Logf("%d clean, %d conflicting", clean, conflicting)
 }
 
+// What is reverted is what git revert reverts, and conflicts where that does.
+func TestRevertTreeIsRevert(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for round := range 15 {
+		rng := rand.New(rand.NewPCG(seed, uint64(round)))
+		r, w := newRepo(t), newWork(t)
+		w.write(map[string]string{"d0/f0": lines(rng), "d0/f1": lines(rng), "d1/f2": lines(rng), "d1/f3": lines(rng)})
+		w.commit("base", nil)
+		scramble(t, w, rng)
+		what := w.commit("what", nil)
+		if rng.IntN(2) == 0 {
+			scramble(t, w, rng)
+		} else {
+			w.write(map[string]string{"beside": "it\n"})
+		}
+		onto := w.commit("more", nil)
+		must(t, send(t, r, w, []OID{onto}))
+		_, err := w.try("", "revert", "--no-edit", string(what))
+		tree, conflicts, revertErr := r.RevertTree(t.Context(), onto, what)
+		must(t, revertErr)
+		if err == nil {
+			if want := OID(w.git("rev-parse", "HEAD^{tree}")); tree != want {
+				t.Fatalf("seed %d round %d: tree %s, revert made %s (conflicts %v)", seed, round, tree, want, conflicts)
+			}
+			continue
+		}
+		if want := strings.Fields(w.git("diff", "--name-only", "--diff-filter=U")); tree != "" && len(want) > 0 || len(conflicts) < len(want) {
+			t.Fatalf("seed %d round %d: tree %q conflicts %v, revert has %v", seed, round, tree, conflicts, want)
+		}
+	}
+}
+
 func TestPickTreeOfRootAndMerge(t *testing.T) {
 	r, w, a := seeded(t, map[string]string{"a": "a\n"})
 	ctx := t.Context()
