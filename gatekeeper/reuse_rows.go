@@ -194,16 +194,11 @@ func (r *runRow) nothingFailed() bool {
 	return true
 }
 
-// forgetResults makes the stages of a run that passed run again when they are asked for next.
-func forgetResults(ctx context.Context, tx *db.Tx, run *runRow) error {
-	for _, s := range run.Stages {
-		if s.State != plan.Passed {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM stage_results WHERE repo_id = $1 AND result_key IN ($2, $3)`,
-			run.repo, s.key, sharedKey(s.key)); err != nil {
-			return fmt.Errorf("gatekeeper: forget result of stage run %d: %w", s.ID, err)
-		}
+// forgetResult makes a stage of a run that passed run again when it is asked for next.
+func forgetResult(ctx context.Context, tx *db.Tx, run *runRow, s StageRun) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM stage_results WHERE repo_id = $1 AND result_key IN ($2, $3)`,
+		run.repo, s.key, sharedKey(s.key)); err != nil {
+		return fmt.Errorf("gatekeeper: forget result of stage run %d: %w", s.ID, err)
 	}
 	return nil
 }
