@@ -20,6 +20,8 @@ const (
 	fieldPath = "path" // a path that the current patch set touches
 	fieldPart = "part" // a folder above one, with a slash at its end; its last name; *.EXT
 	fieldWord = "word" // of the commit message, in small letters
+	// fieldAuthor are the addresses of who wrote the commit, and the words of the author's name.
+	fieldAuthor = "author"
 )
 
 const (
@@ -67,7 +69,7 @@ func indexTerms(ctx context.Context, tx *db.Tx, ps PatchSet, paths []string) err
 		return fmt.Errorf("review: terms of change %d: %w", ps.Change, err)
 	}
 	paths = paths[:min(len(paths), maxTouched)]
-	for field, terms := range map[string][]string{fieldPath: cleaned(paths), fieldPart: partsOf(paths), fieldWord: wordsOf(ps.Message)} {
+	for field, terms := range map[string][]string{fieldPath: cleaned(paths), fieldPart: partsOf(paths), fieldWord: wordsOf(ps.Message), fieldAuthor: authorsOf(ps)} {
 		for part := range slices.Chunk(terms, maxIn) {
 			args := []any{field, ps.Change}
 			var rows []string
@@ -127,6 +129,20 @@ func wordsOf(text string) []string {
 		if set[word] = true; len(set) >= maxWords {
 			break
 		}
+	}
+	return sorted(set)
+}
+
+// authorsOf are the addresses and names by which who wrote a patch set is found.
+func authorsOf(ps PatchSet) []string {
+	set := map[string]bool{}
+	for _, email := range append([]string{ps.AuthorEmail}, ps.CoAuthors...) {
+		if email != "" && len(email) <= maxPath {
+			set[strings.ToLower(email)] = true
+		}
+	}
+	for _, word := range wordsOf(ps.AuthorName) {
+		set[word] = true
 	}
 	return sorted(set)
 }

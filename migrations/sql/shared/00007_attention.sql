@@ -46,7 +46,8 @@ CREATE TABLE searches (
 );
 
 -- What a change can be found by, of its current patch set: field is path (a path that it touches), part (a folder above
--- one, its last name, or * and its extension) or word (of the commit message, in small letters).
+-- one, its last name, or * and its extension), word (of the commit message, in small letters) or author (an address, or a
+-- word of the name).
 CREATE TABLE search_terms (
     field     TEXT   NOT NULL,
     term      TEXT   NOT NULL,
