@@ -15,9 +15,6 @@ import (
 	"gatehouse/migrations/db"
 )
 
-// MessagePath is the path under which a commit message is reviewed like a file, as in Gerrit.
-const MessagePath = "/COMMIT_MSG"
-
 // maxViewed is how many files of one change somebody may mark: as many as a page lists.
 const maxViewed = 5000
 
@@ -53,7 +50,7 @@ func (s *Service) FileDigests(ctx context.Context, g *git.Repo, ps PatchSet) (ma
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(ps.Message))
-	digests[MessagePath] = hex.EncodeToString(sum[:])
+	digests[CommitMessage] = hex.EncodeToString(sum[:])
 	return digests, nil
 }
 

@@ -19,7 +19,7 @@ func (w *world) viewed(who string, change int64, number int) string {
 	digests, err := w.review.FileDigests(w.ctx, w.git, ps)
 	w.must(err)
 	var hold []string
-	for _, path := range []string{"a", "b", "c", review.MessagePath} {
+	for _, path := range []string{"a", "b", "c", review.CommitMessage} {
 		if m, ok := marks[path]; ok && m.Digest == digests[path] {
 			hold = append(hold, path)
 		}
@@ -38,7 +38,7 @@ func TestViewedMarksSurviveAPatchSet(t *testing.T) {
 	mark := func(who, path string, on bool) error {
 		return w.review.SetViewed(w.ctx, w.people[who], id, 0, path, on)
 	}
-	for _, path := range []string{"a", "b", review.MessagePath} {
+	for _, path := range []string{"a", "b", review.CommitMessage} {
 		w.must(mark("bob", path, true))
 	}
 	w.must(mark("bob", "a", true)) // again is the same

@@ -31,7 +31,7 @@ func BenchmarkChangePage(b *testing.B) {
 				size := 0
 				for b.Loop() {
 					if cold {
-						w.web.colors = lru[colored]{most: maxColorCache}
+						w.web.colors = lru[source]{most: maxColorCache}
 					}
 					size = len(c.get("/c/2?file=big.go&diff=" + form).ok(200).body)
 				}

@@ -6,12 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
-	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
 )
@@ -60,13 +58,17 @@ type changeView struct {
 	Series     []seriesView
 	Diff       *diffView
 	Rebased    string
-	Elsewhere  []*threadView
+	NoiseURL   string // the other position of the switch that leaves a rebase out, "" when there is none
+	NoiseShown bool
+	Since      int    // the patch set that the reader reviewed last, when the page begins there by itself
+	WholeURL   string // everything that the patch set changes
 	Labels     []labelView
-	Blank      *writeView
+	changeTalk
 
 	names    map[int64]account.Account
 	comments []review.Comment
 	votes    []review.Vote
+	messages []review.Message
 	resource account.Resource
 }
 
@@ -132,16 +134,21 @@ func (w *Web) change(c *call) error {
 	}
 	v.Uploader, v.Kind = nameOf(v.names, v.PS.Uploader), kindWords(v.PS)
 	v.Fetch, v.HoldingRef = w.URL+"/"+escapePath(v.Repo.Name)+".git", review.HoldingRef(id, v.PS.Number)
-	if err := w.setDiff(c, v); err != nil {
+	q, err := w.diffOf(c, v)
+	if err != nil {
 		return err
 	}
+	if v.Diff, err = w.diff(c.ctx(), q); err != nil {
+		return err
+	}
+	v.Whole, v.Elsewhere = q.talk.whole(), q.talk.elsewhere(v.Diff.lists)
 	parts, err := w.renderPart("change", "live", v)
 	if err != nil {
 		return err
 	}
 	title := fmt.Sprintf("%s (%d)", v.Change.Subject, id)
-	return w.render(c, http.StatusOK, "change", title, v, wide,
-		withLive(fmt.Sprintf("/c/%d/events", id), parts), withUp(repoURL(v.Repo.Name, "changes")))
+	return w.render(c, http.StatusOK, "change", title, v, wide, asMade,
+		withLive(v.live(c), parts), withUp(repoURL(v.Repo.Name, "changes")))
 }
 
 // choose reads which patch set the reader wants to see, and against what.
@@ -150,7 +157,11 @@ func (v *changeView) choose(c *call) error {
 	if text := c.query("ps"); text != "" {
 		number, _ = strconv.Atoi(text) // 0 is no patch set
 	}
-	v.Base, _ = strconv.Atoi(c.query("base"))
+	v.Base, _ = strconv.Atoi(c.query("base")) // anything that is no number is the parent
+	if asked := c.r.URL.Query(); !asked.Has("base") && !asked.Has("ps") && !asked.Has("at") && c.signedIn() && c.actor.ID != v.Change.Owner {
+		v.Since = v.reviewed(c.actor.ID)
+		v.Base = v.Since
+	}
 	for _, p := range v.PatchSets {
 		if p.Number == number {
 			v.PS = p
@@ -218,77 +229,6 @@ func (v *changeView) mine(account int64, label string) int {
 	return 0
 }
 
-// setDiff reads the difference and puts what is said beside it.
-func (w *Web) setDiff(c *call, v *changeView) error {
-	g, err := w.Repos.Open(v.Repo)
-	if err != nil {
-		return err
-	}
-	from := v.PS.Parent
-	if from.IsZero() {
-		from = git.EmptyTree
-	}
-	for _, p := range v.PatchSets {
-		if p.Number == v.Base {
-			from = p.Commit
-			if p.Parent != v.PS.Parent {
-				v.Rebased = fmt.Sprintf("Patch sets %d and %d stand on different commits: what landed between them shows here too.", p.Number, v.PS.Number)
-			}
-		}
-	}
-	if v.PS.Parents > 1 {
-		v.Rebased = strings.TrimSpace(v.Rebased + " This is a merge commit: it is compared with its first parent.")
-	}
-	q := diffRequest{
-		repo: v.Repo.Name, git: g, from: from, to: v.PS.Commit, unified: w.wantsUnified(c), ws: v.WS, only: c.query("file"), self: c.r.URL,
-	}
-	q.talk = w.talkOf(c, v, q)
-	if v.Diff, err = w.diff(c.ctx(), q); err != nil {
-		return err
-	}
-	v.Elsewhere = q.talk.elsewhere(v.Change.ID)
-	return nil
-}
-
-// talkOf prepares the threads, and the form that the address asks for.
-func (w *Web) talkOf(c *call, v *changeView, q diffRequest) *talk {
-	texts, cancel := context.WithTimeout(c.ctx(), textBudget)
-	defer cancel()
-	t := &talk{
-		threads: threadsOf(texts, v.comments, v.names), mayComment: v.MayComment, left: v.Base, right: v.PS.Number,
-		render: func(part string, view any) string {
-			html, err := w.renderPart("change", part, view)
-			if err != nil {
-				w.Log.Error("part failed", "part", part, "err", err)
-			}
-			return string(html)
-		},
-	}
-	back := q.with()
-	blank := writeView{Action: fmt.Sprintf("/c/%d/comment", v.Change.ID), PS: v.PS.Number, Side: review.SideNew, Back: back, CancelURL: back, Unresolved: true}
-	v.Blank = &blank
-	asked, _ := strconv.ParseInt(c.query("reply"), 10, 64)
-	for _, th := range t.threads {
-		th.MayComment = v.MayComment
-		th.ReplyURL = q.with("reply", strconv.FormatInt(th.Root, 10)) + "#comment"
-		if v.MayComment && asked == th.Root {
-			form := blank
-			form.ReplyTo, form.Here, form.Unresolved = th.Root, true, false
-			th.Form = &form
-		}
-	}
-	if path, side, line, ok := c.asked(); ok && v.MayComment {
-		form := blank
-		form.Path, form.Side, form.Line, form.Here = path, side, line, true
-		form.Where = placeWords(path, line)
-		if side == review.SideOld && v.Base != 0 { // the left side is a patch set of its own
-			form.PS, form.Side = v.Base, review.SideNew
-		}
-		t.form = &form
-	}
-	return t
-}
-
 // changeEvents streams the parts of the page that change.
 func (w *Web) changeEvents(c *call) error {
 	id, err := c.number("n")
@@ -306,6 +246,15 @@ func (w *Web) changeEvents(c *call) error {
 		}
 		return w.renderPart("change", "live", v)
 	}, event.ChangeTopic(id), event.RepoTopic(ch.Repo))
+}
+
+// live is the address of the page's stream: the parts depend on what the page was asked for.
+func (v *changeView) live(c *call) string {
+	u := url.URL{Path: fmt.Sprintf("/c/%d/events", v.Change.ID)}
+	if filter := c.query("threads"); filter != "" {
+		u.RawQuery = url.Values{"threads": {filter}}.Encode()
+	}
+	return u.String()
 }
 
 // changeNumber is the address of the change that a bare number means.

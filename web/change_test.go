@@ -140,7 +140,7 @@ func TestCommentWithoutScript(t *testing.T) {
 	}
 	form := url.Values{}
 	for _, in := range page.find("form#comment input") {
-		if attr(in, "type") == "hidden" {
+		if attr(in, "type") != "checkbox" {
 			form.Set(attr(in, "name"), attr(in, "value"))
 		}
 	}
@@ -165,7 +165,7 @@ func TestCommentWithoutScript(t *testing.T) {
 	answer := alice.get(strings.TrimSuffix(reply, "#comment")).ok(200)
 	form = url.Values{"body": {"Because."}}
 	for _, in := range answer.find("form#comment input") {
-		if attr(in, "type") == "hidden" {
+		if attr(in, "type") != "checkbox" {
 			form.Set(attr(in, "name"), attr(in, "value"))
 		}
 	}
@@ -214,8 +214,8 @@ func TestCommentsAreNeverLost(t *testing.T) {
 	if got := page.one(".notice"); !strings.HasPrefix(got, "This is patch set 1. Votes go to the current one") {
 		t.Errorf("notice %q", got)
 	}
-	if got := len(page.find("tr.talk .thread")); got != 2 {
-		t.Errorf("%d threads in their places, want 2", got)
+	if got := len(page.find("tr.talk .thread")); got != 3 {
+		t.Errorf("%d threads in their places, want 3", got)
 	}
 }
 
@@ -294,7 +294,7 @@ func TestLargeDiffs(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"large.txt": "Large: 1501 changed lines.", "go.sum": "Generated: 1 changed line.", "data.bin": "Binary file: no lines to compare.", "main.go → moved.go": "Renamed without changes.",
+		"large.txt": "Large: 1501 changed lines.", "go.sum": "A lock file: 1 changed line.", "data.bin": "Binary file: no lines to compare.", "main.go → moved.go": "Renamed without changes.",
 		"many/0.txt": "", "many/6.txt": "1499 changed lines, folded because the page is long already.",
 	} {
 		if got, ok := said[path]; !ok || got != want {

@@ -56,7 +56,11 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	v.setNeeds(c.actor)
 	texts, cancel := context.WithTimeout(ctx, textBudget)
 	defer cancel()
-	v.Story = storyOf(texts, id, messages, v.comments, v.names)
+	v.messages = messages
+	if err := w.setTalk(ctx, c, v, messages); err != nil {
+		return nil, err
+	}
+	v.Story = storyOf(texts, id, messages, v.comments, v.names, v.called)
 	fold := max(0, len(v.Story)-storyOpen)
 	v.StoryFold, v.StoryLast = v.Story[:fold], v.Story[fold:]
 	return v, nil

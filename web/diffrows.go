@@ -17,13 +17,21 @@ type rows struct {
 	old, new colored // the whole files' colours, nil for none
 	// below gives what stands under a line of the old ('L') or new ('R') file, "" for nothing.
 	below func(side byte, line int) string
+	// still is the side that takes no comments although there is a form: it is no patch set's.
+	still byte
+	more  moreLines
+	// jump gives the anchor of a file on the page by its path, "" for none.
+	jump func(path string) string
+	path string
+	came [2]diff.Place // where the line before came from or went to, by side
 }
 
 func (w *rows) unified(hunks []diff.Hunk) {
-	w.b.WriteString(`<table class="code unified"><colgroup><col class="n"><col class="n"><col></colgroup>` +
+	gaps := diff.Gaps(hunks, w.more.total)
+	w.b.WriteString(`<table class="code unified"` + w.more.attribute(3) + `><colgroup><col class="n"><col class="n"><col></colgroup>` +
 		`<thead class="sr"><tr><th scope="col">Old line</th><th scope="col">New line</th><th scope="col">Code</th></tr></thead><tbody>`)
 	for i := range hunks {
-		w.hunk(&hunks[i], 3)
+		w.hunk(&hunks[i], gaps[i], 3)
 		for j := range hunks[i].Lines {
 			line := &hunks[i].Lines[j]
 			w.b.WriteString("<tr>")
@@ -34,14 +42,16 @@ func (w *rows) unified(hunks []diff.Hunk) {
 			w.under(line.Old, line.New, 3)
 		}
 	}
+	w.rest(gaps[len(hunks)], 3)
 	w.b.WriteString("</tbody></table>")
 }
 
 func (w *rows) split(hunks []diff.Hunk) {
-	w.b.WriteString(`<table class="code split"><colgroup><col class="n"><col><col class="n"><col></colgroup>` +
+	gaps := diff.Gaps(hunks, w.more.total)
+	w.b.WriteString(`<table class="code split"` + w.more.attribute(4) + `><colgroup><col class="n"><col><col class="n"><col></colgroup>` +
 		`<thead class="sr"><tr><th scope="col">Old line</th><th scope="col">Old code</th><th scope="col">New line</th><th scope="col">New code</th></tr></thead><tbody>`)
 	for i := range hunks {
-		w.hunk(&hunks[i], 4)
+		w.hunk(&hunks[i], gaps[i], 4)
 		for _, row := range diff.Rows(hunks[i]) {
 			w.b.WriteString("<tr>")
 			same := row.Left != nil && row.Left.Kind == ' '
@@ -58,6 +68,7 @@ func (w *rows) split(hunks []diff.Hunk) {
 			w.under(old, new, 4)
 		}
 	}
+	w.rest(gaps[len(hunks)], 4)
 	w.b.WriteString("</tbody></table>")
 }
 
@@ -79,8 +90,12 @@ func (w *rows) side(side byte, line *diff.Line, same bool) {
 	w.codeAs(line, side, class)
 }
 
-func (w *rows) hunk(h *diff.Hunk, columns int) {
-	w.b.WriteString(`<tr class="h"><td colspan="` + strconv.Itoa(columns) + `">@@ −` + strconv.Itoa(h.OldStart) + `,` + strconv.Itoa(h.OldLines) +
+// hunk writes the line above a hunk: how to see more of the file, the numbers, and what git
+// found to stand above.
+func (w *rows) hunk(h *diff.Hunk, gap diff.Gap, columns int) {
+	w.b.WriteString(`<tr class="h"><td colspan="` + strconv.Itoa(columns) + `">`)
+	w.links(gap, false)
+	w.b.WriteString(`@@ −` + strconv.Itoa(h.OldStart) + `,` + strconv.Itoa(h.OldLines) +
 		` +` + strconv.Itoa(h.NewStart) + `,` + strconv.Itoa(h.NewLines) + ` @@ `)
 	writeVisible(&w.b, h.Section)
 	w.b.WriteString("</td></tr>\n")
@@ -96,8 +111,8 @@ func (w *rows) number(side byte, line int, class string) {
 	}
 	n := strconv.Itoa(line)
 	w.b.WriteString(`<td class="n` + class + `" id="` + w.id + string(side) + n + `">`)
-	if w.form == "" {
-		w.b.WriteString(`<span>` + n + `</span></td>`)
+	if w.form == "" || side == w.still {
+		w.b.WriteString(`<a href="#` + w.id + string(side) + n + `" tabindex="-1">` + n + `</a></td>`)
 		return
 	}
 	w.b.WriteString(`<button form="` + w.form + `" name="comment" value="` + string(side) + n + `" tabindex="-1">` + n + `</button></td>`)
@@ -116,12 +131,47 @@ func (w *rows) codeAs(line *diff.Line, side byte, class string) {
 	if side == 'L' {
 		styles = w.old.line(line.Old, line.Text)
 	}
-	w.b.WriteString(`<td class="c` + class + `">`)
+	moved := w.moved(line, side)
+	if line.Moved.Line != 0 && line.Kind != ' ' {
+		class += " mv"
+	}
+	w.b.WriteString(`<td class="c` + class + `">` + moved)
 	writeCode(&w.b, line.Text, styles, line.Marks)
 	if line.NoEOL {
 		w.b.WriteString(` <span class="noeol">no line end at the end of the file</span>`)
 	}
 	w.b.WriteString("</td>")
+}
+
+// moved is the note on the first line of a run that came from or went to another place.
+func (w *rows) moved(line *diff.Line, side byte) string {
+	at := 0
+	if side == 'L' {
+		at = 1
+	}
+	before, to := w.came[at], line.Moved
+	if line.Kind == ' ' {
+		to = diff.Place{}
+	}
+	w.came[at] = to
+	if to.Line == 0 || to.Path == before.Path && to.Line == before.Line+1 {
+		return ""
+	}
+	words, other := "from ", "L"
+	if side == 'L' {
+		words, other = "to ", "R"
+	}
+	n := strconv.Itoa(to.Line)
+	if to.Path == w.path {
+		words += "line " + n
+	} else {
+		words += plain(to.Path) + ":" + n
+	}
+	words = "moved " + html.EscapeString(words)
+	if id := w.jump; id != nil && id(to.Path) != "" {
+		return `<a class="moved" href="#` + id(to.Path) + other + n + `">` + words + `</a>`
+	}
+	return `<span class="moved">` + words + `</span>`
 }
 
 func (w *rows) under(old, new, columns int) {
@@ -143,6 +193,12 @@ func (w *rows) under(old, new, columns int) {
 
 // kind is the class of a line, with the space that separates it.
 func kind(line *diff.Line) string {
+	switch {
+	case line.Kind == '+' && line.Rebased:
+		return " a rb"
+	case line.Kind == '-' && line.Rebased:
+		return " d rb"
+	}
 	switch line.Kind {
 	case '+':
 		return " a"

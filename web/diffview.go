@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"iter"
 	"maps"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,15 +37,41 @@ const (
 	diffContext = 3
 )
 
-// diffView is a diff as a page shows it.
+// diffView is a diff as a page shows it. What there is about each file is known at once; the
+// tables are made while the page is sent, file by file (see [diffView.Each]).
 type diffView struct {
+	Message        *fileDiff // the commit message, reviewed like a file; nil on pages without one
 	Files          []fileDiff
+	Tree           *treeNode
+	Filter         string  // shows only files whose path holds it
+	Action         string  // this page, without its query
+	Keep           []field // the rest of the address, for the filter's form
 	Added, Deleted int
+	Viewed         int // files that the reader has viewed
+	MayView        bool
+	Change         int64  // whose files may be marked as viewed
+	PS             int    // and of which patch set
+	Back           string // this page
 	Unified        bool
 	SplitURL       string
 	UnifiedURL     string
 	Said           string // what of the diff is not shown, and why
+
+	fill func(i int)
+	done func()
 }
+
+// after has f called when all files were given.
+func (v *diffView) after(f func()) {
+	before := v.done
+	v.done = func() {
+		before()
+		f()
+	}
+}
+
+// field is a hidden field of a form.
+type field struct{ Name, Value string }
 
 // fileDiff is one file of it.
 type fileDiff struct {
@@ -61,10 +87,42 @@ type fileDiff struct {
 	Long           bool   // browsers lay it out only when it comes into sight
 	Said           string // why there is no table
 	ShowURL        string // the file alone
+	LoadURL        string // the same without the page around it, for the script
+	Later          bool   // the script loads it when it comes into sight
+	Noise          int    // hunks that are left out because only the rebase changed them
+	MayView        bool
+	Viewed         bool
+	Stale          bool   // it was viewed, and has changed since
 	ViewURL        string // the file at the newer side
 	CommentURL     string
 	Talk           template.HTML // what is said about the file, or about lines that are not shown
+	Images         *imageView
 	Table          template.HTML
+}
+
+// IsMessage reports whether the file is the commit message.
+func (f *fileDiff) IsMessage() bool { return f.ID == messageID }
+
+// Each gives the files with their tables. A table is made when it is its file's turn, so a
+// page of a thousand files begins to arrive after the first.
+func (v *diffView) Each() iter.Seq[fileOn] {
+	return func(yield func(fileOn) bool) {
+		if v.Message != nil && !yield(fileOn{v.Message, v}) {
+			return
+		}
+		for i := range v.Files {
+			if v.fill != nil {
+				v.fill(i)
+			}
+			if !yield(fileOn{&v.Files[i], v}) {
+				return
+			}
+			v.Files[i].Table, v.Files[i].Talk = "", "" // sent
+		}
+		if v.done != nil {
+			v.done()
+		}
+	}
 }
 
 // diffRequest is what a page wants to see.
@@ -72,20 +130,41 @@ type diffRequest struct {
 	repo     string
 	git      *git.Repo
 	from, to git.OID
+	landed   git.OID // what the change stands on: its .gitattributes count
 	unified  bool
 	ws       string // white space: "", "trailing", "change", "all"
 	only     string // a file to show alone
+	filter   string // files to list
 	self     *url.URL
-	talk     *talk // nil on pages where nobody comments
+	parts    string       // where one file of the page is, "" on pages that load none
+	context  []diff.Range // lines of the file shown alone to show as well
+	at       spot         // a line to show in any case
+	talk     *talk        // nil on pages where nobody comments
+	between  *between     // of two patch sets, nil otherwise
+	message  *fileDiff
+	seen     *seenFiles // nil when nobody signed in
+	pictures *int       // how many were looked at
+}
+
+// spot is a line of a file on one side of a diff.
+type spot struct {
+	path string
+	side byte // 'L' or 'R'
+	line int
 }
 
 // whiteSpace are the values of ?ws=, and what git calls them.
 var whiteSpace = map[string]string{"": "", "trailing": "eol", "change": "change", "all": "all"}
 
+// passing are the values of an address that are about one look at the page.
+var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start"}
+
 // with is the address of the page with other values in its query; "" takes one out.
-func (q diffRequest) with(pairs ...string) string {
-	values := q.self.Query()
-	for _, name := range []string{"comment", "on", "reply", "done"} {
+func (q diffRequest) with(pairs ...string) string { return withQuery(q.self, pairs...) }
+
+func withQuery(self *url.URL, pairs ...string) string {
+	values := self.Query()
+	for _, name := range passing {
 		values.Del(name)
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -95,77 +174,146 @@ func (q diffRequest) with(pairs ...string) string {
 			values.Set(pairs[i], pairs[i+1])
 		}
 	}
-	u := url.URL{Path: q.self.Path, RawQuery: values.Encode()}
+	u := url.URL{Path: self.Path, RawQuery: values.Encode()}
 	return u.String()
 }
 
-// diff reads and prepares the difference between two commits.
+// part is the address of one file without the page around it.
+func (q diffRequest) part(path string) string {
+	if q.parts == "" {
+		return ""
+	}
+	u := *q.self
+	u.Path = q.parts
+	return withQuery(&u, "file", path)
+}
+
+// diff reads the difference between two commits and prepares its files.
 func (w *Web) diff(ctx context.Context, q diffRequest) (*diffView, error) {
-	changes, err := q.git.ChangedFiles(ctx, q.from, q.to)
+	changes, err := w.changedFiles(ctx, q.git, q.from, q.to)
 	if err != nil {
 		return nil, err
 	}
-	v := &diffView{Unified: q.unified, SplitURL: q.with("diff", "split") + "#files", UnifiedURL: q.with("diff", "unified") + "#files"}
+	changes, left := q.between.own(changes)
+	v := &diffView{
+		Unified: q.unified, Filter: q.filter, Action: q.self.Path, Message: q.message,
+		SplitURL: q.with("diff", "split") + "#files", UnifiedURL: q.with("diff", "unified") + "#files",
+	}
 	for _, c := range changes {
 		v.Added += c.Added
 		v.Deleted += c.Deleted
 	}
+	var said []string
+	if left > 0 {
+		said = append(said, plural(left, "file that only the rebase changed is", "files that only the rebase changed are")+" left out.")
+	}
 	if len(changes) > maxListed {
-		v.Said = fmt.Sprintf("%d files differ; the first %d are listed.", len(changes), maxListed)
+		said = append(said, fmt.Sprintf("%d files differ; the first %d are listed.", len(changes), maxListed))
 		changes = changes[:maxListed]
 	}
-	shown := w.choose(v, changes, q)
-	patch, err := w.patch(ctx, q, changes, shown)
-	if fault.Is(err, fault.TooLarge) {
-		v.Said = "The difference is too large for a page: open its files one by one."
+	if q.filter != "" {
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c git.FileChange) bool { return !holds(c.Path, q.filter) && !holds(c.OldPath, q.filter) })
+	}
+	shown := w.choose(ctx, v, changes, q)
+	patch, err := w.patchOf(ctx, q.git, q.from, q.to, q.ws, changes, shown)
+	switch {
+	case fault.Is(err, fault.TooLarge):
+		said = append(said, "The difference is too large for a page: open its files one by one.")
 		for i := range v.Files {
 			v.Files[i].fold("Too large to show with the others.", q)
 		}
-		return v, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
-	haste, cancel := context.WithTimeout(ctx, colorBudget)
-	defer cancel()
+	v.Said = strings.Join(said, " ")
+	v.prepare(w, ctx, q, changes, patch)
+	return v, nil
+}
+
+// holds reports whether a path holds a text, whatever the case.
+func holds(path, text string) bool {
+	return strings.Contains(strings.ToLower(path), strings.ToLower(text))
+}
+
+// prepare sets up how each file is made when its turn comes.
+func (v *diffView) prepare(w *Web, ctx context.Context, q diffRequest, changes []git.FileChange, patch map[string]*diff.File) {
+	ids := make(map[string]string, len(v.Files))
 	for i := range v.Files {
-		if f := &v.Files[i]; f.Said == "" {
-			w.fill(haste, q, f, changes[i], patch[f.Path])
+		ids[v.Files[i].Path] = v.Files[i].ID
+		if old := v.Files[i].OldPath; old != "" && ids[old] == "" {
+			ids[old] = v.Files[i].ID
+		}
+		v.Viewed += one(v.Files[i].Viewed)
+	}
+	if q.seen != nil {
+		v.MayView, v.Change, v.PS, v.Back = true, q.seen.change, q.seen.ps, q.with()
+	}
+	for name, values := range q.self.Query() {
+		if name != "filter" && !slices.Contains(passing, name) && name != "file" && len(values) > 0 {
+			v.Keep = append(v.Keep, field{name, values[0]})
+		}
+	}
+	slices.SortFunc(v.Keep, func(a, b field) int { return strings.Compare(a.Name, b.Name) })
+	v.Tree = treeOf(v.Files)
+	haste, cancel := context.WithTimeout(ctx, colorBudget)
+	v.fill = func(i int) {
+		if f := &v.Files[i]; f.Said == "" && patch != nil {
+			if err := w.fill(ctx, haste, q, f, changes[i], patch[f.Path], ids); err != nil {
+				w.Log.Error("file of a diff failed", "path", f.Path, "err", err)
+				f.Said = "This file could not be shown. Reload the page to try again."
+			}
 		}
 		if q.talk != nil {
 			q.talk.rest(&v.Files[i])
 		}
 	}
-	return v, nil
+	v.done = cancel
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // choose describes the files and decides which are shown open, within the limits.
-func (w *Web) choose(v *diffView, changes []git.FileChange, q diffRequest) (shown []int) {
+func (w *Web) choose(ctx context.Context, v *diffView, changes []git.FileChange, q diffRequest) (shown []int) {
 	lines := 0
+	q.pictures = new(int)
+	why := reasons{w: w, git: q.git, landed: q.landed}
 	for i, c := range changes {
 		f := describe(i, c, q)
 		n := c.Added + c.Deleted
-		switch limit := maxFileLines; {
+		asked := q.only == c.Path || q.at.path == c.Path
+		switch {
 		case q.only != "" && q.only != c.Path:
 			f.Folded = true
 			f.fold("Not shown beside the one file that you asked for.", q)
-		case c.Binary:
+		case c.Binary && c.OldOID != c.NewOID:
 			f.Said = "Binary file: no lines to compare."
+			f.Images = w.images(ctx, q, c, asked)
 		case n == 0 && c.OldOID == c.NewOID:
 			f.Said = onlyNames(c)
-		case q.only == c.Path && n > maxFileAlone:
+		case asked && n > maxFileAlone:
 			f.Said = fmt.Sprintf("%d changed lines: too many for a page. Fetch the change and look at it with git.", n)
-		case q.only == c.Path:
+		case asked:
 			shown = append(shown, i)
-		case n > limit:
+		case n > maxFileLines:
 			f.fold("Large: "+plural(n, "changed line", "changed lines")+".", q)
-		case generated(c.Path):
-			f.fold("Generated: "+plural(n, "changed line", "changed lines")+".", q)
 		case len(shown) >= maxPageFiles || lines+n > maxPageLines:
+			f.Later = q.parts != ""
 			f.fold(plural(n, "changed line", "changed lines")+", folded because the page is long already.", q)
 		default:
+			if text := why.of(ctx, c); text != "" {
+				f.fold(sentence(text)+": "+plural(n, "changed line", "changed lines")+".", q)
+				break
+			}
 			lines += n
 			shown = append(shown, i)
+		}
+		if f.Images == nil && isSVG(c.Path) {
+			f.Images = w.images(ctx, q, c, asked)
 		}
 		v.Files = append(v.Files, f)
 	}
@@ -173,7 +321,7 @@ func (w *Web) choose(v *diffView, changes []git.FileChange, q diffRequest) (show
 }
 
 func (f *fileDiff) fold(why string, q diffRequest) {
-	f.Said, f.ShowURL = why, q.with("file", f.Path)+"#"+f.ID
+	f.Said, f.ShowURL, f.LoadURL = why, q.with("file", f.Path)+"#"+f.ID, q.part(f.Path)
 }
 
 var changeKinds = map[byte]string{'A': "added", 'M': "changed", 'D': "deleted", 'R': "renamed", 'C': "copied", 'T': "of another type"}
@@ -199,6 +347,8 @@ func describe(i int, c git.FileChange, q diffRequest) fileDiff {
 			f.CommentURL = q.with("comment", c.Path) + "#comment"
 		}
 	}
+	q.seen.mark(&f)
+	f.Folded = f.Viewed && q.only != c.Path && q.at.path != c.Path
 	return f
 }
 
@@ -209,115 +359,144 @@ func onlyNames(c git.FileChange) string {
 		return "Renamed without changes."
 	case c.Status == 'C':
 		return "Copied without changes."
-	case c.OldMode != c.NewMode:
+	case c.OldMode != c.NewMode && c.Status != 'A' && c.Status != 'D':
 		return "Only the mode changed: " + c.OldMode + " → " + c.NewMode + "."
 	}
 	return "An empty file."
 }
 
-// generated reports whether people do not read a file as a rule, by its name.
-func generated(name string) bool {
-	base := path.Base(name)
-	switch base {
-	case "go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "composer.lock", "Gemfile.lock", "poetry.lock", "uv.lock", "flake.lock":
-		return true
-	}
-	for _, suffix := range []string{".min.js", ".min.css", ".pb.go", ".pb.gw.go", "_pb2.py", ".generated.go", ".map"} {
-		if strings.HasSuffix(base, suffix) {
-			return true
-		}
-	}
-	return strings.HasPrefix(name, "vendor/") || strings.HasPrefix(name, "node_modules/") || strings.Contains(name, "/node_modules/")
-}
-
-// patch is the parsed text of the files that are shown, by path.
-func (w *Web) patch(ctx context.Context, q diffRequest, changes []git.FileChange, shown []int) (map[string]diff.File, error) {
-	if len(shown) == 0 {
-		return nil, nil
-	}
-	options := git.DiffOptions{Context: diffContext, IgnoreSpace: whiteSpace[q.ws], MaxBytes: maxPatch}
-	if len(shown) < len(changes) {
-		for _, i := range shown {
-			options.Paths = append(options.Paths, changes[i].Path)
-			if old := changes[i].OldPath; old != "" && old != changes[i].Path {
-				options.Paths = append(options.Paths, old)
-			}
-		}
-	}
-	text, err := q.git.DiffPatch(ctx, q.from, q.to, options)
-	if err != nil {
-		return nil, err
-	}
-	files, err := diff.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("web: diff %s..%s: %w", q.from.Short(), q.to.Short(), err)
-	}
-	byPath := make(map[string]diff.File, len(files))
-	for _, f := range files {
-		byPath[f.Path()] = f
-	}
-	return byPath, nil
-}
-
-// fill makes the table of one file.
-func (w *Web) fill(ctx context.Context, q diffRequest, f *fileDiff, c git.FileChange, file diff.File) {
-	if len(file.Hunks) == 0 {
+// fill makes the table of one file. haste bounds the time for colours alone.
+func (w *Web) fill(ctx, haste context.Context, q diffRequest, f *fileDiff, c git.FileChange, file *diff.File, ids map[string]string) error {
+	if file == nil || len(file.Hunks) == 0 {
 		f.Said = "Nothing but white space differs."
 		if q.ws == "" {
 			f.Said = onlyNames(c)
 		}
-		return
+		return nil
 	}
-	r := rows{id: f.ID, old: w.colorsOf(ctx, q.git, c.OldOID, c.OldPath, c.Path), new: w.colorsOf(ctx, q.git, c.NewOID, c.Path, "")}
+	before, after := w.colorsOf(haste, q.git, c.OldOID, c.OldPath, c.Path), w.colorsOf(haste, q.git, c.NewOID, c.Path, "")
+	hunks, noise, err := q.between.hunks(ctx, w, q, c, file.Hunks)
+	if err != nil {
+		return err
+	}
+	if f.Noise = noise; len(hunks) == 0 {
+		f.Said = "Only what the rebase changed differs."
+		return nil
+	}
+	if hunks, err = w.widen(ctx, q, c, hunks); err != nil {
+		return err
+	}
+	r := rows{id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }}
 	if q.talk != nil {
-		r.below = func(side byte, line int) string { return q.talk.at(c.Path, side, line) }
+		r.below = func(side byte, line int) string {
+			if side == 'L' && q.between.shifted(c) {
+				return "" // the numbers are another file's: the threads stand at the head
+			}
+			return q.talk.at(c.Path, side, line)
+		}
 		if q.talk.mayComment {
 			r.form = "F" + f.ID
-			keep := map[string]string{}
-			for _, name := range []string{"ps", "base", "diff", "ws", "file"} {
-				if v := q.self.Query().Get(name); v != "" {
-					keep[name] = v
-				}
+			if q.between.shifted(c) {
+				r.still = 'L'
 			}
-			r.b.WriteString(hiddenForm(r.form, q.self.Path, c.Path, keep))
+			r.b.WriteString(hiddenForm(r.form, q.self.Path, c.Path, q.keep()))
 		}
 	}
+	if c.Status != 'A' && c.Status != 'D' {
+		r.more = moreLines{total: after.lines, rows: rowsURL(q.repo, q.to, c.Path, f.ID, r.form != ""), page: func(context, at string) string {
+			return q.with("file", c.Path, "context", context) + "#" + at
+		}}
+	}
 	lines := 0
-	for i := range file.Hunks {
-		diff.Intraline(&file.Hunks[i])
-		lines += len(file.Hunks[i].Lines)
+	for i := range hunks {
+		lines += len(hunks[i].Lines)
 	}
 	f.Long = lines > longFile
 	if q.unified || c.Status == 'A' || c.Status == 'D' { // one side would be empty
-		r.unified(file.Hunks)
+		r.unified(hunks)
 	} else {
-		r.split(file.Hunks)
+		r.split(hunks)
 	}
 	f.Table = template.HTML(r.b.String()) //nolint:gosec // escaped by rows
+	return nil
 }
 
-// colorsOf is the colours of a whole blob, so that a hunk in the middle of a comment is
-// coloured as one. What cannot be read or is large stays plain.
-func (w *Web) colorsOf(ctx context.Context, g *git.Repo, oid git.OID, name, otherwise string) colored {
-	if name == "" {
-		name = otherwise
+// keep are the values that the form of a line number gives on.
+func (q diffRequest) keep() map[string]string {
+	keep := map[string]string{}
+	for _, name := range []string{"ps", "base", "diff", "ws", "file", "noise", "filter"} {
+		if v := q.self.Query().Get(name); v != "" {
+			keep[name] = v
+		}
 	}
-	if oid.IsZero() {
-		return nil
+	return keep
+}
+
+// nearby is the lines shown around one that is talked about or linked to.
+const nearby = 2
+
+// widen shows more of a file than git's context: what the address asks for, and the lines
+// that somebody talks about.
+func (w *Web) widen(ctx context.Context, q diffRequest, c git.FileChange, hunks []diff.Hunk) ([]diff.Hunk, error) {
+	if c.Status == 'A' || c.Status == 'D' {
+		return hunks, nil
 	}
-	key := string(oid) + " " + path.Base(name)
-	if colors, ok := w.colors.get(key); ok {
-		return colors
+	var want []diff.Range
+	if q.only == c.Path {
+		want = append(want, q.context...)
 	}
-	text, err := g.Blob(ctx, oid, maxHighlight)
+	around := func(side byte, line int) {
+		if side == 'L' {
+			line = newLine(hunks, line)
+		}
+		if line > 0 {
+			want = append(want, diff.Range{From: line - nearby, To: line + nearby})
+		}
+	}
+	if q.at.path == c.Path {
+		around(q.at.side, q.at.line)
+	}
+	if q.talk != nil {
+		for _, line := range q.talk.lines(c.Path, 'R') {
+			around('R', line)
+		}
+		if !q.between.shifted(c) {
+			for _, line := range q.talk.lines(c.Path, 'L') {
+				around('L', line)
+			}
+		}
+	}
+	if len(want) == 0 {
+		return hunks, nil
+	}
+	text, err := q.git.Blob(ctx, c.NewOID, maxFileShown)
+	if fault.Is(err, fault.TooLarge) {
+		return hunks, nil
+	}
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	colors, whole := highlight(ctx, name, string(text))
-	if whole { // otherwise it may go better next time
-		w.colors.put(key, len(text), colors)
+	return diff.Expand(hunks, diff.SplitLines(string(text)), want), nil
+}
+
+// newLine is the number in the new file of an unchanged line of the old one that no hunk
+// shows; 0 when a hunk does.
+func newLine(hunks []diff.Hunk, old int) int {
+	shift := 0
+	for _, h := range hunks {
+		first := h.OldStart
+		if h.OldLines == 0 {
+			first++
+		}
+		if old < first {
+			break
+		}
+		if old < first+h.OldLines {
+			return 0
+		}
+		shift = h.NewLines - h.OldLines + shift
 	}
-	return colors
+	return old + shift
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -257,7 +257,7 @@ func (w *Web) showFile(c *call, v *fileView, e git.Entry) error {
 			return nil
 		}
 	}
-	colors := w.colorsOf(c.ctx(), v.git, e.OID, e.Name, "")
+	colors := w.colorsOf(c.ctx(), v.git, e.OID, e.Name, "").colors
 	v.Code = template.HTML(fileTable(string(text), colors)) //nolint:gosec // escaped by fileTable
 	return nil
 }
@@ -278,7 +278,8 @@ func pictureType(text []byte) string {
 }
 
 // raw sends a file as it is, so that nothing in it can act on this site: text is plain text,
-// pictures are pictures, and everything else is only for saving.
+// pictures are pictures, and everything else is only for saving. A drawing (SVG) is a picture
+// only for an <img>, which runs nothing in it.
 func (w *Web) raw(c *call) error {
 	_, _, e, err := w.blobAt(c)
 	if err != nil {
@@ -291,6 +292,9 @@ func (w *Web) raw(c *call) error {
 	switch {
 	case kind != "":
 		h.Set("Content-Type", kind)
+	case asImage(c.r) && vector(e.Name, text):
+		h.Set("Content-Security-Policy", drawnPolicy)
+		h.Set("Content-Type", "image/svg+xml")
 	case !binary(text) && utf8.Valid(text[:runeStart(text)]):
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 	default:

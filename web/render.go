@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"embed"
 	"fmt"
@@ -34,6 +35,7 @@ type page struct {
 	Have     string // digest of the live parts as this page has them
 	Wide     bool   // code side by side needs the whole window
 	Up       string // the page above this one, for the key u
+	stream   bool   // send it while it is made
 	Body     any
 }
 
@@ -81,6 +83,11 @@ type option func(*page)
 func withUp(address string) option { return func(p *page) { p.Up = address } }
 func wide(p *page)                 { p.Wide = true }
 
+// asMade sends a page while it is made, so that a long one begins to arrive at once. What
+// it needs of the database it has then; an error that comes later cuts the connection, so
+// that no browser takes a half for the whole.
+func asMade(p *page) { p.stream = true }
+
 func withLive(address string, parts []byte) option {
 	return func(p *page) { p.Live, p.Have = address, digest(parts) }
 }
@@ -100,13 +107,36 @@ func (w *Web) render(c *call, status int, name, title string, body any, options 
 	for _, o := range options {
 		o(&p)
 	}
+	c.rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if p.stream {
+		c.rw.WriteHeader(status)
+		return w.stream(c, name, p)
+	}
 	var out bytes.Buffer
 	if err := w.pages[name].ExecuteTemplate(&out, "base", p); err != nil {
 		return fmt.Errorf("web: render %s: %w", name, err)
 	}
-	c.rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	c.rw.WriteHeader(status)
 	send(c.rw, out.Bytes())
+	return nil
+}
+
+// streamBuffer is how much of a page is sent at once.
+const streamBuffer = 32 << 10
+
+// stream sends a page while its template makes it.
+func (w *Web) stream(c *call, name string, p page) error {
+	out := bufio.NewWriterSize(c.rw, streamBuffer)
+	err := w.pages[name].ExecuteTemplate(out, "base", p)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		if c.ctx().Err() == nil {
+			w.Log.Error("page was cut", "page", name, "path", c.r.URL.Path, "err", err)
+		}
+		panic(http.ErrAbortHandler)
+	}
 	return nil
 }
 
@@ -125,6 +155,9 @@ var notices = map[string]string{
 	"welcome":   "You are signed in. Set a password or add an SSH key in your settings: the link you used does not work twice.",
 	"voted":     "Your review is published.",
 	"commented": "Your comment is published.",
+	"drafted":   "Your draft is saved: only you see it until you publish your review.",
+	"dropped":   "Your draft is thrown away.",
+	"applied":   "The suggestions are applied: this is the new patch set.",
 	"submitted": "Landing is asked for. The change lands as soon as every gate is open.",
 	"withdrawn": "Landing is not asked for any more.",
 	"abandoned": "The change is abandoned. It can be restored.",

@@ -68,7 +68,8 @@ type Web struct {
 	heavy   chan struct{}
 	streams streamLimit
 	signins signinLimit
-	colors  lru[colored]
+	colors  lru[source]
+	diffs   *diffCache
 	texts   lru[template.HTML]
 	slow    chan struct{}
 }
@@ -81,6 +82,7 @@ func (w *Web) Routes(r *mux.Router) {
 	w.guard = newGuard(w.URL)
 	w.heavy, w.slow = make(chan struct{}, maxHeavy), make(chan struct{}, maxSlowTexts)
 	w.colors.most, w.texts.most = maxColorCache, maxTextCache
+	w.diffs = newDiffCache()
 	for _, rt := range routes() {
 		methods := []string{rt.method}
 		if rt.method == http.MethodGet {
