@@ -46,10 +46,11 @@ func (w *Web) vote(c *call) error {
 		}
 	}
 	message := newlines(form.Get("message"))
-	if len(votes) == 0 && message == "" {
+	drafts := form.Get("drafts") != ""
+	if len(votes) == 0 && message == "" && !drafts {
 		return fault.New(fault.Invalid, "web.vote", "this review says nothing new", "give a vote or a message")
 	}
-	if err := w.Review.Vote(c.ctx(), c.actor, id, ps, votes, message, nil); err != nil {
+	if err := w.Review.Publish(c.ctx(), c.actor, id, review.Review{PS: ps, Votes: votes, Message: message, Drafts: drafts}); err != nil {
 		return err
 	}
 	c.seeOther(fmt.Sprintf("/c/%d", id), "voted")
@@ -82,35 +83,6 @@ func (w *Web) voted(c *call, id int64) (map[string]int, error) {
 // newlines undoes what forms do to line ends.
 func newlines(text string) string {
 	return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
-}
-
-// comment publishes one comment, or an answer to one.
-func (w *Web) comment(c *call) error {
-	id, err := c.number("n")
-	if err != nil {
-		return err
-	}
-	form := c.r.PostForm
-	number := func(name string) (n int64) {
-		n, _ = strconv.ParseInt(form.Get(name), 10, 64) // what is no number is 0, which the review refuses or takes as "none"
-		return n
-	}
-	n := review.NewComment{
-		Path: form.Get("path"), Side: form.Get("side"), Line: int(number("line")), ReplyTo: number("reply_to"),
-		Body: newlines(form.Get("body")), Unresolved: form.Get("unresolved") != "",
-	}
-	if n.ReplyTo != 0 {
-		n.Path, n.Side, n.Line = "", "", 0 // an answer goes where its thread is
-	}
-	if err := w.Review.Vote(c.ctx(), c.actor, id, int(number("ps")), nil, "", []review.NewComment{n}); err != nil {
-		return err
-	}
-	back := safeNext(form.Get("back"))
-	if back == "/" {
-		back = fmt.Sprintf("/c/%d", id)
-	}
-	c.seeOther(back, "commented")
-	return nil
 }
 
 // act makes a handler for a form that has nothing but its button.

@@ -66,6 +66,7 @@ var sanitiser = func() *bluemonday.Policy {
 		"ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "i", "span")
 	p.AllowAttrs("id").Matching(regexp.MustCompile(`^md-[a-z0-9_-]{1,80}$`)).OnElements("h1", "h2", "h3", "h4", "h5", "h6")
 	p.AllowAttrs("class").Matching(regexp.MustCompile(`^(kt|k|nf|nc|nb|nt|na|s|m|c|gh|ge|gs|hid|task)$`)).OnElements("i", "span")
+	p.AllowAttrs("class").Matching(regexp.MustCompile(`^mention$`)).OnElements("a")
 	p.AllowAttrs("align").Matching(regexp.MustCompile(`^(left|right|center)$`)).OnElements("th", "td")
 	p.AllowAttrs("start").Matching(bluemonday.Integer).OnElements("ol")
 	p.AllowAttrs("href").OnElements("a")
@@ -81,7 +82,17 @@ var sanitiser = func() *bluemonday.Policy {
 // inside http, https and mailto, pictures inside this server, hidden characters are marked.
 // With a place the text is a document of a repository; without, it is what somebody typed,
 // and its line breaks count.
-func markdown(ctx context.Context, source string, at place) (html template.HTML) {
+func markdown(ctx context.Context, source string, at place) template.HTML {
+	return rendered(ctx, source, at, nil)
+}
+
+// typed is [markdown] for what somebody typed; those who are called in it with @name become
+// links.
+func typed(ctx context.Context, source string, called people) template.HTML {
+	return rendered(ctx, source, place{}, called)
+}
+
+func rendered(ctx context.Context, source string, at place, called people) (html template.HTML) {
 	defer func() {
 		if recover() != nil { // a bug in the parser must not cost the page
 			html = asTyped(source)
@@ -99,11 +110,14 @@ func markdown(ctx context.Context, source string, at place) (html template.HTML)
 	if at == (place{}) {
 		options = append(options, gohtml.WithHardWraps())
 	}
+	parsing := []parser.Option{parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(linkRewriter{at}, 100))}
+	if len(called) > 0 {
+		parsing = append(parsing, parser.WithInlineParsers(util.Prioritized(mentionParser{called}, 50)))
+	}
 	engine := goldmark.New(
 		goldmark.WithExtensions(extension.Linkify, extension.Strikethrough, extension.TaskList,
 			extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))),
-		goldmark.WithParserOptions(parser.WithAutoHeadingID(),
-			parser.WithASTTransformers(util.Prioritized(linkRewriter{at}, 100))),
+		goldmark.WithParserOptions(parsing...),
 		goldmark.WithRendererOptions(options...),
 	)
 	state := parser.NewContext(parser.WithIDs(&headingIDs{seen: map[string]int{}}))
@@ -248,6 +262,7 @@ type blockRenderer struct{ ctx context.Context } //nolint:containedctx // lives 
 func (b blockRenderer) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
 	reg.Register(ast.KindFencedCodeBlock, b.code)
 	reg.Register(tasks.KindTaskCheckBox, b.task)
+	reg.Register(kindMention, b.mention)
 }
 
 func (b blockRenderer) code(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {

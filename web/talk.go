@@ -1,11 +1,9 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"html/template"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,47 +12,77 @@ import (
 	"gatehouse/review"
 )
 
+// wholeSet is how an address names the patch set as a whole, as in Gerrit.
+const wholeSet = "/PATCHSET_LEVEL"
+
 // threadView is a conversation about a place of a diff.
 type threadView struct {
 	Notes      []noteView
 	Open       bool   // the last word asks for an answer
 	Was        bool   // some word did
+	Folded     bool   // resolved: one line until somebody opens it
+	Gist       string // that line
 	Where      string // the place in words
 	Origin     string // where it was begun, when that is another patch set
 	OriginURL  string
-	Root       int64
+	Fate       string   // what became of its lines since
+	Lost       []string // the lines as they were, when they are not there any more
+	Root       int64    // 0 of a thread that is only a draft
 	Path, Side string
 	Line       int
 	ReplyURL   string
+	QuoteURL   string
+	QuickURL   string // where "Done" goes
+	PS         int
+	Back       string
 	MayComment bool
 	Form       *writeView // where somebody asked to answer
 
-	ps   int
+	side byte // of the diff that is shown, 0 when it has no place there
+	ps   int  // where it was begun
 	seen bool
 }
 
 type noteView struct {
-	ID     int64
-	Author string
-	At     time.Time
-	HTML   template.HTML
+	ID       int64
+	Anchor   string
+	Author   string
+	At       time.Time
+	Parts    []partView
+	Draft    bool
+	Resolves bool // a draft after which the thread is resolved
+	EditURL  string
+	DropURL  string
+	Back     string
+	Form     *writeView // a draft that is being edited
+}
+
+// partView is a part of a comment: text, or lines that it suggests.
+type partView struct {
+	HTML    template.HTML
+	Suggest *suggestView
 }
 
 // writeView is the form for a comment.
 type writeView struct {
-	Action     string
-	PS         int
-	Path, Side string
-	Line       int
-	ReplyTo    int64
-	AskLine    bool // a form for a file asks for the line
-	Where      string
-	Body       string
-	Unresolved bool
-	Here       bool   // the one form that this page was asked for
-	Back       string // the page to come back to
-	CancelURL  string
+	Action      string
+	PS          int
+	Path, Side  string
+	Start, Line int
+	ReplyTo     int64
+	Draft       int64 // the draft that it edits
+	AskLine     bool  // a form for a file asks for the line
+	Blank       bool  // the script makes forms of it
+	Where       string
+	Body        string
+	Unresolved  bool
+	Here        bool   // the one form that this page was asked for
+	Back        string // the page to come back to
+	CancelURL   string
 }
+
+// ID tells the fields of the forms of a page apart.
+func (f *writeView) ID() string { return fmt.Sprintf("%d-%d-%d", f.ReplyTo, f.Line, f.Draft) }
 
 // talk is what is said about one diff: the threads on its two sides and the form that
 // somebody asked for.
@@ -63,55 +91,35 @@ type talk struct {
 	mayComment bool
 	form       *writeView
 	render     func(part string, view any) string
-	left       int // the patch set whose new side stands on the left, 0 when the parent does
-	right      int
 	formShown  bool
 }
 
-// threadsOf groups the comments of a change into threads. Answers point at the first comment.
-func threadsOf(ctx context.Context, comments []review.Comment, names map[int64]account.Account) []*threadView {
-	byRoot := map[int64]*threadView{}
-	var all []*threadView
-	for _, c := range comments {
-		root := c.ReplyTo
-		if root == 0 {
-			root = c.ID
-		}
-		t := byRoot[root]
-		if t == nil {
-			t = &threadView{Root: root, Path: c.Path, Side: c.Side, Line: c.Line, ps: c.PS, Where: placeWords(c.Path, c.Line)}
-			byRoot[root] = t
-			all = append(all, t)
-		}
-		t.Open, t.Was = c.Unresolved, t.Was || c.Unresolved
-		t.Notes = append(t.Notes, noteView{ID: c.ID, Author: nameOf(names, c.Author), At: c.CreatedAt, HTML: markdown(ctx, c.Body, place{})})
-	}
-	return all
-}
-
-func placeWords(path string, line int) string {
-	switch {
+func placeWords(path string, start, line int) string {
+	switch name := shownPath(path); {
 	case path == "":
 		return "the patch set"
 	case line == 0:
-		return path
+		return name
+	case start != 0 && start != line:
+		return fmt.Sprintf("%s, lines %d to %d", name, start, line)
+	default:
+		return fmt.Sprintf("%s, line %d", name, line)
 	}
-	return fmt.Sprintf("%s, line %d", path, line)
+}
+
+// shownPath is a path as people call it.
+func shownPath(path string) string {
+	if path == review.CommitMessage {
+		return "commit message"
+	}
+	return path
 }
 
 // on reports whether the thread belongs to this side of the diff that is shown.
-func (t *talk) on(th *threadView, side byte) bool {
-	switch {
-	case side == 'R':
-		return th.ps == t.right && th.Side != review.SideOld
-	case t.left == 0:
-		return th.ps == t.right && th.Side == review.SideOld
-	}
-	return th.ps == t.left && th.Side != review.SideOld
-}
+func (t *talk) on(th *threadView, side byte) bool { return th.side == side }
 
-// visibleThreads reports whether the thread belongs to the diff at all.
-func (t *talk) here(th *threadView) bool { return t.on(th, 'L') || t.on(th, 'R') }
+// here reports whether the thread has a place in the diff.
+func (t *talk) here(th *threadView) bool { return th.side != 0 && th.Path != "" }
 
 // count is how many comments the diff has on a file.
 func (t *talk) count(path string) int {
@@ -133,7 +141,7 @@ func (t *talk) at(path string, side byte, line int) string {
 			b.WriteString(t.render("thread", th))
 		}
 	}
-	if f := t.form; f != nil && !t.formShown && f.ReplyTo == 0 && f.Line > 0 && f.Line == line && f.Path == path && (f.Side == review.SideOld) == (side == 'L') {
+	if f := t.form; f != nil && !t.formShown && f.Line > 0 && f.Line == line && f.Path == path && (f.Side == review.SideOld) == (side == 'L') {
 		t.formShown = true
 		b.WriteString(t.render("write", f))
 	}
@@ -148,13 +156,13 @@ func (t *talk) rest(f *fileDiff) {
 		if th.Path == f.Path && !th.seen && t.here(th) {
 			th.seen = true
 			view := *th
-			if th.Line > 0 {
+			if th.Line > 0 && th.Origin == "" {
 				view.Origin = fmt.Sprintf("on line %d, which this diff does not show", th.Line)
 			}
 			b.WriteString(t.render("thread", &view))
 		}
 	}
-	if form := t.form; form != nil && !t.formShown && form.ReplyTo == 0 && form.Path == f.Path {
+	if form := t.form; form != nil && !t.formShown && form.Path == f.Path {
 		t.formShown = true
 		view := *form
 		view.AskLine = true
@@ -166,17 +174,25 @@ func (t *talk) rest(f *fileDiff) {
 	}
 }
 
-// elsewhere are the threads that this diff has no place for: on other patch sets, on the
-// patch set as a whole, on files that the diff does not hold.
-func (t *talk) elsewhere(change int64) []*threadView {
-	var all []*threadView
+// whole are the threads on the patch set as a whole.
+func (t *talk) whole() (all []*threadView) {
 	for _, th := range t.threads {
-		if th.seen {
+		if th.Path == "" {
+			all = append(all, th)
+		}
+	}
+	return all
+}
+
+// elsewhere are the threads that the diff has no place for: on files that it does not list, on
+// patch sets later than the one shown.
+func (t *talk) elsewhere(lists func(path string) bool) (all []*threadView) {
+	for _, th := range t.threads {
+		if th.Path == "" || t.here(th) && lists(th.Path) {
 			continue
 		}
-		th.Origin = fmt.Sprintf("patch set %d · %s", th.ps, th.Where)
-		if th.Path != "" {
-			th.OriginURL = fmt.Sprintf("/c/%d?ps=%d#comment-%d", change, th.ps, th.Root)
+		if th.Origin == "" {
+			th.Origin = th.Where
 		}
 		all = append(all, th)
 	}
@@ -207,6 +223,9 @@ func (c *call) asked() (path, side string, line int, ok bool) {
 		}
 		line, _ = strconv.Atoi(m[2]) // eight digits at most
 	}
+	if path == wholeSet {
+		return "", review.SideNew, 0, true
+	}
 	return path, side, line, path != ""
 }
 
@@ -219,86 +238,4 @@ func nameOf(names map[int64]account.Account, id int64) string {
 		return a.Name
 	}
 	return fmt.Sprintf("account %d", id)
-}
-
-// storyView is one entry of the conversation.
-type storyView struct {
-	Who     string
-	Chips   []chipView // the votes
-	Did     string
-	At      time.Time
-	HTML    template.HTML
-	Minor   bool
-	Remarks []remarkView
-}
-
-type chipView struct{ Text, Tone string }
-
-type remarkView struct {
-	URL, Where string
-	HTML       template.HTML
-}
-
-// sameReview is how far apart in time the message and the comments of one review may be
-// written: they are in one transaction.
-const sameReview = 2 * time.Second
-
-// storyOf turns messages into entries; the comments of a review stand under its message.
-func storyOf(ctx context.Context, change int64, messages []review.Message, comments []review.Comment, names map[int64]account.Account) []storyView {
-	all := make([]storyView, 0, len(messages))
-	for _, m := range messages {
-		e := storyView{Who: nameOf(names, m.Author), At: m.CreatedAt}
-		first, rest, _ := strings.Cut(m.Body, "\n")
-		rest = strings.TrimSpace(countedComments.ReplaceAllString(strings.TrimSpace(rest), ""))
-		if e.Did = strings.TrimSpace(first); reviewed.MatchString(first) {
-			e.Chips, e.Did = votesIn(first)
-		}
-		if rest != "" {
-			e.HTML = markdown(ctx, rest, place{})
-		}
-		all = append(all, e)
-	}
-	for _, c := range comments {
-		best := -1
-		for i, m := range messages {
-			if m.Author == c.Author && m.CreatedAt.Sub(c.CreatedAt).Abs() <= sameReview && (best < 0 ||
-				m.CreatedAt.Sub(c.CreatedAt).Abs() < messages[best].CreatedAt.Sub(c.CreatedAt).Abs()) {
-				best = i
-			}
-		}
-		if best >= 0 {
-			all[best].Remarks = append(all[best].Remarks, remarkView{
-				URL:   fmt.Sprintf("/c/%d?ps=%d#comment-%d", change, c.PS, c.ID),
-				Where: placeWords(c.Path, c.Line), HTML: markdown(ctx, c.Body, place{}),
-			})
-		}
-	}
-	for i := range all {
-		all[i].Minor = all[i].HTML == "" && len(all[i].Remarks) == 0
-	}
-	slices.SortStableFunc(all, func(a, b storyView) int { return a.At.Compare(b.At) })
-	return all
-}
-
-var (
-	// reviewed is how the first line of a review's message begins.
-	reviewed = regexp.MustCompile(`^Patch Set [0-9]+:`)
-	// countedComments is the line that counts the comments, which the page shows themselves.
-	countedComments = regexp.MustCompile(`^\([0-9]+ comments?\)`)
-)
-
-// votesIn reads the votes of "Patch Set 2: Code-Review+1 -Verified".
-func votesIn(line string) (chips []chipView, did string) {
-	set, votes, _ := strings.Cut(line, ":")
-	did = "reviewed " + strings.ToLower(set)
-	for _, v := range strings.Fields(votes) {
-		chip := chipView{Text: v, Tone: "good"}
-		if label, taken := strings.CutPrefix(v, "-"); taken {
-			chip = chipView{Text: label + " taken back", Tone: "calm"}
-		} else if strings.ContainsRune(v[max(0, len(v)-3):], '-') {
-			chip.Tone = "bad"
-		}
-		chips = append(chips, chip)
-	}
-	return chips, did
 }

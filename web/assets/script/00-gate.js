@@ -134,46 +134,11 @@
     navigator.clipboard.writeText(text).then(() => { b.textContent = 'Copied'; setTimeout(() => { b.textContent = 'Copy'; }, 1500); });
   };
 
-  // ---- comments in place ----
-  const form = (values) => {
-    const made = $('#write').content.firstElementChild.cloneNode(true);
-    for (const [name, value] of Object.entries(values)) made.elements[name].value = value;
-    return made;
-  };
-  const commentOn = (button) => {
-    const row = button.closest('tr'), next = row.nextElementSibling;
-    if (next && next.classList.contains('new')) { $('textarea', next).focus(); return; }
-    const tr = doc.createElement('tr'), td = doc.createElement('td'), line = button.value.slice(1);
-    const made = form({ path: button.form.elements.on.value, side: button.value[0] === 'L' ? 'old' : 'new', line });
-    $('.where', made).textContent = $('.path', button.closest('.file')).textContent + ', line ' + line;
-    tr.className = 'talk new';
-    td.colSpan = 4;
-    td.append(made);
-    tr.append(td);
-    row.after(tr);
-    $('textarea', td).focus();
-  };
-  const reply = (link) => {
-    const foot = link.closest('footer'), made = form({ reply_to: link.dataset.reply });
-    $('label', made).textContent = 'Answer';
-    foot.hidden = true;
-    foot.after(made);
-    $('textarea', made).focus();
-  };
-  const cancel = (button) => {
-    const made = button.closest('form'), row = made.closest('tr.new');
-    if (made.previousElementSibling) made.previousElementSibling.hidden = false;
-    (row || made).remove();
-  };
-
   doc.addEventListener('click', (e) => {
     const hit = (s) => e.target.closest(s);
     let b;
     if (e.ctrlKey || e.metaKey || e.shiftKey) return;
     if ((b = hit('.copy'))) copy(b);
-    else if ((b = hit('button[name=comment]')) && $('#write')) { e.preventDefault(); commentOn(b); }
-    else if ((b = hit('a[data-reply]')) && $('#write')) { e.preventDefault(); reply(b); }
-    else if ((b = hit('.write .cancel'))) { e.preventDefault(); cancel(b); }
     else if (hit('[data-keys]')) { e.preventDefault(); keys(); }
     else if (hit('[data-unfold]')) { const all = $$('details.file'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
     else if (e.target.tagName === 'DIALOG') e.target.close();

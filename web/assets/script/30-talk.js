@@ -1,0 +1,85 @@
+// Comments in place: forms open under their lines and threads, a range is picked with shift.
+'use strict';
+(() => {
+  const doc = document, $ = (s, in_ = doc) => in_.querySelector(s), $$ = (s, in_ = doc) => [...in_.querySelectorAll(s)];
+  const fields = (form, values) => { for (const [name, value] of Object.entries(values)) form.elements[name].value = value; };
+  const blank = (values) => {
+    const form = $('#write').content.firstElementChild.cloneNode(true), id = 'body-new-' + Object.values(values).join('-');
+    fields(form, values);
+    $('textarea', form).id = id;
+    $('label', form).htmlFor = id;
+    return form;
+  };
+  const place = (form, file, from, to) => {
+    fields(form, { start: from, line: to });
+    $('.where', form).textContent = $('.path', file).textContent + (from === to ? ', line ' + to : ', lines ' + from + ' to ' + to);
+  };
+
+  let last = null; // the line that was clicked last: shift picks from there
+  const commentOn = (button, extend) => {
+    const row = button.closest('tr'), file = button.closest('.file'), line = Number(button.value.slice(1)), side = button.value[0] === 'L' ? 'old' : 'new';
+    const path = button.form.elements.on.value, same = last && last.file === file && last.side === side && last.form.isConnected;
+    if (extend && same) {
+      place(last.form, file, Math.min(last.line, line), Math.max(last.line, line));
+      if (line > last.line) row.after(last.form.closest('tr'));
+      $('textarea', last.form).focus();
+      return;
+    }
+    const next = row.nextElementSibling;
+    if (next && next.classList.contains('new')) { $('textarea', next).focus(); return; }
+    const tr = doc.createElement('tr'), td = doc.createElement('td'), form = blank({ path, side });
+    place(form, file, line, line);
+    tr.className = 'talk new';
+    td.colSpan = 4;
+    td.append(form);
+    tr.append(td);
+    row.after(tr);
+    last = { file, side, line, form };
+    $('textarea', td).focus();
+  };
+  const reply = (link, quote) => {
+    const foot = link.closest('footer'), form = blank({ reply_to: quote || link.dataset.reply }), text = $('textarea', form);
+    $('label', form).textContent = 'Answer';
+    form.elements.unresolved.checked = false;
+    if (quote) {
+      const note = $$('.note:not(.draft)', foot.parentElement).pop();
+      text.value = $$('.prose', note).map((e) => e.innerText.trim()).join('\n').split('\n').map((l) => ('> ' + l).trim()).join('\n') + '\n\n';
+    }
+    foot.hidden = true;
+    foot.after(form);
+    text.focus();
+    text.setSelectionRange(text.value.length, text.value.length);
+  };
+  const cancel = (button) => {
+    const form = button.closest('form'), row = form.closest('tr.new'), foot = form.previousElementSibling;
+    if (row) row.remove();
+    else if (foot && foot.tagName === 'FOOTER') { foot.hidden = false; form.remove(); } else return false;
+    return true;
+  };
+  doc.addEventListener('click', (e) => {
+    const hit = (s) => e.target.closest(s);
+    let b;
+    if (e.ctrlKey || e.metaKey || !$('#write')) return;
+    if ((b = hit('button[name=comment]'))) { e.preventDefault(); commentOn(b, e.shiftKey); }
+    else if (e.shiftKey) return;
+    else if ((b = hit('a[data-reply]'))) { e.preventDefault(); reply(b); }
+    else if ((b = hit('a[data-quote]'))) { e.preventDefault(); reply(b, b.dataset.quote); }
+    else if ((b = hit('.write .cancel')) && cancel(b)) e.preventDefault();
+  });
+
+  // Ctrl and Enter press the first button of the form.
+  doc.addEventListener('keydown', (e) => {
+    if (e.key !== 'Enter' || !(e.ctrlKey || e.metaKey) || !e.target.matches('textarea')) return;
+    const b = $('button.main', e.target.form);
+    if (b) { e.preventDefault(); b.click(); }
+  });
+
+  // A resolved thread that is linked to opens.
+  const show = () => {
+    const at = location.hash.length > 1 && doc.getElementById(location.hash.slice(1));
+    for (let d = at && at.closest('details:not([open])'); d; d = d.parentElement.closest('details:not([open])')) d.open = true;
+    if (at && at.closest('.thread')) at.scrollIntoView({ block: 'center' });
+  };
+  addEventListener('hashchange', show);
+  show();
+})();

@@ -1,0 +1,114 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"strings"
+
+	"gatehouse/gitserver/fault"
+	"gatehouse/review"
+	"gatehouse/review/diff"
+)
+
+const (
+	// maxSuggested is how many files a page reads to show what suggestions replace, and
+	// maxSuggestedFile how large each may be.
+	maxSuggested     = 40
+	maxSuggestedFile = 2 << 20
+)
+
+// suggestView is a suggestion as a small difference.
+type suggestView struct {
+	Pick  string // as the form sends it
+	Form  string // the form that applies it
+	HTML  template.HTML
+	Empty bool   // it takes the lines out
+	Said  string // what became of it, or why it does not fit
+	Tone  string
+	Apply bool // offer to apply it
+}
+
+// applyForm is the form that applies suggestions; the boxes of all of them belong to it.
+const applyForm = "apply"
+
+func pickValue(p review.Pick) string { return fmt.Sprintf("%d.%d", p.Comment, p.Index) }
+
+// suggestion shows what a suggestion would do where it was written, and offers to do it where
+// its lines still are.
+func (wv *weaver) suggestion(ctx context.Context, c review.Comment, at review.Spot, pick review.Pick, lines []string) (*suggestView, error) {
+	v := &suggestView{Pick: pickValue(pick), Form: applyForm, Empty: len(lines) == 0}
+	old, err := wv.linesOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	v.HTML = suggestedRows(old, lines)
+	placed, here := wv.placed[at]
+	current := wv.v.PS.Number == wv.v.Change.Current
+	switch ps := wv.applied[pick]; {
+	case ps != 0:
+		v.Said, v.Tone = fmt.Sprintf("applied in patch set %d", ps), "good"
+	case c.Line == 0 || c.Side != review.SideNew || old == nil:
+		v.Said, v.Tone = "it stands on no lines, so it replaces none", "calm"
+	case here && !placed.Same():
+		v.Said, v.Tone = "outdated: its lines have changed", "wait"
+	case wv.v.Change.Status != review.Open, !current, !here:
+	case wv.mayApply:
+		v.Apply = true
+		wv.v.MayApply = true
+	}
+	return v, nil
+}
+
+// linesOf are the lines that a comment is about, nil when they cannot be read.
+func (wv *weaver) linesOf(ctx context.Context, c review.Comment) ([]string, error) {
+	if c.Line == 0 {
+		return nil, nil
+	}
+	key := fmt.Sprintf("%d %s %s", c.PS, c.Side, c.Path)
+	text, known := wv.texts[key]
+	if !known {
+		if len(wv.texts) >= maxSuggested || c.Side != review.SideNew {
+			return nil, nil
+		}
+		commit, message := wv.v.commitOf(c.PS)
+		if c.Path == review.CommitMessage {
+			text = diff.SplitLines(message)
+		} else {
+			file, err := wv.q.git.FileAt(ctx, commit, c.Path, maxSuggestedFile)
+			if fault.KindOf(err) == fault.Internal && err != nil {
+				return nil, err
+			}
+			text = diff.SplitLines(string(file)) // none of what is no file
+		}
+		wv.texts[key] = text
+	}
+	if c.Line > len(text) {
+		return nil, nil
+	}
+	return text[c.First()-1 : c.Line], nil
+}
+
+// suggestedRows is a difference of a few lines.
+func suggestedRows(old, new []string) template.HTML {
+	h := diff.Hunk{}
+	for i, l := range old {
+		h.Lines = append(h.Lines, diff.Line{Kind: '-', Old: i + 1, Text: strings.TrimSuffix(l, "\r")})
+	}
+	for i, l := range new {
+		h.Lines = append(h.Lines, diff.Line{Kind: '+', New: i + 1, Text: l})
+	}
+	diff.Intraline(&h)
+	var b strings.Builder
+	for i := range h.Lines {
+		line := &h.Lines[i]
+		class, sign := "d", "−"
+		if line.Kind == '+' {
+			class, sign = "a", "+"
+		}
+		b.WriteString(`<div class="c ` + class + `"><span class="sign">` + sign + `</span>`)
+		writeCode(&b, line.Text, nil, line.Marks)
+		b.WriteString("</div>")
+	}
+	return template.HTML(b.String()) //nolint:gosec // escaped by writeCode
+}
