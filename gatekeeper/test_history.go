@@ -150,10 +150,10 @@ func (c *Controller) TestHistory(ctx context.Context, actor account.Actor, repoN
 	h := TestHistory{TestCount: TestCount{Stage: stage, Test: test}, Results: []TestResult{}}
 	var sum time.Duration
 	err = each(ctx, c.DB.Read(), `SELECT x.stage_run_id, r.change_id, r.ps, r.branch, r.commit_oid, x.status, x.micros, x.message, x.at, COALESCE(f.kind, '')
-		FROM test_results x JOIN stage_runs s ON s.id = x.stage_run_id JOIN runs r ON r.id = s.run_id
-		LEFT JOIN flakes f ON f.stage_run_id = x.stage_run_id AND f.test = $1
-		WHERE x.test_id = $2 AND x.at >= $3 ORDER BY x.stage_run_id DESC`,
-		[]any{test, testID(r.ID, stage, test), db.Micros(c.Now().Add(-flakeWindow))}, func(rows *sql.Rows) error {
+		FROM tests t JOIN test_results x ON x.test_id = t.id JOIN stage_runs s ON s.id = x.stage_run_id JOIN runs r ON r.id = s.run_id
+		LEFT JOIN flakes f ON f.stage_run_id = x.stage_run_id AND f.test = t.test
+		WHERE t.repo_id = $1 AND t.stage = $2 AND t.test = $3 AND x.at >= $4 ORDER BY x.stage_run_id DESC`,
+		[]any{r.ID, stage, test, db.Micros(c.Now().Add(-flakeWindow))}, func(rows *sql.Rows) error {
 			var t TestResult
 			var micros, at int64
 			if err := rows.Scan(&t.StageRun, &t.Change, &t.PatchSet, &t.Branch, &t.Commit, &t.Status, &micros, &t.Message, &at, &t.Flake); err != nil {

@@ -36,6 +36,7 @@ type commands struct {
 	Change struct {
 		List changeListCmd `cmd:"" help:"List changes, newest first."`
 		Show changeShowCmd `cmd:"" help:"Show a change and where it stands."`
+		changeActs
 	} `cmd:"" help:"Changes."`
 	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what."`
 	Vote    voteCmd    `cmd:"" help:"Vote on a change."`
@@ -43,11 +44,13 @@ type commands struct {
 	Submit  submitCmd  `cmd:"" help:"Ask that a change land as soon as its gates are open."`
 	Abandon abandonCmd `cmd:"" help:"Give a change up."`
 	Restore restoreCmd `cmd:"" help:"Take an abandoned change up again."`
-	Recheck recheckCmd `cmd:"" help:"Run the stages of a change anew."`
+	Recheck recheckCmd `cmd:"" help:"Run stages of a change again: what did not pass, or those that are named."`
+	Checks  checksCmd  `cmd:"" help:"What stages say about the lines of a change: findings and coverage."`
 	WIP     wipCmd     `cmd:"" name:"wip" help:"Mark a change as work in progress, or with --off as ready."`
 	Queue   queueCmd   `cmd:"" help:"The queue in front of a branch."`
 	Log     logCmd     `cmd:"" help:"Show the log of a stage run."`
 	Flakes  flakesCmd  `cmd:"" help:"How reliable stages and tests are: what fails and then passes on the same files."`
+	Tests   testsCmd   `cmd:"" help:"The tests of a repository, or the history of one."`
 
 	Account struct {
 		Create   accountCreateCmd   `cmd:"" help:"Create an account."`
@@ -111,7 +114,10 @@ var examples = map[string][]string{
 	"vote":           {"gate vote 12 --label Code-Review=+2 -m 'reads well'", "gate vote 12 --label Code-Review=-1 -m 'see my comments'"},
 	"comment":        {"gate comment 12 -m 'is this needed?'", "gate comment 12 --file main.go --line 40 --unresolved -m 'this leaks'"},
 	"submit":         {"gate submit 12"},
-	"log":            {"gate log 57", "gate log 57 --follow"},
+	"log":            {"gate log 57", "gate log 57 --follow", "gate log 57 --raw > log.txt"},
+	"recheck":        {"gate recheck 12", "gate recheck 12 --stage unit -m 'the mirror was down'"},
+	"checks":         {"gate checks 12", "gate checks 12 --json"},
+	"tests":          {"gate tests hello", "gate tests hello parse", "gate tests hello --test example.org/hello.TestAdd"},
 	"queue":          {"gate queue show hello", "gate queue why 12", "gate queue hold 12 --reason 'waits for the release notes'"},
 	"flakes":         {"gate flakes hello", "gate flakes hello --json"},
 	"queue show":     {"gate queue show", "gate queue show hello", "gate queue show hello release/1 --json"},

@@ -71,6 +71,15 @@ func showChange(w io.Writer, c api.ChangeDetail) error {
 	if c.LandedCommit != "" {
 		fmt.Fprintf(&b, "  landed as %s\n", c.LandedCommit)
 	}
+	if c.Private {
+		b.WriteString("  private\n")
+	}
+	if c.Topic != "" {
+		fmt.Fprintf(&b, "  topic %s\n", clean(c.Topic))
+	}
+	if len(c.Hashtags) > 0 {
+		fmt.Fprintf(&b, "  #%s\n", clean(strings.Join(c.Hashtags, " #")))
+	}
 	fmt.Fprintf(&b, "  %s\n", c.URL)
 	for _, ps := range c.PatchSets {
 		fmt.Fprintf(&b, "\npatch set %d  %s  by %s, %s\n  git fetch REMOTE %s\n", ps.Number, ps.Commit, ps.Uploader, date(ps.CreatedAt), ps.Ref)
@@ -259,16 +268,6 @@ type restoreCmd struct {
 
 func (c *restoreCmd) Run(p *process) error {
 	return c.act(p, c.Number, http.MethodPost, "/restore", api.Reason{Message: c.Message}, c.reading)
-}
-
-type recheckCmd struct {
-	target
-	reading
-	Number int64 `arg:"" help:"The change's number."`
-}
-
-func (c *recheckCmd) Run(p *process) error {
-	return c.act(p, c.Number, http.MethodPost, "/recheck", nil, c.reading)
 }
 
 type wipCmd struct {

@@ -17,6 +17,7 @@ type logCmd struct {
 	Stage  int64 `arg:"" help:"The stage run's id, as gate why --json and the change's page show it."`
 	Follow bool  `short:"f" help:"Stay until the stage has ended."`
 	Offset int64 `help:"Begin at this byte."`
+	Raw    bool  `help:"Every byte as the stage wrote it; without it a terminal is sent text and colours only."`
 }
 
 func (c *logCmd) Run(p *process) error {
@@ -27,7 +28,11 @@ func (c *logCmd) Run(p *process) error {
 			return err
 		}
 		defer func() { _ = resp.Body.Close() }()
-		if _, err := io.Copy(p.stdout, resp.Body); err != nil {
+		var to io.Writer = &tameLog{w: p.stdout}
+		if c.Raw {
+			to = p.stdout
+		}
+		if _, err := io.Copy(to, resp.Body); err != nil {
 			return cl.unreachable(err)
 		}
 		return nil

@@ -51,9 +51,23 @@ var calls = map[string]call{
 	"list-changes": onQuery, "get-change": plain(nil), "list-comments": plain(nil), "list-files": plain(nil), "get-diff": plain(nil),
 	"review": plain(api.Review{Message: "hm"}), "submit": plain(nil), "withdraw": plain(nil),
 	"abandon": plain(api.Reason{}), "restore": plain(api.Reason{}), "set-wip": plain(api.Progress{}), "set-topic": plain(api.Topic{Topic: "x"}), "recheck": plain(nil),
-	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "list-queues": plain(nil), "queue": onMain(nil), "flakes": plain(nil),
+	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "stage-report": onStage, "stage-tests": onStage, "checks": plain(nil), "list-tests": plain(nil), "test-history": onTest, "list-queues": plain(nil), "queue": onMain(nil), "flakes": plain(nil),
 	"promote": plain(api.Promotion{Reason: "x"}), "demote": plain(nil), "hold": plain(api.Order{}), "release": plain(nil),
 	"remove": plain(api.Order{}), "requeue": plain(nil), "freeze": onMain(api.NewFreeze{Reason: "x"}), "thaw": onMain(nil), "board": onMain(nil),
+}
+
+// onTest makes a test that ran in a stage run of the change.
+func onTest(w *world, r repo.Repository, c review.Change) (map[string]string, string, any) {
+	onStage(w, r, c)
+	w.transact(func(tx *db.Tx) error {
+		if _, err := tx.ExecContext(w.ctx, `INSERT INTO tests (id, repo_id, stage, test, package) VALUES ($1, $2, 'unit', 'TestAdd', '') ON CONFLICT DO NOTHING`, c.ID, r.ID); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(w.ctx, `INSERT INTO test_results (stage_run_id, test_id, position, status, micros, message, at)
+			VALUES ($1, $2, 0, 'passed', 1, '', $3) ON CONFLICT DO NOTHING`, 1_000_000+c.ID, c.ID, db.Micros(w.Now()))
+		return err
+	})
+	return nil, "?test=TestAdd", nil
 }
 
 func onAccount(in any) call {

@@ -54,7 +54,7 @@ func (s *Server) reviewRoutes() {
 	add(s, route{id: "restore", at: "POST /changes/{number}/restore", summary: "Take an abandoned change up again"}, s.restore)
 	add(s, route{id: "set-wip", at: "POST /changes/{number}/wip", summary: "Mark a change as work in progress, or as ready"}, s.setWIP)
 	add(s, route{id: "set-topic", at: "POST /changes/{number}/topic", summary: "Set a change's topic"}, s.setTopic)
-	add(s, route{id: "recheck", at: "POST /changes/{number}/recheck", summary: "Run the stages of the current patch set anew"}, s.recheck)
+	s.checkRoutes()
 }
 
 func (s *Server) vote(ctx context.Context, who account.Actor, in *struct {
@@ -129,8 +129,4 @@ func (s *Server) setTopic(ctx context.Context, who account.Actor, in *struct {
 	body[Topic]
 }) (*answer[gatekeeper.Explanation], error) {
 	return s.act(ctx, who, in.Number, func() error { return s.Review.SetTopic(ctx, who, in.Number, in.Body.Topic) })
-}
-
-func (s *Server) recheck(ctx context.Context, who account.Actor, in *ChangePath) (*answer[gatekeeper.Explanation], error) {
-	return s.act(ctx, who, in.Number, func() error { return s.Gate.Recheck(ctx, who, in.Number) })
 }
