@@ -171,6 +171,9 @@ func (s *Service) CherryPick(ctx context.Context, actor account.Actor, id int64,
 		return Held{}, err
 	}
 	branch = strings.TrimPrefix(branch, "refs/heads/")
+	if err := s.Accounts.May(ctx, s.DB.Read(), actor, account.Propose, r.Resource(branch)); err != nil {
+		return Held{}, err
+	}
 	if branch == c.Branch {
 		return Held{}, fault.New(fault.Invalid, op, fmt.Sprintf("change %d is for %s already", c.ID, branch), "name another branch, or rebase it")
 	}
@@ -237,6 +240,9 @@ func (s *Service) Revert(ctx context.Context, actor account.Actor, id int64, rea
 	}
 	c, r, err := s.actOn(ctx, op, actor, id)
 	if err != nil {
+		return Held{}, err
+	}
+	if err := s.Accounts.May(ctx, s.DB.Read(), actor, account.Propose, r.Resource(c.Branch)); err != nil {
 		return Held{}, err
 	}
 	if c.Status != Landed {

@@ -20,6 +20,9 @@ func (s *Service) Retarget(ctx context.Context, actor account.Actor, id int64, b
 	if err != nil {
 		return err
 	}
+	if err := s.may(ctx, s.DB.Read(), actor, account.Edit, c, r); err != nil {
+		return err
+	}
 	branch = strings.TrimPrefix(branch, "refs/heads/")
 	if branch == c.Branch {
 		return fault.Newf(fault.Invalid, op, "change %d is for %s already", c.ID, branch)

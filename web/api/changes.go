@@ -29,6 +29,9 @@ type Change struct {
 	Owner        string     `json:"owner"`
 	Status       string     `json:"status" enum:"open,landed,abandoned"`
 	WIP          bool       `json:"wip,omitempty"`
+	Private      bool       `json:"private,omitempty" doc:"Only its owner, its reviewers and administrators see it."`
+	Reverts      int64      `json:"reverts,omitempty" doc:"The change that it takes back."`
+	PickedFrom   int64      `json:"picked_from,omitempty" doc:"The change that it was picked from for this branch."`
 	PatchSet     int        `json:"patch_set" doc:"The current one."`
 	SubmitBy     string     `json:"submit_by,omitempty" doc:"Who asked to land it."`
 	SubmitAt     *time.Time `json:"submit_at,omitempty"`
@@ -43,6 +46,7 @@ type ChangeDetail struct {
 	Change
 	PatchSets []PatchSet `json:"patch_sets"`
 	Votes     []Vote     `json:"votes" doc:"On the current patch set and on those before."`
+	Hashtags  []string   `json:"hashtags"`
 	Reviewers []string   `json:"reviewers" doc:"Who was asked to look, or did."`
 	Messages  []Message  `json:"messages"`
 	Comments  []Comment  `json:"comments"`
@@ -193,7 +197,7 @@ func (s *Server) lookUp(ctx context.Context, who account.Actor, name string, id 
 func (s *Server) changeOf(c review.Change, name func(int64) string) Change {
 	out := Change{
 		Number: c.ID, Repository: c.RepoName, Branch: c.Branch, Key: c.Key, Topic: c.Topic, Subject: c.Subject, Owner: name(c.Owner),
-		Status: string(c.Status), WIP: c.WIP, PatchSet: c.Current, SubmitAt: moment(c.SubmitAt), LandedCommit: string(c.LandedCommit),
+		Status: string(c.Status), WIP: c.WIP, Private: c.Private, Reverts: c.Reverts, PickedFrom: c.PickedFrom, PatchSet: c.Current, SubmitAt: moment(c.SubmitAt), LandedCommit: string(c.LandedCommit),
 		URL: fmt.Sprintf("%s/c/%s/+/%d", s.URL, c.RepoName, c.ID), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 	if c.SubmitBy != 0 {
@@ -228,6 +232,10 @@ func (s *Server) getChange(ctx context.Context, who account.Actor, in *ChangePat
 	if err != nil {
 		return nil, err
 	}
+	tags, err := s.Review.Hashtags(ctx, q, c.ID)
+	if err != nil {
+		return nil, err
+	}
 	ids := []int64{c.Owner, c.SubmitBy}
 	for _, r := range reviewers {
 		ids = append(ids, r.Account)
@@ -249,6 +257,7 @@ func (s *Server) getChange(ctx context.Context, who account.Actor, in *ChangePat
 		return nil, err
 	}
 	detail := ChangeDetail{Change: s.changeOf(c, name), PatchSets: []PatchSet{}, Votes: []Vote{}, Reviewers: []string{}, Messages: []Message{}, Comments: commentsOf(comments, name)}
+	detail.Hashtags = append([]string{}, tags...)
 	for _, r := range reviewers {
 		if !r.CC {
 			detail.Reviewers = append(detail.Reviewers, name(r.Account))

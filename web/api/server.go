@@ -78,6 +78,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.mirrorRoutes()
 	s.changeRoutes()
 	s.reviewRoutes()
+	s.actRoutes()
 	s.gateRoutes()
 	s.queueRoutes()
 	s.boardRoutes()
