@@ -25,7 +25,7 @@ func (q diffRequest) messageOf(base *review.PatchSet, ps review.PatchSet) *fileD
 	lines := diff.SplitLines(ps.Message)
 	hunks := []diff.Hunk{diff.Context(lines, diff.Range{From: 1, To: len(lines)}, 0)}
 	if base != nil {
-		f.Letter = "M"
+		f.Letter = pick(base.Message == ps.Message, "=", "M")
 		hunks = diff.Expand(diff.Texts(base.Message, ps.Message, len(lines)), lines, []diff.Range{{From: 1, To: len(lines)}})
 		for i := range hunks {
 			diff.Intraline(&hunks[i])
