@@ -19,29 +19,41 @@ func (c *Controller) Explain(ctx context.Context, actor account.Actor, change in
 	if _, err := c.Review.Get(ctx, actor, change); err != nil {
 		return Explanation{}, err
 	}
-	return c.explain(ctx, c.DB.Read(), change)
+	e, f, err := c.explained(ctx, c.DB.Read(), change)
+	if err != nil {
+		return Explanation{}, err
+	}
+	if e.WhatIf, err = c.likely(ctx, f); err != nil {
+		return Explanation{}, err
+	}
+	return e, c.veil(ctx, c.DB.Read(), actor, f, &e)
 }
 
 func (c *Controller) explain(ctx context.Context, q db.Querier, change int64) (Explanation, error) {
+	e, _, err := c.explained(ctx, q, change)
+	return e, err
+}
+
+func (c *Controller) explained(ctx context.Context, q db.Querier, change int64) (Explanation, *facts, error) {
 	f, err := c.facts(ctx, q, change)
 	if err != nil {
-		return Explanation{}, err
+		return Explanation{}, nil, err
 	}
 	e := f.explain()
 	e.URL = changeURL(c.URL, f.repo.Name, change)
 	if f.queued() && f.planErr == nil {
 		place, err := c.placeOf(ctx, f)
 		if err != nil {
-			return Explanation{}, err
+			return Explanation{}, nil, err
 		}
-		e.QueuePosition = place.Position
+		e.QueuePosition, e.TimeLeft = place.Position, place.ETA
 		e.Requirements = append(e.Requirements, f.queueRequirement(place))
 	}
 	if f.ejected != nil && f.change.Status == review.Open {
 		e.Requirements = append([]Requirement{c.ejectionRequirement(f)}, e.Requirements...)
 	}
 	e.Summary = f.summary(e)
-	return e, nil
+	return e, f, nil
 }
 
 // facts reads everything about a change, from the rows and from git.
@@ -82,6 +94,12 @@ func (c *Controller) facts(ctx context.Context, q db.Querier, id int64) (*facts,
 		return f, nil
 	}
 	if f.changed, err = c.changedPaths(ctx, g, base, subject); err != nil {
+		return nil, err
+	}
+	if err := c.gatherApprovers(ctx, q, f); err != nil {
+		return nil, err
+	}
+	if f.usual, err = stageMedians(ctx, q, r.ID); err != nil {
 		return nil, err
 	}
 	f.merge, err = conflictOn(ctx, q, r.ID, queue.Member{Change: id, PS: f.ps.Number}, tip, f.plan.Land.How)
@@ -216,7 +234,7 @@ func (f *facts) gateRequirements() []Requirement {
 		r := Requirement{Name: v.Gate, Kind: "gate", State: string(v.State), Source: f.source(v.Line)}
 		for _, reason := range v.Reasons {
 			if reason.State == v.State && r.Reason == "" {
-				r.Reason, r.Who, r.Next = reason.What, reason.Who, reason.Next
+				r.Reason, r.Who, r.Next = reason.What, f.who(v.Gate, reason), reason.Next
 			}
 			if reason.Evidence != "" && reason.Kind != kindStages {
 				r.Evidence = join(r.Evidence, reason.Evidence)
@@ -249,7 +267,7 @@ func (f *facts) stageRequirements() []Requirement {
 		stage, _ := f.plan.Stage(name)
 		r := Requirement{Name: name, Kind: "stage", State: string(plan.Blocked), Reason: "has not started", Source: f.source(stage.Line)}
 		if s, ok := latest[name]; ok {
-			r.State, r.Reason, r.StageRun, r.Tests = string(s.State), s.words(), s.ID, s.Tests
+			r.State, r.Reason, r.StageRun, r.Tests, r.Left = string(s.State), s.words(), s.ID, s.Tests, f.stageLeft(s)
 			if s.Tests != nil {
 				r.Evidence = testWords(*s.Tests)
 			}

@@ -93,7 +93,7 @@ func (c *Controller) placeOf(ctx context.Context, f *facts) (place, error) {
 
 // queueRequirement says what the queue does with the change and what it waits for.
 func (f *facts) queueRequirement(p place) Requirement {
-	r := Requirement{Name: kindQueue, Kind: kindQueue, State: string(plan.Waiting), Reason: p.Doing, Evidence: waits(p.WaitsFor)}
+	r := Requirement{Name: kindQueue, Kind: kindQueue, State: string(plan.Waiting), Reason: p.Doing, Evidence: waits(p.WaitsFor), Left: p.ETA}
 	if p.red != 0 && p.Phase != queue.PhasePassed {
 		r.Reason += fmt.Sprintf("; %s itself fails its stages (run %d): nobody leaves the queue for that", f.change.Branch, p.red)
 		r.Next = fmt.Sprintf("mend %s: what mends it lands first", f.change.Branch)

@@ -38,6 +38,12 @@ type facts struct {
 	merge      string // why it does not merge onto the branch by itself, "" when it does
 	ballots    []plan.Vote
 	changed    []string // paths that the candidate, or before it the patch set, changes
+	// roster and groups are the people of the roles that the gates ask, asked those whom somebody
+	// asked to review.
+	roster map[string]account.Account
+	groups map[string][]account.Account
+	asked  []account.Account
+	usual  map[string]time.Duration // how long each stage takes when it passes
 	// noStages is why this server runs no stages.
 	noStages string
 }

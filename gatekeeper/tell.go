@@ -67,6 +67,9 @@ func (c *Controller) tellChange(ctx context.Context, p *gitserver.Push, h review
 	for _, r := range e.Requirements {
 		p.Tell("  " + requirementLine(r))
 	}
+	if e.WhatIf != nil {
+		p.Tell("  " + e.WhatIf.Sentence())
+	}
 	for _, label := range h.VotesVoided {
 		p.Tell("  votes on the patch set before no longer count: " + label)
 	}
@@ -81,6 +84,9 @@ func requirementLine(r Requirement) string {
 	line := fmt.Sprintf("%-12s %-8s %s", r.Name, strings.ToLower(r.State), r.Reason)
 	if r.Source != "" {
 		line += " (" + r.Source + ")"
+	}
+	if r.Left != "" {
+		line += ", " + r.Left + " left"
 	}
 	return line
 }

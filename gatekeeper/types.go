@@ -40,7 +40,10 @@ type Explanation struct {
 	Summary       string        `json:"summary"`
 	Requirements  []Requirement `json:"requirements"`
 	QueuePosition int           `json:"queue_position,omitempty"` // 1 is next; 0 is not queued
+	TimeLeft      string        `json:"time_left,omitempty"`      // until it lands, by the queue's estimate: "4–9 min"
 	LandedCommit  git.OID       `json:"landed_commit,omitempty"`
+	// WhatIf says what becomes of it when those who can act do what is missing.
+	WhatIf *WhatIf `json:"what_if,omitempty"`
 }
 
 // Requirement is one thing that must be so before the change lands.
@@ -52,6 +55,7 @@ type Requirement struct {
 	Evidence string      `json:"evidence"`         // what is there: "bob Code-Review+2", "41 passed, 1 failed: TestAdd"
 	Who      []string    `json:"who,omitempty"`    // who can act
 	Next     string      `json:"next,omitempty"`   // the next step
+	Left     string      `json:"left,omitempty"`   // for how long yet, as far as somebody can say: "about 3 min"
 	Source   string      `json:"source,omitempty"` // "gatehouse.yaml:12"
 	Tests    *plan.Tests `json:"-"`
 	StageRun int64       `json:"stage_run,omitempty"` // whose log is the evidence

@@ -110,7 +110,7 @@ var examples = map[string][]string{
 	"mirror add":     {"gate mirror add hello ssh://git@github.com/team/hello.git", "gate mirror add hello https://git.example.org/hello.git --token-file upstream-token"},
 	"change list":    {"gate change list", "gate change list --repo hello --status landed --json", "gate change list --reviewer self"},
 	"change show":    {"gate change show 12", "gate change show 12 --json"},
-	"why":            {"gate why 12"},
+	"why":            {"gate why 12", "gate why 12 --if 'alice approves and unit passes'"},
 	"vote":           {"gate vote 12 --label Code-Review=+2 -m 'reads well'", "gate vote 12 --label Code-Review=-1 -m 'see my comments'"},
 	"comment":        {"gate comment 12 -m 'is this needed?'", "gate comment 12 --file main.go --line 40 --unresolved -m 'this leaks'"},
 	"submit":         {"gate submit 12"},

@@ -113,11 +113,31 @@ func showChange(w io.Writer, c api.ChangeDetail) error {
 type whyCmd struct {
 	target
 	reading
-	Number int64 `arg:"" help:"The change's number."`
+	Number int64    `arg:"" help:"The change's number."`
+	If     []string `sep:"none" placeholder:"WHAT" help:"Say what would become of it if 'alice approves', 'unit passes', 'change 11 lands'; joined by 'and', or given more than once. For programs: vote:alice=+2, stage:unit=passed, change:11=landed, submit, ready, public."`
 }
 
 func (c *whyCmd) Run(p *process) error {
-	return fetch(p, c.target, c.reading, changePath(c.Number, "/explain"), showExplanation)
+	if len(c.If) == 0 {
+		return fetch(p, c.target, c.reading, changePath(c.Number, "/explain"), showExplanation)
+	}
+	return fetch(p, c.target, c.reading, changePath(c.Number, "/explain?"+url.Values{"if": c.If}.Encode()), showWhatIf)
+}
+
+// showWhatIf prints what would become of a change, and what would still be missing.
+func showWhatIf(w io.Writer, e gatekeeper.Explanation) error {
+	if e.WhatIf == nil {
+		return showExplanation(w, e)
+	}
+	if err := line(w, "change %d: %s", e.Change, clean(e.WhatIf.Sentence())); err != nil {
+		return err
+	}
+	for _, m := range e.WhatIf.Missing {
+		if err := line(w, "  missing then: %s", clean(m)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // showExplanation prints why a change has not landed: a line for each requirement, and below
@@ -128,6 +148,11 @@ func showExplanation(w io.Writer, e gatekeeper.Explanation) error {
 	}
 	for _, r := range e.Requirements {
 		if err := showRequirement(w, r); err != nil {
+			return err
+		}
+	}
+	if e.WhatIf != nil {
+		if err := line(w, "  %s", clean(e.WhatIf.Sentence())); err != nil {
 			return err
 		}
 	}
@@ -152,6 +177,7 @@ func showRequirement(w io.Writer, r gatekeeper.Requirement) error {
 		}
 	}
 	under("", r.Evidence)
+	under("time left: ", r.Left)
 	if r.StageRun != 0 && r.State != string(plan.Passed) {
 		under("log: ", fmt.Sprintf("gate log %d", r.StageRun))
 	}

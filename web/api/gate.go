@@ -32,8 +32,24 @@ func (s *Server) gateRoutes() {
 	s.flakeRoutes()
 }
 
-func (s *Server) explain(ctx context.Context, who account.Actor, in *ChangePath) (*answer[gatekeeper.Explanation], error) {
-	return s.explained(ctx, who, in.Number)
+func (s *Server) explain(ctx context.Context, who account.Actor, in *struct {
+	ChangePath
+	If []string `query:"if,explode" maxItems:"20" doc:"Say what would become of it if this were so, in what_if: \"alice approves\", vote:bob=-1, stage:unit=passed, change:11=landed, submit, ready, public."`
+}) (*answer[gatekeeper.Explanation], error) {
+	out, err := s.explained(ctx, who, in.Number)
+	if err != nil || len(in.If) == 0 {
+		return out, err
+	}
+	all, err := gatekeeper.ParseSuppositions(in.If)
+	if err != nil {
+		return nil, err
+	}
+	then, err := s.Gate.WhatIf(ctx, who, in.Number, all)
+	if err != nil {
+		return nil, err
+	}
+	out.Body.WhatIf = &then
+	return out, nil
 }
 
 func (s *Server) listRuns(ctx context.Context, who account.Actor, in *ChangePath) (*answer[list[gatekeeper.Run]], error) {

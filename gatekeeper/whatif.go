@@ -1,0 +1,322 @@
+package gatekeeper
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gatekeeper/queue"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/fault"
+	"gatehouse/migrations/db"
+	"gatehouse/review"
+)
+
+// WhatIf is what would become of a change.
+type WhatIf struct {
+	If      []string `json:"if"`      // what is supposed, in words
+	Outcome string   `json:"outcome"` // "it would queue behind change 12 (4–9 min)"
+	Queues  bool     `json:"queues"`  // nothing that stands before the queue is missing then
+	State   State    `json:"state"`   // where the change would stand
+	Missing []string `json:"missing,omitempty"`
+}
+
+// Sentence is all of it on one line.
+func (w WhatIf) Sentence() string {
+	if len(w.If) == 0 {
+		return w.Outcome
+	}
+	return "if " + listWords(w.If, "and") + ", " + w.Outcome
+}
+
+// listWords is "a", "a and b", "a, b and c".
+func listWords(all []string, last string) string {
+	switch len(all) {
+	case 0:
+		return ""
+	case 1:
+		return all[0]
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " " + last + " " + all[len(all)-1]
+}
+
+// WhatIf says what would become of an open change if all of these were so. Nothing is written.
+func (c *Controller) WhatIf(ctx context.Context, actor account.Actor, change int64, all []Supposition) (WhatIf, error) {
+	const op = "gatekeeper.WhatIf"
+	if _, err := c.Review.Get(ctx, actor, change); err != nil {
+		return WhatIf{}, err
+	}
+	f, err := c.facts(ctx, c.DB.Read(), change)
+	switch {
+	case err != nil:
+		return WhatIf{}, err
+	case f.change.Status != review.Open:
+		return WhatIf{}, fault.Newf(fault.Conflict, op, "change %d is %s: nothing becomes of it any more", change, f.change.Status)
+	case f.planErr != nil:
+		return WhatIf{}, fault.New(fault.Refused, op, "the plan cannot be read, so nobody knows the gates", fmt.Sprintf("gate why %d says what is wrong with it", change))
+	case len(all) > maxSuppositions:
+		return WhatIf{}, fault.Newf(fault.TooLarge, op, "more than %d things are supposed at once", maxSuppositions)
+	}
+	words := make([]string, 0, len(all))
+	for i := range all {
+		if all[i], err = f.complete(all[i]); err != nil {
+			return WhatIf{}, err
+		}
+		words = append(words, all[i].words())
+	}
+	voters, err := c.voters(ctx, c.DB.Read(), f, all)
+	if err != nil {
+		return WhatIf{}, err
+	}
+	then, err := f.supposing(all, voters)
+	if err != nil {
+		return WhatIf{}, err
+	}
+	w, err := c.outcome(ctx, then)
+	w.If = words
+	return w, err
+}
+
+// voters are those whose votes are supposed, as [Controller.ballots] would count them.
+func (c *Controller) voters(ctx context.Context, q db.Querier, f *facts, all []Supposition) (map[string]plan.Vote, error) {
+	voters := map[string]plan.Vote{}
+	groups, err := c.groupNames(ctx, q, len(all) > 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if s.Kind != supposeVote {
+			continue
+		}
+		who, err := c.Accounts.ByName(ctx, q, s.Account)
+		if fault.Is(err, fault.NotFound) {
+			return nil, fault.New(fault.Invalid, "gatekeeper.WhatIf", fmt.Sprintf("there is no account %q", clipped(s.Account)), "name an account")
+		}
+		if err != nil {
+			return nil, err
+		}
+		actor, err := c.Accounts.Actor(ctx, q, who.ID, methodVote)
+		if err == nil {
+			err = c.Accounts.May(ctx, q, actor, account.Vote, f.repo.Resource(f.change.Branch))
+		}
+		switch {
+		case fault.Is(err, fault.Internal):
+			return nil, err
+		case err != nil:
+			return nil, fault.New(fault.Refused, "gatekeeper.WhatIf", who.Name+" may not vote here", "suppose somebody else's vote")
+		}
+		voters[s.Account] = plan.Vote{By: who.Name, Groups: groups[who.ID], Is: f.relations(who)}
+	}
+	return voters, nil
+}
+
+// outcome is what becomes of a change with these facts.
+func (c *Controller) outcome(ctx context.Context, f *facts) (WhatIf, error) {
+	w := WhatIf{State: f.state()}
+	for _, r := range f.explain().Requirements {
+		if r.missing() {
+			w.Missing = append(w.Missing, r.Name+": "+r.Reason)
+		}
+	}
+	asked := *f
+	if asked.unable = false; asked.change.SubmitBy == 0 {
+		asked.change.SubmitBy = f.change.Owner
+	}
+	refused := slices.IndexFunc(f.verdicts(), func(v plan.Verdict) bool { return v.State == plan.Refused })
+	switch why := asked.mayQueue(); {
+	case refused >= 0:
+		v := f.verdicts()[refused]
+		w.State, w.Outcome = Refused, "it would be refused: "+v.Gate+": "+f.whyRefused(v)
+	case w.State == Landing:
+		w.Outcome = "it is landing now"
+	case why != "":
+		w.Outcome = "it would still wait: " + why
+	default:
+		w.Queues = true
+		place, err := c.prospect(ctx, &asked)
+		if err != nil {
+			return w, err
+		}
+		w.Outcome = "it would " + place
+		if f.change.SubmitBy == 0 || f.unable {
+			w.Outcome = "once somebody asks to land it, it would " + place
+		}
+	}
+	return w, nil
+}
+
+// missing: the requirement is not met, and is not merely a stage on its way.
+func (r Requirement) missing() bool {
+	if r.Kind == "stage" {
+		return r.State == string(plan.Failed) || r.State == string(plan.TimedOut) || r.State == string(plan.Errored)
+	}
+	return r.State != string(plan.Open)
+}
+
+func (f *facts) whyRefused(v plan.Verdict) string {
+	for _, r := range v.Reasons {
+		if r.State == plan.Refused {
+			return r.What
+		}
+	}
+	return strings.ToLower(string(v.State))
+}
+
+// prospect says where in the queue the change is or would be, and how long it would take from
+// there: the queue's own estimate with the change at its end.
+func (c *Controller) prospect(ctx context.Context, f *facts) (string, error) {
+	key := branchKey{f.repo.ID, f.change.Branch}
+	r, err := c.reading(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	state, err := r.state(ctx)
+	if err != nil {
+		return "", err
+	}
+	there := slices.ContainsFunc(state.Entries, func(e queue.Entry) bool { return e.Change == f.change.ID })
+	if !there {
+		e := queue.Entry{Change: f.change.ID, PS: f.change.Current, Branch: key.name(), EnqueuedAt: f.now, Barrier: true, Author: f.name(f.change.Owner)}
+		for _, p := range f.openParents() {
+			e.Parents = append(e.Parents, p.Change)
+		}
+		if e.Takes, err = medianTakes(ctx, c.DB.Read(), key.repo, key.branch); err != nil {
+			return "", err
+		}
+		state.Entries = append(state.Entries, e)
+	}
+	standings := queue.Standings(state, c.Now())
+	for i, st := range standings {
+		if st.Change != f.change.ID {
+			continue
+		}
+		words := "queue first"
+		switch {
+		case there:
+			words = fmt.Sprintf("be number %d in the queue", st.Position)
+		case i > 0:
+			words = fmt.Sprintf("queue behind change %d", standings[i-1].Change)
+		}
+		if st.ETA != "" {
+			words += " (about " + st.ETA + ")"
+		}
+		return words, nil
+	}
+	return "queue", nil
+}
+
+// likely is the what-if that a change's own page tells: that those who can act do what is
+// missing. nil when something else stands in the way, or nothing is missing that is theirs.
+func (c *Controller) likely(ctx context.Context, f *facts) (*WhatIf, error) {
+	if f.change.Status != review.Open || f.planErr != nil || f.queued() || f.landing || f.refused() || f.merge != "" {
+		return nil, nil
+	}
+	then := *f
+	then.ballots, then.change.WIP, then.change.Private = slices.Clone(f.ballots), false, false
+	words := f.likelyVotes(&then)
+	if f.change.WIP {
+		words = append(words, "it is marked ready")
+	}
+	if f.change.Private {
+		words = append(words, "it is shown to everybody")
+	}
+	required, latest := f.plan.Required(), f.run.forGates().stages()
+	var passing []string
+	for _, stage := range f.plan.StageOrder() {
+		switch latest[stage].State {
+		case "", plan.Blocked, plan.Queued, plan.Running:
+			if required[stage] {
+				passing = append(passing, stage)
+				then.ranStage(stage, plan.Passed)
+			}
+		}
+	}
+	switch len(passing) {
+	case 0:
+	case 1:
+		words = append(words, passing[0]+" passes")
+	default:
+		words = append(words, listWords(passing, "and")+" pass")
+	}
+	if len(words) == 0 && f.change.SubmitBy != 0 {
+		return nil, nil
+	}
+	w, err := c.outcome(ctx, &then)
+	if err != nil || !w.Queues {
+		return nil, err
+	}
+	w.If = words
+	return &w, nil
+}
+
+// likelyVotes lets those who can approve do so, and says it in words.
+func (f *facts) likelyVotes(then *facts) []string {
+	var words []string
+	for _, g := range f.plan.Landing() {
+		for _, criterion := range g.Require {
+			c, ok := criterion.(plan.Review)
+			if !ok {
+				continue
+			}
+			v := plan.Evaluate(plan.Gate{Name: g.Name, Require: []plan.Criterion{c}}, plan.Evidence{Votes: then.ballots}, f.now)
+			if v.State == plan.Open {
+				continue
+			}
+			lack := c.Min - f.approvals(c, then.ballots)
+			people := f.able(c)
+			for i := range lack {
+				vote := plan.Vote{Label: c.Label, Value: c.Value, By: fmt.Sprintf("somebody %d", i)}
+				if len(c.Members) > 0 {
+					vote.By = c.Members[min(i, len(c.Members)-1)]
+					if group, is := strings.CutPrefix(vote.By, groupMember); is {
+						vote.By, vote.Groups = fmt.Sprintf("somebody %d", i), []string{group}
+					}
+				}
+				then.ballots = append(then.ballots, vote)
+			}
+			words = append(words, approveWords(lack, people))
+		}
+	}
+	return words
+}
+
+// groupMember begins a member of a role that is a group (plan: groupPrefix).
+const groupMember = "group:"
+
+// approvals counts the votes that the criterion counts already.
+func (f *facts) approvals(c plan.Review, votes []plan.Vote) int {
+	for n := c.Min - 1; n > 0; n-- {
+		one := c
+		one.Min = n
+		if v := plan.Evaluate(plan.Gate{Require: []plan.Criterion{one}}, plan.Evidence{Votes: votes}, f.now); v.State == plan.Open {
+			return n
+		}
+	}
+	return 0
+}
+
+// maxNamed is how many people a sentence names.
+const maxNamed = 4
+
+func approveWords(lack int, people []string) string {
+	switch {
+	case len(people) == 0 && lack == 1:
+		return "somebody approves"
+	case len(people) == 0:
+		return fmt.Sprintf("%d people approve", lack)
+	case len(people) == lack:
+		verb := " approve"
+		if lack == 1 {
+			verb = " approves"
+		}
+		return listWords(people, "and") + verb
+	case len(people) > maxNamed:
+		people = append(slices.Clone(people[:maxNamed-1]), fmt.Sprintf("one of %d more", len(people)-maxNamed+1))
+	}
+	if lack == 1 {
+		return listWords(people, "or") + " approves"
+	}
+	return fmt.Sprintf("%d of %s approve", lack, listWords(people, "and"))
+}
