@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,10 +135,11 @@ func TestReviewByKeyboard(t *testing.T) {
 	until(t, tab, `document.activeElement.name === 'comment'`)
 	press(t, tab, "c")
 	until(t, tab, `document.activeElement.name === 'body'`)
-	press(t, tab, "Why so polite?", "\t", "\r") // to Publish
-	until(t, tab, `document.querySelector('tr.talk .thread') !== null && document.readyState === 'complete'`)
-	if got := ask[string](t, tab, `document.querySelector('tr.talk .thread .prose').textContent.trim()`); got != "Why so polite?" {
-		t.Errorf("comment %q", got)
+	press(t, tab, "Why so polite?", "\t", "\r") // to "Save draft"
+	until(t, tab, `document.querySelector('tr.talk .note.draft') !== null && document.readyState === 'complete'`)
+	w.must(chromedp.Do(tab, chromedp.Reload()))
+	if got := ask[string](t, tab, `document.querySelector('tr.talk .note.draft .prose').textContent.trim()`); got != "Why so polite?" {
+		t.Errorf("draft %q", got)
 	}
 	press(t, tab, "r")
 	until(t, tab, `document.activeElement.name === 'message'`)
@@ -146,6 +148,9 @@ func TestReviewByKeyboard(t *testing.T) {
 	until(t, tab, `document.querySelector('#votes .score') !== null && document.readyState === 'complete'`)
 	if got := ask[string](t, tab, `document.querySelector('#votes .score').textContent`); got != "+2" {
 		t.Errorf("vote %q", got)
+	}
+	if got := w.session("alice").get("/c/1").texts("tr.talk .thread .prose"); !slices.Equal(got, []string{"Why so polite?"}) {
+		t.Errorf("published with it: %q", got)
 	}
 	press(t, tab, "?")
 	until(t, tab, `document.querySelector('#keys').open`)
@@ -244,7 +249,7 @@ func TestDraftSurvives(t *testing.T) {
 	w, _ := hello(t)
 	tab := open(t, chrome(t), w, "bob", "/c/1", 1300, "light")
 	w.must(chromedp.Do(tab, chromedp.SendKeys("#message", "first thoughts")))
-	w.must(chromedp.Do(tab, chromedp.Click("#f0R7 button"), chromedp.SendKeys("tr.new textarea", "a question"), chromedp.Click("tr.new button.main")))
+	w.must(chromedp.Do(tab, chromedp.Click("#f0R7 button"), chromedp.SendKeys("tr.new textarea", "a question"), chromedp.Click("tr.new button[value=publish]")))
 	until(t, tab, `document.querySelector('tr.talk .thread') !== null && document.readyState === 'complete'`)
 	if got := ask[string](t, tab, `document.querySelector('#message').value`); got != "first thoughts" {
 		t.Errorf("the draft became %q", got)

@@ -18,8 +18,8 @@ const (
 	maxSuggestedFile = 2 << 20
 )
 
-// suggestView is a suggestion as a small difference.
-type suggestView struct {
+// suggestionView is a suggestion as a small difference.
+type suggestionView struct {
 	Pick  string // as the form sends it
 	Form  string // the form that applies it
 	HTML  template.HTML
@@ -36,8 +36,8 @@ func pickValue(p review.Pick) string { return fmt.Sprintf("%d.%d", p.Comment, p.
 
 // suggestion shows what a suggestion would do where it was written, and offers to do it where
 // its lines still are.
-func (wv *weaver) suggestion(ctx context.Context, c review.Comment, at review.Spot, pick review.Pick, lines []string) (*suggestView, error) {
-	v := &suggestView{Pick: pickValue(pick), Form: applyForm, Empty: len(lines) == 0}
+func (wv *weaver) suggestion(ctx context.Context, c review.Comment, at review.Spot, pick review.Pick, lines []string) (*suggestionView, error) {
+	v := &suggestionView{Pick: pickValue(pick), Form: applyForm, Empty: len(lines) == 0}
 	old, err := wv.linesOf(ctx, c)
 	if err != nil {
 		return nil, err

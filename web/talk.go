@@ -60,7 +60,7 @@ type noteView struct {
 // partView is a part of a comment: text, or lines that it suggests.
 type partView struct {
 	HTML    template.HTML
-	Suggest *suggestView
+	Suggest *suggestionView
 }
 
 // writeView is the form for a comment.

@@ -102,7 +102,7 @@ func showChange(w io.Writer, c api.ChangeDetail) error {
 	for _, cm := range c.Comments {
 		place := "patch set"
 		if cm.Path != "" {
-			place = fmt.Sprintf("%s:%d", clean(cm.Path), cm.Line)
+			place = spotWords(cm.Spot)
 		}
 		fmt.Fprintf(&b, "\n%s on %s (%s), comment %d:\n%s\n", cm.Author, place, yes(cm.Unresolved, "unresolved"), cm.ID, indent(cm.Body, "  "))
 	}
@@ -195,6 +195,7 @@ type voteCmd struct {
 	Label    []string `required:"" sep:"none" placeholder:"LABEL=VALUE" help:"As Code-Review=+2; may be given more than once."`
 	Message  string   `short:"m" placeholder:"TEXT" help:"What to say with it."`
 	PatchSet int      `name:"patch-set" placeholder:"P" help:"The patch set that you looked at; the vote is refused when it is not current any more."`
+	Drafts   bool     `help:"Publish your drafts on the change with it."`
 }
 
 func (c *voteCmd) Run(p *process) error {
@@ -207,7 +208,7 @@ func (c *voteCmd) Run(p *process) error {
 		}
 		votes[label] = n
 	}
-	return c.act(p, c.Number, http.MethodPost, "/votes", api.Review{PatchSet: c.PatchSet, Votes: votes, Message: c.Message}, c.reading)
+	return c.act(p, c.Number, http.MethodPost, "/votes", api.Review{PatchSet: c.PatchSet, Votes: votes, Message: c.Message, Drafts: c.Drafts}, c.reading)
 }
 
 // act does something to a change and says where it stands then.
@@ -222,41 +223,6 @@ func (t target) act(p *process, change int64, method, what string, in any, r rea
 		}
 		return showExplanation(p.stdout, e)
 	})
-}
-
-type commentCmd struct {
-	target
-	reading
-	Number     int64  `arg:"" help:"The change's number."`
-	Message    string `short:"m" required:"" placeholder:"TEXT" help:"What to say; - reads it from stdin."`
-	File       string `placeholder:"PATH" help:"About this file."`
-	Line       int    `placeholder:"N" help:"About this line of it."`
-	Side       string `enum:"old,new" default:"new" help:"On which side of the difference the line is: old or new."`
-	ReplyTo    int64  `name:"reply-to" placeholder:"ID" help:"In answer to this comment."`
-	PatchSet   int    `name:"patch-set" placeholder:"P" help:"On this patch set; without it the current one."`
-	Unresolved bool   `help:"Something has to be done about it."`
-}
-
-func (c *commentCmd) Run(p *process) error {
-	message := c.Message
-	if message == "-" {
-		text, err := readSecret(p, "-")
-		if err != nil {
-			return err
-		}
-		message = text
-	}
-	in := api.Review{PatchSet: c.PatchSet}
-	if c.File == "" && c.ReplyTo == 0 && !c.Unresolved {
-		in.Message = message
-	} else {
-		one := api.NewComment{Path: c.File, Line: c.Line, ReplyTo: c.ReplyTo, Body: message, Unresolved: c.Unresolved}
-		if c.File != "" {
-			one.Side = c.Side
-		}
-		in.Comments = []api.NewComment{one}
-	}
-	return c.act(p, c.Number, http.MethodPost, "/votes", in, c.reading)
 }
 
 type submitCmd struct {

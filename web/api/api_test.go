@@ -229,7 +229,7 @@ func TestReviewOfAChange(t *testing.T) {
 	}
 	get[gatekeeper.Explanation](w, "writer", "POST", path+"/votes", api.Review{
 		Votes: map[string]int{"Code-Review": 2}, Message: "reads well",
-		Comments: []api.NewComment{{Path: "hello.txt", Side: "new", Line: 1, Body: "why a comma?", Unresolved: true}},
+		Comments: []api.NewComment{{Spot: api.Spot{Path: "hello.txt", Side: "new", Line: 1}, Body: "why a comma?", Unresolved: true}},
 	})
 	detail := get[api.ChangeDetail](w, "", "GET", path, nil)
 	if len(detail.Votes) != 1 || detail.Votes[0].Account != "writer" || detail.Votes[0].Value != 2 {

@@ -85,20 +85,6 @@ type Message struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// Comment is something said about a line, a file or a patch set.
-type Comment struct {
-	ID         int64     `json:"id"`
-	PatchSet   int       `json:"patch_set"`
-	Path       string    `json:"path,omitempty"`
-	Side       string    `json:"side,omitempty"`
-	Line       int       `json:"line,omitempty"`
-	ReplyTo    int64     `json:"reply_to,omitempty"`
-	Author     string    `json:"author"`
-	Body       string    `json:"body"`
-	Unresolved bool      `json:"unresolved"`
-	CreatedAt  time.Time `json:"created_at"`
-}
-
 // File is what a patch set does to one file.
 type File struct {
 	Path    string `json:"path"`
@@ -135,7 +121,6 @@ type diffIn struct {
 func (s *Server) changeRoutes() {
 	add(s, route{id: "list-changes", at: "GET /changes", summary: "List changes, newest first", open: true}, s.listChanges)
 	add(s, route{id: "get-change", at: "GET /changes/{number}", summary: "Show a change with all that was said about it", open: true}, s.getChange)
-	add(s, route{id: "list-comments", at: "GET /changes/{number}/comments", summary: "List the comments on a change", open: true}, s.listComments)
 	add(s, route{id: "list-files", at: "GET /changes/{number}/files", summary: "List the files that a patch set changes", open: true}, s.listFiles)
 	add(s, route{id: "get-diff", at: "GET /changes/{number}/diff", summary: "The difference that a patch set makes, as git prints it", open: true}, s.getDiff)
 }
@@ -256,7 +241,7 @@ func (s *Server) getChange(ctx context.Context, who account.Actor, in *ChangePat
 	if err != nil {
 		return nil, err
 	}
-	detail := ChangeDetail{Change: s.changeOf(c, name), PatchSets: []PatchSet{}, Votes: []Vote{}, Reviewers: []string{}, Messages: []Message{}, Comments: commentsOf(comments, name)}
+	detail := ChangeDetail{Change: s.changeOf(c, name), PatchSets: []PatchSet{}, Votes: []Vote{}, Reviewers: []string{}, Messages: []Message{}, Comments: commentsOf(comments, sets, name)}
 	detail.Hashtags = append([]string{}, tags...)
 	for _, r := range reviewers {
 		if !r.CC {
@@ -280,37 +265,6 @@ func patchSetOf(ps review.PatchSet, name func(int64) string) PatchSet {
 		Number: ps.Number, Commit: string(ps.Commit), Parent: string(ps.Parent), Ref: review.HoldingRef(ps.Change, ps.Number), Uploader: name(ps.Uploader),
 		AuthorName: ps.AuthorName, AuthorEmail: ps.AuthorEmail, Kind: string(ps.Kind), Message: ps.Message, Description: ps.Description, CreatedAt: ps.CreatedAt,
 	}
-}
-
-func commentsOf(comments []review.Comment, name func(int64) string) []Comment {
-	all := []Comment{}
-	for _, c := range comments {
-		all = append(all, Comment{
-			ID: c.ID, PatchSet: c.PS, Path: c.Path, Side: string(c.Side), Line: c.Line, ReplyTo: c.ReplyTo, Author: name(c.Author), Body: c.Body,
-			Unresolved: c.Unresolved, CreatedAt: c.CreatedAt,
-		})
-	}
-	return all
-}
-
-func (s *Server) listComments(ctx context.Context, who account.Actor, in *ChangePath) (*answer[list[Comment]], error) {
-	c, err := s.Review.Get(ctx, who, in.Number)
-	if err != nil {
-		return nil, err
-	}
-	found, err := s.Review.Comments(ctx, s.DB.Read(), c.ID)
-	if err != nil {
-		return nil, err
-	}
-	var ids []int64
-	for _, one := range found {
-		ids = append(ids, one.Author)
-	}
-	name, err := s.named(ctx, ids...)
-	if err != nil {
-		return nil, err
-	}
-	return listed(commentsOf(found, name)), nil
 }
 
 // sides finds the two commits of a diff, for those who may see the change.

@@ -14,16 +14,7 @@ type Review struct {
 	Votes    map[string]int `json:"votes,omitempty" doc:"Label to value, as {\"Code-Review\": 2}."`
 	Message  string         `json:"message,omitempty" maxLength:"100000"`
 	Comments []NewComment   `json:"comments,omitempty" maxItems:"500"`
-}
-
-// NewComment is a comment to publish.
-type NewComment struct {
-	Path       string `json:"path,omitempty" maxLength:"4096" doc:"Empty for the patch set as a whole."`
-	Side       string `json:"side,omitempty" enum:"old,new" doc:"Which side of the difference the line is on."`
-	Line       int    `json:"line,omitempty" minimum:"0" doc:"0 for the file as a whole."`
-	ReplyTo    int64  `json:"reply_to,omitempty" minimum:"0"`
-	Body       string `json:"body" maxLength:"100000"`
-	Unresolved bool   `json:"unresolved,omitempty"`
+	Drafts   bool           `json:"drafts,omitempty" doc:"Publish your drafts on the change with it."`
 }
 
 // Reason says why somebody abandons or restores a change.
@@ -47,6 +38,7 @@ type reasonIn struct {
 }
 
 func (s *Server) reviewRoutes() {
+	s.threadRoutes()
 	add(s, route{id: "review", at: "POST /changes/{number}/votes", summary: "Publish votes, a message and comments together"}, s.vote)
 	add(s, route{id: "submit", at: "POST /changes/{number}/submit", summary: "Ask that a change land as soon as its gates are open"}, s.submit)
 	add(s, route{id: "withdraw", at: "DELETE /changes/{number}/submit", summary: "Take the wish to land back"}, s.withdraw)
@@ -66,9 +58,10 @@ func (s *Server) vote(ctx context.Context, who account.Actor, in *struct {
 	}
 	var comments []review.NewComment
 	for _, c := range in.Body.Comments {
-		comments = append(comments, review.NewComment{Path: c.Path, Side: c.Side, Line: c.Line, ReplyTo: c.ReplyTo, Body: c.Body, Unresolved: c.Unresolved})
+		comments = append(comments, c.comment())
 	}
-	if err := s.Review.Vote(ctx, who, in.Number, in.Body.PatchSet, in.Body.Votes, in.Body.Message, comments); err != nil {
+	rv := review.Review{PS: in.Body.PatchSet, Votes: in.Body.Votes, Message: in.Body.Message, Comments: comments, Drafts: in.Body.Drafts}
+	if err := s.Review.Publish(ctx, who, in.Number, rv); err != nil {
 		return nil, err
 	}
 	return s.explained(ctx, who, in.Number)

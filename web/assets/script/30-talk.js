@@ -30,7 +30,7 @@
     const tr = doc.createElement('tr'), td = doc.createElement('td'), form = blank({ path, side });
     place(form, file, line, line);
     tr.className = 'talk new';
-    td.colSpan = 4;
+    td.colSpan = row.children.length;
     td.append(form);
     tr.append(td);
     row.after(tr);
