@@ -166,7 +166,10 @@ func (c *Controller) endRun(ctx context.Context, tx *db.Tx, run *runRow, state R
 	if err != nil {
 		return fmt.Errorf("gatekeeper: end run %d: %w", run.ID, err)
 	}
-	return c.noteRun(ctx, tx, run, "run.ended", map[string]string{"state": string(state), "reason": reason})
+	if err := c.noteRun(ctx, tx, run, "run.ended", map[string]string{"state": string(state), "reason": reason}); err != nil {
+		return err
+	}
+	return c.toMend(ctx, tx, run, state, reason)
 }
 
 // supersede ends a run whose verdict nobody needs any more, finished or not, and its stages:

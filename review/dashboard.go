@@ -9,59 +9,163 @@ import (
 )
 
 const (
-	// maxDashboard is how many changes one part of the dashboard shows: more than anybody
-	// works through in a day.
-	maxDashboard = 100
-	// maxRecent is a glance.
-	maxRecent = 25
+	// maxTurn and maxMine are how many changes the first parts of the dashboard show: more
+	// than anybody works through in a day.
+	maxTurn = 100
+	maxMine = 100
+	// maxWaiting, maxWatched and maxLanded are a glance.
+	maxWaiting = 50
+	maxWatched = 50
+	maxLanded  = 15
 	// lookBehind is how many more rows are read than are shown, for those that the asker may
-	// not see or vote on.
+	// not see.
 	lookBehind = 4
 )
 
-// Dashboard is what waits for one person, and what happened.
+// The searches behind parts of the dashboard; the pages link to them.
+const (
+	WaitingQuery = "is:open -is:wip is:reviewer -is:attention -is:owner"
+	WatchedQuery = "is:open is:watched -is:owner -is:attention"
+	LandedQuery  = "is:landed -age:14d (is:owner OR is:reviewer OR is:watched)"
+	MineQuery    = "is:open is:owner"
+	TurnQuery    = "is:open is:attention"
+)
+
+// Dashboard is what concerns one person.
 type Dashboard struct {
-	// MyTurn are the changes that wait for the person, Why says for what, by change number.
-	MyTurn []Change
-	Why    map[int64]string
-	Mine   []Change // own open changes, last touched first
-	Recent []Change // of everybody, last touched first
+	// Turn are the changes that wait for the person, the longest waiting first; Why says
+	// since when and for what, by change number.
+	Turn []Change
+	Why  map[int64]Attention
+	// Waiting are those that the person owns or reviews and that wait for others.
+	Waiting []Change
+	Mine    []Change // own open changes, last touched first
+	Watched []Change // open ones of others that the person watches
+	Landed  []Change // lately
+	// WaitFor says whose turn it is on the changes of all lists.
+	WaitFor map[int64][]Attention
+	// Watches says whether the person watches anything at all.
+	Watches bool
 }
 
-// Dashboard gathers what concerns actor. For somebody who has not signed in there is only
-// what happened recently.
+// Dashboard gathers what concerns actor, who has signed in.
 func (s *Service) Dashboard(ctx context.Context, actor account.Actor) (Dashboard, error) {
-	v := s.sight(s.DB.Read(), actor)
-	d := Dashboard{Why: map[int64]string{}}
-	var err error
-	if actor.ID != 0 {
-		if d.Mine, err = changes(ctx, v.q, `WHERE c.owner_id = $1 AND c.status = $2 ORDER BY c.updated_at DESC, c.id DESC LIMIT $3`,
-			actor.ID, string(Open), maxDashboard); err != nil {
-			return Dashboard{}, err
-		}
-		if d.Mine, err = v.keep(ctx, d.Mine, maxDashboard, account.Read); err != nil {
-			return Dashboard{}, err
-		}
-		if err := s.mineToMend(ctx, v.q, actor.ID, &d); err != nil {
-			return Dashboard{}, err
-		}
-		if err := s.toReview(ctx, v, actor.ID, &d); err != nil {
-			return Dashboard{}, err
-		}
+	if err := person("review.Dashboard", actor); err != nil {
+		return Dashboard{}, err
 	}
-	recent, err := changes(ctx, v.q, `ORDER BY c.updated_at DESC, c.id DESC LIMIT $1`, maxRecent*lookBehind)
+	v := s.sight(s.DB.Read(), actor)
+	d := Dashboard{Why: map[int64]Attention{}}
+	if err := s.myTurn(ctx, v, &d); err != nil {
+		return Dashboard{}, err
+	}
+	mine, err := changes(ctx, v.q, `WHERE c.owner_id = $1 AND c.status = $2 ORDER BY c.updated_at DESC, c.id DESC LIMIT $3`, actor.ID, string(Open), maxMine)
 	if err != nil {
 		return Dashboard{}, err
 	}
-	d.Recent, err = v.keep(ctx, recent, maxRecent, account.Read)
-	return d, err
+	if d.Mine, err = v.keep(ctx, mine, maxMine); err != nil {
+		return Dashboard{}, err
+	}
+	if err := s.toMend(ctx, &d); err != nil {
+		return Dashboard{}, err
+	}
+	watches, err := s.Watches(ctx, actor)
+	if err != nil {
+		return Dashboard{}, err
+	}
+	d.Watches = len(watches) > 0
+	for _, part := range []struct {
+		list  *[]Change
+		query string
+		most  int
+		ask   bool
+	}{
+		{&d.Waiting, WaitingQuery, maxWaiting, true}, {&d.Watched, WatchedQuery, maxWatched, d.Watches}, {&d.Landed, LandedQuery, maxLanded, true},
+	} {
+		if !part.ask {
+			continue
+		}
+		page, err := s.Search(ctx, actor, Search{Query: part.query, Limit: part.most})
+		if err != nil {
+			return Dashboard{}, fmt.Errorf("review: dashboard: %w", err)
+		}
+		*part.list = page.Changes
+	}
+	d.ownWaiting()
+	return d, s.waitFor(ctx, v.q, &d)
 }
 
-// keep leaves the first of the changes on which the actor may do verb.
-func (v *sight) keep(ctx context.Context, all []Change, most int, verb account.Verb) ([]Change, error) {
+// myTurn lists the changes in whose attention set the person is.
+func (s *Service) myTurn(ctx context.Context, v *sight, d *Dashboard) error {
+	all, err := attentions(ctx, v.q, `t.account_id = $1`, v.actor.ID)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		d.Why[a.Change] = a
+	}
+	found, err := changes(ctx, v.q, `JOIN attention t ON t.change_id = c.id AND t.account_id = $1 WHERE c.status = $2 ORDER BY t.since, c.id LIMIT $3`,
+		v.actor.ID, string(Open), maxTurn*lookBehind)
+	if err != nil {
+		return err
+	}
+	d.Turn, err = v.keep(ctx, found, maxTurn)
+	return err
+}
+
+// toMend adds own changes that a gate or the queue has refused and that nobody has looked
+// after: they wait for nobody else.
+func (s *Service) toMend(ctx context.Context, d *Dashboard) error {
+	if s.Refused == nil || len(d.Mine) == 0 {
+		return nil
+	}
+	var ids []int64
+	for _, c := range d.Mine {
+		if _, known := d.Why[c.ID]; !known && !c.WIP {
+			ids = append(ids, c.ID)
+		}
+	}
+	refused, err := s.Refused(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("review: dashboard: %w", err)
+	}
+	for _, c := range d.Mine {
+		if _, known := d.Why[c.ID]; !known && refused[c.ID] && len(d.Turn) < maxTurn {
+			d.Turn = append(d.Turn, c)
+			d.Why[c.ID] = Attention{Change: c.ID, Account: c.Owner, Reason: "it was refused", Since: c.UpdatedAt}
+		}
+	}
+	return nil
+}
+
+// ownWaiting puts the own changes that wait for others before those that the person reviews.
+func (d *Dashboard) ownWaiting() {
+	var own []Change
+	for _, c := range d.Mine {
+		if _, mine := d.Why[c.ID]; !mine && !c.WIP {
+			own = append(own, c)
+		}
+	}
+	d.Waiting = append(own, d.Waiting...)
+	d.Waiting = d.Waiting[:min(len(d.Waiting), maxWaiting)]
+}
+
+func (s *Service) waitFor(ctx context.Context, q db.Querier, d *Dashboard) error {
+	var ids []int64
+	for _, list := range [][]Change{d.Turn, d.Waiting, d.Mine, d.Watched} {
+		for _, c := range list {
+			ids = append(ids, c.ID)
+		}
+	}
+	var err error
+	d.WaitFor, err = s.AttentionOf(ctx, q, distinct(ids))
+	return err
+}
+
+// keep leaves the first of the changes that the actor may see.
+func (v *sight) keep(ctx context.Context, all []Change, most int) ([]Change, error) {
 	var kept []Change
 	for _, c := range all {
-		ok, err := v.allows(ctx, verb, c)
+		ok, err := v.allows(ctx, account.Read, c)
 		if err != nil {
 			return nil, err
 		}
@@ -70,109 +174,4 @@ func (v *sight) keep(ctx context.Context, all []Change, most int, verb account.V
 		}
 	}
 	return kept, nil
-}
-
-// mineToMend finds the person's own changes that somebody else answered to: a negative vote
-// on the current patch set, a thread whose last word is another's and unresolved, or a
-// refusing gate.
-func (s *Service) mineToMend(ctx context.Context, q db.Querier, me int64, d *Dashboard) error {
-	args := []any{me}
-	for _, c := range d.Mine {
-		args = append(args, c.ID)
-	}
-	if len(d.Mine) == 0 {
-		return nil
-	}
-	negative, threads := map[int64]int{}, map[int64]int{}
-	err := each(ctx, q, "dashboard", `SELECT c.id,
-		(SELECT count(*) FROM votes v WHERE v.change_id = c.id AND v.ps = c.current_ps AND v.value < 0 AND v.account_id <> $1),
-		(SELECT count(*) FROM comments m WHERE m.change_id = c.id AND m.unresolved = 1 AND m.author_id <> $1 AND NOT EXISTS (
-			SELECT 1 FROM comments n WHERE n.change_id = m.change_id AND n.id > m.id
-			AND n.reply_to = CASE WHEN m.reply_to = 0 THEN m.id ELSE m.reply_to END))
-		FROM changes c WHERE c.id IN (`+marks(2, len(d.Mine))+`)`, args, func(row scanner) error {
-		var id int64
-		var votes, open int
-		err := row.Scan(&id, &votes, &open)
-		negative[id], threads[id] = votes, open
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	refused := map[int64]bool{}
-	if s.Refused != nil {
-		ids := make([]int64, 0, len(d.Mine))
-		for _, c := range d.Mine {
-			ids = append(ids, c.ID)
-		}
-		if refused, err = s.Refused(ctx, ids); err != nil {
-			return fmt.Errorf("review: dashboard: %w", err)
-		}
-	}
-	for _, c := range d.Mine {
-		why := ""
-		switch {
-		case refused[c.ID]:
-			why = "a gate has refused it"
-		case negative[c.ID] > 0:
-			why = "it has " + counted(negative[c.ID], "negative vote")
-		case threads[c.ID] > 0:
-			why = "it has " + counted(threads[c.ID], "unresolved comment")
-		default:
-			continue
-		}
-		d.MyTurn, d.Why[c.ID] = append(d.MyTurn, c), why
-	}
-	return nil
-}
-
-// toReview finds the open changes of others on whose current patch set the person has not
-// voted: first those that they were asked about, then the others that they may vote on.
-func (s *Service) toReview(ctx context.Context, v *sight, me int64, d *Dashboard) error {
-	found, err := changes(ctx, v.q, `LEFT JOIN reviewers w ON w.change_id = c.id AND w.account_id = $1
-		JOIN patch_sets p ON p.change_id = c.id AND p.number = c.current_ps
-		WHERE c.status = $2 AND c.wip = 0 AND c.owner_id <> $1 AND p.uploader_id <> $1 AND NOT EXISTS (
-			SELECT 1 FROM votes v WHERE v.change_id = c.id AND v.ps = c.current_ps AND v.account_id = $1)
-		ORDER BY CASE WHEN w.state = $3 THEN 0 ELSE 1 END, c.updated_at DESC, c.id DESC LIMIT $4`,
-		me, string(Open), stateReviewer, maxDashboard*lookBehind)
-	if err != nil {
-		return err
-	}
-	asked := map[int64]bool{}
-	args := []any{me, stateReviewer}
-	for _, c := range found {
-		args = append(args, c.ID)
-	}
-	if len(found) == 0 {
-		return nil
-	}
-	err = each(ctx, v.q, "dashboard", `SELECT change_id FROM reviewers WHERE account_id = $1 AND state = $2 AND change_id IN (`+marks(3, len(found))+`)`,
-		args, func(row scanner) error {
-			var id int64
-			err := row.Scan(&id)
-			asked[id] = true
-			return err
-		})
-	if err != nil {
-		return err
-	}
-	for _, c := range found {
-		verb := account.Vote
-		if asked[c.ID] {
-			verb = account.Read
-		}
-		ok, err := v.allows(ctx, verb, c)
-		if err != nil {
-			return err
-		}
-		if !ok || len(d.MyTurn) >= maxDashboard {
-			continue
-		}
-		why := "you have not voted on its current patch set"
-		if asked[c.ID] {
-			why = "you are asked to review it"
-		}
-		d.MyTurn, d.Why[c.ID] = append(d.MyTurn, c), why
-	}
-	return nil
 }

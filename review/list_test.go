@@ -1,14 +1,12 @@
 package review_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/repo"
-	"gatehouse/migrations/db"
 	"gatehouse/review"
 )
 
@@ -81,69 +79,5 @@ func TestListReadsOnBehindHiddenChanges(t *testing.T) {
 	}
 	if got, err = w.review.List(w.ctx, w.people["alice"], review.Filter{Limit: 2}); err != nil || len(got) != 2 {
 		t.Errorf("alice sees %s, %v", subjects(got), err)
-	}
-}
-
-func TestDashboard(t *testing.T) {
-	w := newWorld(t)
-	_, old := w.propose("bob", "old")
-	_, asked := w.propose("bob", "asked")
-	_, wip := w.propose("bob", "wip")
-	_, voted := w.propose("bob", "voted")
-	_, calm := w.propose("alice", "calm")
-	_, disliked := w.propose("alice", "disliked")
-	_, open := w.propose("alice", "open")
-	_, answered := w.propose("alice", "answered")
-	_, refusedByGate := w.propose("alice", "refused")
-	_, closed := w.propose("alice", "closed")
-	alice, bob := w.people["alice"], w.people["bob"]
-	w.transact(func(tx *db.Tx) error {
-		_, err := tx.ExecContext(w.ctx, `INSERT INTO reviewers (change_id, account_id, state, created_at) VALUES ($1, $2, 'reviewer', 1)`, asked.ID, alice.ID)
-		return err
-	})
-	w.must(w.review.SetWIP(w.ctx, bob, wip.ID, true))
-	w.vote("alice", voted.ID, 1, 1)
-	w.vote("bob", disliked.ID, 1, -1)
-	w.must(w.review.Vote(w.ctx, bob, open.ID, 1, nil, "", []review.NewComment{{Path: "open", Line: 1, Body: "why?", Unresolved: true}}))
-	w.must(w.review.Vote(w.ctx, bob, answered.ID, 1, nil, "", []review.NewComment{{Path: "answered", Line: 1, Body: "why?", Unresolved: true}}))
-	comments, err := w.review.Comments(w.ctx, w.db.Read(), answered.ID)
-	w.must(err)
-	w.must(w.review.Vote(w.ctx, alice, answered.ID, 1, nil, "", []review.NewComment{{ReplyTo: comments[0].ID, Body: "so", Unresolved: true}}))
-	w.must(w.review.Abandon(w.ctx, alice, closed.ID, ""))
-	w.review.Refused = func(_ context.Context, ids []int64) (map[int64]bool, error) {
-		if len(ids) != 5 {
-			t.Errorf("asked about %v", ids)
-		}
-		return map[int64]bool{refusedByGate.ID: true}, nil
-	}
-	d, err := w.review.Dashboard(w.ctx, alice)
-	w.must(err)
-	if got := subjects(d.MyTurn); got != "[Add open Add disliked Add refused Add asked Add old]" {
-		t.Errorf("my turn: %s", got)
-	}
-	for id, want := range map[int64]string{
-		old.ID: "you have not voted on its current patch set", asked.ID: "you are asked to review it", disliked.ID: "it has 1 negative vote",
-		open.ID: "it has 1 unresolved comment", refusedByGate.ID: "a gate has refused it", calm.ID: "", voted.ID: "", answered.ID: "",
-	} {
-		if d.Why[id] != want {
-			t.Errorf("change %d: %q, want %q", id, d.Why[id], want)
-		}
-	}
-	if got := subjects(d.Mine); got != "[Add answered Add open Add disliked Add refused Add calm]" {
-		t.Errorf("mine: %s", got)
-	}
-	if got := subjects(d.Recent); got != "[Add closed Add answered Add open Add disliked Add voted Add wip Add refused Add calm Add asked Add old]" {
-		t.Errorf("recent: %s", got)
-	}
-	d, err = w.review.Dashboard(w.ctx, account.Actor{})
-	w.must(err)
-	if len(d.MyTurn)+len(d.Mine) != 0 || len(d.Recent) != 10 {
-		t.Errorf("anonymous: %+v", d)
-	}
-	w.review.Refused = nil
-	d, err = w.review.Dashboard(w.ctx, bob)
-	w.must(err)
-	if d.Why[disliked.ID] != "" || d.Why[calm.ID] == "" {
-		t.Errorf("bob: %v", d.Why)
 	}
 }

@@ -141,7 +141,7 @@ func (c *compiler) term(ctx context.Context, n *node, must bool) (string, error)
 	case "":
 		return c.bare(ctx, n, must)
 	case "status":
-		return c.status(n)
+		return c.status(n, must)
 	case "is":
 		return c.is(ctx, n, must)
 	case "has":
@@ -157,7 +157,7 @@ func (c *compiler) term(ctx context.Context, n *node, must bool) (string, error)
 	case "branch":
 		return "c.branch = " + c.arg(strings.TrimPrefix(n.value, "refs/heads/")), nil
 	case "topic":
-		return "c.topic = " + c.arg(n.value), nil
+		return column("topic", " || ''", must) + " = " + c.arg(n.value), nil
 	case "file", "dir", "ext":
 		return c.file(ctx, n, must)
 	case "message", "subject":
@@ -198,22 +198,31 @@ var statuses = map[string]Status{
 	"open": Open, "pending": Open, "new": Open, "landed": Landed, "merged": Landed, "abandoned": Abandoned,
 }
 
-func (c *compiler) status(n *node) (string, error) {
+// column is a column of changes. Only what must hold may use its index: for one half of an OR
+// a database would rather collect all that it has than read the newest changes in order.
+func column(name, none string, must bool) string {
+	if must {
+		return "c." + name
+	}
+	return "(c." + name + none + ")"
+}
+
+func (c *compiler) status(n *node, must bool) (string, error) {
 	word := strings.ToLower(n.value)
 	if word == "closed" {
-		return "c.status IN (" + c.arg(string(Landed)) + ", " + c.arg(string(Abandoned)) + ")", nil
+		return column("status", " || ''", must) + " IN (" + c.arg(string(Landed)) + ", " + c.arg(string(Abandoned)) + ")", nil
 	}
 	s, ok := statuses[word]
 	if !ok {
 		return "", wrong(n.at, fmt.Sprintf("%q is no status of a change", clip(n.value)), "use open, landed, abandoned or closed")
 	}
-	return "c.status = " + c.arg(string(s)), nil
+	return column("status", " || ''", must) + " = " + c.arg(string(s)), nil
 }
 
 func (c *compiler) is(ctx context.Context, n *node, must bool) (string, error) {
 	word := strings.ToLower(n.value)
 	if _, ok := statuses[word]; ok || word == "closed" {
-		return c.status(n)
+		return c.status(n, must)
 	}
 	switch word {
 	case "wip":
@@ -240,7 +249,7 @@ func (c *compiler) is(ctx context.Context, n *node, must bool) (string, error) {
 		return "", err
 	}
 	if sets[word] == "" {
-		return "c.owner_id = " + me, nil
+		return column("owner_id", " + 0", must) + " = " + me, nil
 	}
 	return c.member(ctx, fmt.Sprintf(sets[word], me), "", must)
 }
@@ -276,7 +285,7 @@ func (c *compiler) people(ctx context.Context, n *node, must bool) (string, erro
 	who := c.arg(id)
 	switch n.op {
 	case "owner":
-		return "c.owner_id = " + who, nil
+		return column("owner_id", " + 0", must) + " = " + who, nil
 	case "uploader":
 		return "EXISTS (SELECT 1 FROM patch_sets p WHERE p.change_id = c.id AND p.number = c.current_ps AND p.uploader_id = " + who + ")", nil
 	case "attention":
@@ -412,7 +421,7 @@ func (c *compiler) file(ctx context.Context, n *node, must bool) (string, error)
 	case strings.ContainsAny(value, "*?"):
 		literal := value[:strings.IndexAny(value, "*?")]
 		like := "SUBSTR(term, 1, " + c.arg(utf8.RuneCountInString(literal)) + ") = " + c.arg(literal) + " AND term LIKE " + c.arg(likeOf(value)) + ` ESCAPE '\'`
-		return c.member(ctx, set+"field = '"+fieldPath+"'"+c.rangeOf(literal)+" AND "+like, set+"field = '"+fieldPath+"' AND "+like, must)
+		return c.member(ctx, set+"field = '"+fieldPath+"'"+c.rangeOf(literal)+" AND "+like, set+ofOne(fieldPath)+" AND "+like, must)
 	}
 	return c.member(ctx, set+"(field = '"+fieldPath+"' AND term = "+c.arg(value)+" OR "+part(value)+" OR "+part(value+"/")+")", "", must)
 }
@@ -469,8 +478,12 @@ func (c *compiler) word(ctx context.Context, word string, last, must bool) (stri
 		return c.member(ctx, set+" AND term = "+c.arg(word), "", must)
 	}
 	begins := " AND SUBSTR(term, 1, " + c.arg(len(word)) + ") = " + c.arg(word)
-	return c.member(ctx, set+c.rangeOf(word)+begins, set+begins, must)
+	return c.member(ctx, set+c.rangeOf(word)+begins, "SELECT change_id FROM search_terms WHERE "+ofOne(fieldWord)+begins, must)
 }
+
+// ofOne asks for the field in a way for which no index serves, so that the index of the
+// change's terms is used: a change has few, a field very many.
+func ofOne(field string) string { return "field || '' = '" + field + "'" }
 
 // rangeOf narrows terms to about those that begin with a text, so that an index can be used
 // whatever the database's order of letters: it may let more through, never less.

@@ -217,8 +217,13 @@ func TestPrivateChangesAreHidden(t *testing.T) {
 	if found, err := w.review.List(w.ctx, bob, review.Filter{}); err != nil || len(found) != 0 {
 		t.Errorf("list %+v, %v", found, err)
 	}
-	if d, err := w.review.Dashboard(w.ctx, bob); err != nil || len(d.MyTurn)+len(d.Recent)+len(d.Mine) != 0 {
+	if d, err := w.review.Dashboard(w.ctx, bob); err != nil || len(d.Turn)+len(d.Waiting)+len(d.Mine)+len(d.Watched)+len(d.Landed) != 0 {
 		t.Errorf("dashboard %+v, %v", d, err)
+	}
+	for _, query := range []string{"", "owner:alice", "file:a", "add", fmt.Sprint(ch.ID)} {
+		if page, err := w.review.Search(w.ctx, bob, review.Search{Query: query}); err != nil || len(page.Changes) != 0 || page.Next != "" {
+			t.Errorf("search %q: %+v, %v", query, page, err)
+		}
 	}
 }
 
