@@ -26,7 +26,8 @@ func (c *Controller) Explain(ctx context.Context, actor account.Actor, change in
 	if e.WhatIf, err = c.likely(ctx, f); err != nil {
 		return Explanation{}, err
 	}
-	return e, c.veil(ctx, c.DB.Read(), actor, f, &e)
+	err = c.veil(ctx, c.DB.Read(), actor, f, &e)
+	return e, err
 }
 
 func (c *Controller) explain(ctx context.Context, q db.Querier, change int64) (Explanation, error) {

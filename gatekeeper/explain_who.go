@@ -150,7 +150,7 @@ func (f *facts) stageLeft(s StageRun) string {
 	}
 	left := usual - f.now.Sub(s.StartedAt)
 	if left <= 0 {
-		return "longer than usual"
+		return "" // it takes longer than usual, nobody knows how much
 	}
 	return "about " + roughly(left)
 }

@@ -49,6 +49,13 @@ func (s *Server) open(ctx context.Context, actor account.Actor, path string, svc
 	if err != nil {
 		return none, nil, err
 	}
+	if svc == uploadPack && s.Veil != nil {
+		veil, err := s.Veil(ctx, actor, r)
+		if err != nil {
+			return none, nil, err
+		}
+		g = g.Under(veil)
+	}
 	return r, g, nil
 }
 

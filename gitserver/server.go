@@ -80,6 +80,8 @@ type Server struct {
 	Decide   Decider
 	Log      *slog.Logger
 	Now      func() time.Time
+	// Veil says what of a repository somebody who fetches does not get; nil means everything.
+	Veil func(ctx context.Context, actor account.Actor, r repo.Repository) (git.Veil, error)
 	// Limits is completed with the defaults. It must not change once the server serves.
 	Limits Limits
 	// Ticker makes the ticks of keep-alives; nil is the real one.

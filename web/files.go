@@ -60,7 +60,7 @@ func (w *Web) tree(c *call) error {
 	if err != nil {
 		return err
 	}
-	rev, err := revisionOf(c.ctx(), p.git, c.variable("rest"))
+	rev, err := w.revision(c, p, c.variable("rest"))
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (w *Web) fileAt(c *call) (repoPage, revision, git.Entry, error) {
 	if err != nil {
 		return p, revision{}, git.Entry{}, err
 	}
-	rev, err := revisionOf(c.ctx(), p.git, c.variable("rest"))
+	rev, err := w.revision(c, p, c.variable("rest"))
 	if err != nil {
 		return p, rev, git.Entry{}, err
 	}

@@ -36,7 +36,7 @@ func (w *Web) history(c *call) error {
 	}
 	skip, _ := strconv.Atoi(c.query("skip")) // anything that is no number is the first page
 	skip = min(max(skip, 0), maxLogSkip)
-	rev, err := revisionOf(c.ctx(), p.git, rest)
+	rev, err := w.revision(c, p, rest)
 	if err != nil && rest == p.Repo.DefaultBranch {
 		v := logView{repoPage: p, revision: revision{Rev: rest, RevName: rest, RevIcon: "branch"}}
 		return w.render(c, http.StatusOK, "log", "History of "+p.Repo.Name, v)
@@ -91,6 +91,9 @@ func (w *Web) commit(c *call) error {
 	oid, err := git.ParseOID(c.variable("oid"))
 	if err != nil {
 		return notFound("web.commit", "there is no such commit")
+	}
+	if err := w.unveiled(c, p, oid); err != nil {
+		return err
 	}
 	commit, err := p.git.Commit(c.ctx(), oid)
 	if err != nil {

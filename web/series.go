@@ -14,7 +14,7 @@ const maxStack = 20
 // setSeries lists the stack that the change is part of, the last to land first.
 func (w *Web) setSeries(ctx context.Context, c *call, v *changeView) error {
 	q := w.DB.Read()
-	stack, err := w.Review.Stack(ctx, q, v.Change)
+	stack, err := w.stackOf(ctx, q, c, v.Change)
 	if err != nil || len(stack.Parents)+len(stack.Children) == 0 {
 		return err
 	}
@@ -28,7 +28,7 @@ func (w *Web) setSeries(ctx context.Context, c *call, v *changeView) error {
 			}
 			seen[r.Change.ID] = true
 			above = append(above, seriesOf(r, "stands on an older patch set"))
-			up, err := w.Review.Stack(ctx, q, r.Change)
+			up, err := w.stackOf(ctx, q, c, r.Change)
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func (w *Web) setSeries(ctx context.Context, c *call, v *changeView) error {
 		}
 		seen[r.Change.ID] = true
 		below = append(below, seriesOf(r, fmt.Sprintf("patch set %d, not the current one", r.PS)))
-		down, err := w.Review.Stack(ctx, q, r.Change)
+		down, err := w.stackOf(ctx, q, c, r.Change)
 		if err != nil {
 			return err
 		}

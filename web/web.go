@@ -28,6 +28,7 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
@@ -58,10 +59,12 @@ type Web struct {
 	Gate     Gate
 	Mirrors  *mirror.Store
 	Bus      *event.Bus
-	Now      func() time.Time
-	URL      string // where people find the pages, without a trailing slash
-	SSHURL   string // what a clone over SSH begins with, "ssh://host:29418"; "" hides it
-	Log      *slog.Logger
+	// Veil says what of a repository a visitor may not have; nil means everything may be had.
+	Veil   func(ctx context.Context, a account.Actor, r repo.Repository) (git.Veil, error)
+	Now    func() time.Time
+	URL    string // where people find the pages, without a trailing slash
+	SSHURL string // what a clone over SSH begins with, "ssh://host:29418"; "" hides it
+	Log    *slog.Logger
 
 	pages   pages
 	guard   *http.CrossOriginProtection

@@ -105,11 +105,11 @@ func (a *app) wire(o appOptions) {
 		Runner: a.runner, Bus: a.bus, Now: time.Now, Log: a.log, URL: s.URL, Workers: s.workers(), NoStages: o.noStages,
 	})
 	a.server = &gitserver.Server{
-		Git: a.git, Accounts: a.accounts, Repos: a.repos, Decide: a.gate, Log: a.log, Now: time.Now,
+		Git: a.git, Accounts: a.accounts, Repos: a.repos, Decide: a.gate, Veil: a.gate.Veil, Log: a.log, Now: time.Now,
 		Limits: gitserver.Limits{Pack: git.PackLimits{Bytes: int64(s.MaxPack)}, File: int64(s.MaxBlob)},
 	}
 	a.web = &web.Web{
-		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Mirrors: a.mirrors, Bus: a.bus,
+		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Veil: a.gate.Veil, Mirrors: a.mirrors, Bus: a.bus,
 		Now: time.Now, URL: s.URL, SSHURL: s.SSHURL, Log: a.log,
 	}
 	a.api = &api.Server{

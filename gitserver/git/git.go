@@ -175,6 +175,8 @@ type Repo struct {
 	git *Git
 	dir string
 	q   *Quarantine // objects are also read from, and only written to, this quarantine
+	// veil is what whoever fetches does not get; reads of ours are not under it.
+	veil Veil
 }
 
 // Dir is the repository's folder.

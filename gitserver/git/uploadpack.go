@@ -1,10 +1,12 @@
 package git
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 
 	"gatehouse/gitserver/fault"
@@ -59,7 +61,14 @@ func (r *Repo) UploadPack(ctx context.Context, o UploadPackOptions) error {
 	if o.AdvertiseRefs {
 		args = append(args, "--http-backend-info-refs")
 	}
-	env := r.env(uploadConfig...)
+	config := uploadConfig
+	for _, ref := range r.veil.Refs {
+		config = append(config[:len(config):len(config)], setting{"transfer.hideRefs", strings.TrimSuffix(ref, "/")})
+	}
+	if len(r.veil.Objects) > 0 && o.In != nil {
+		o.In = &wants{in: bufio.NewReader(o.In), veil: r.veil.Objects}
+	}
+	env := r.env(config...)
 	if protocolForm.MatchString(o.Protocol) {
 		env = append(env, "GIT_PROTOCOL="+o.Protocol)
 	}
