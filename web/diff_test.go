@@ -286,3 +286,101 @@ func TestFilterOfFiles(t *testing.T) {
 		t.Errorf("empty: %q", got)
 	}
 }
+
+// A stack is shown as the difference that all of it makes, with the changes that touch each file.
+func TestWholeStack(t *testing.T) {
+	w, r := hello(t)
+	w.commit("alice", "Second\n\n"+changeID(2), map[string]string{"two.txt": "2\n"})
+	w.commit("alice", "Third\n\n"+changeID(3), map[string]string{"two.txt": "2\n3\n", "three.txt": "3\n"})
+	w.propose(r, "alice", review.PushOptions{})
+	for id := 1; id <= 3; id++ {
+		page := w.session("").get(fmt.Sprintf("/c/%d/stack", id)).ok(200)
+		var members, files []string
+		for _, li := range page.find(".series li") {
+			members = append(members, words(find(li, "summary a")[0]))
+		}
+		for _, f := range page.find(".file") {
+			row := words(find(f, ".path")[0])
+			for _, a := range find(f, "summary a[title]") {
+				row += " " + words(a)
+			}
+			files = append(files, row)
+		}
+		if got := strings.Join(members, ", "); got != "Third, Second, Greet politely" {
+			t.Errorf("from %d: stack %q", id, got)
+		}
+		if got := strings.Join(files, ", "); got != "main.go 1, three.txt 3, two.txt 2 3" {
+			t.Errorf("from %d: files %q", id, got)
+		}
+	}
+	if got := attr(w.session("").get("/c/2").ok(200).find(".series")[0].Parent, "aria-labelledby"); got != "series-h" {
+		t.Errorf("the stack is in %q", got)
+	}
+	w.git("checkout", "-q", "HEAD~1")
+	w.commit("alice", "Another third\n\n"+changeID(4), map[string]string{"four.txt": "4\n"})
+	w.propose(r, "alice", review.PushOptions{})
+	parted := w.session("").get("/c/1/stack").ok(200)
+	if got := parted.one(".notice"); got != "2 changes stand on change 2: the stack is shown up to there." {
+		t.Errorf("where it parts: %q", got)
+	}
+	w.session("").get("/c/99/stack").ok(404)
+}
+
+// A change of a thousand files stays one page: what is beyond the limits is loaded on demand.
+func TestThousandFiles(t *testing.T) {
+	w := newWorld(t)
+	r := w.repo("many", "alice", false, map[string]string{"x": "x\n"})
+	files := map[string]string{}
+	for i := range 1000 {
+		files[fmt.Sprintf("dir%d/file%03d.txt", i%10, i)] = textOf(numberedLines(20))
+	}
+	w.commit("alice", "Much\n\n"+changeID(1), files)
+	w.propose(r, "alice", review.PushOptions{})
+	c := w.session("bob")
+	page := c.get("/c/1").ok(200)
+	later := page.find(".file.later")
+	if got := fmt.Sprint(len(page.find(".leaf")), len(page.find("details.file")), len(page.find("table.code.unified")), len(later)); got != "1001 1001 150 850" {
+		t.Fatalf("listed, files, shown, later: %s", got)
+	}
+	address := attr(later[0], "data-load")
+	part := c.get(address).ok(200)
+	if got := len(part.find("details.file tbody tr")); got != 21 || attr(part.find("details.file")[0], "id") != attr(later[0], "id") {
+		t.Errorf("the part has %d rows", got)
+	}
+	if len(part.find("html body header")) != 0 || len(part.find("td.n button")) == 0 {
+		t.Error("the part is a page, or takes no comments")
+	}
+	// Without the script the link shows the file alone.
+	alone := attr(find(later[0], "a[data-show]")[0], "href")
+	if got := len(c.get(strings.Split(alone, "#")[0]).ok(200).find("table.code.unified tbody tr")); got != 21 {
+		t.Errorf("alone it has %d rows", got)
+	}
+	c.get("/c/1/file?file=nothing").ok(404)
+	c.get("/c/1/file").ok(404)
+}
+
+// The parts that the script loads are as inert as the page.
+func TestHostileParts(t *testing.T) {
+	w, _ := hostileWorld(t)
+	c := w.session("bob")
+	page := c.get("/c/1").ok(200)
+	n := 0
+	for _, f := range page.find("details.file") {
+		path := words(find(f, ".path")[0])
+		for _, name := range []string{path, hostile[1]} {
+			inert(t, path, c.get("/c/1/file?file="+url.QueryEscape(name)).page())
+		}
+		for _, table := range find(f, "table[data-lines]") {
+			part := c.get(attr(table, "data-lines") + "&gap=1-3&shift=0&show=all")
+			part.body = "<table><tbody>" + part.body
+			inert(t, path, part.page())
+			n++
+		}
+	}
+	if n == 0 {
+		t.Error("no lines were asked for")
+	}
+	for _, path := range []string{"/c/1/stack", "/c/1?filter=" + url.QueryEscape(hostile[1]), "/c/1?at=" + url.QueryEscape(hostile[1]+":R3"), "/c/1?context=" + url.QueryEscape(hostile[0])} {
+		inert(t, path, c.get(path).ok(200).page())
+	}
+}

@@ -92,8 +92,9 @@ type fileDiff struct {
 	Noise          int    // hunks that are left out because only the rebase changed them
 	MayView        bool
 	Viewed         bool
-	Stale          bool   // it was viewed, and has changed since
-	ViewURL        string // the file at the newer side
+	Stale          bool    // it was viewed, and has changed since
+	ViewURL        string  // the file at the newer side
+	Within         []int64 // the changes of a stack that touch it
 	CommentURL     string
 	Talk           template.HTML // what is said about the file, or about lines that are not shown
 	Images         *imageView
@@ -142,8 +143,10 @@ type diffRequest struct {
 	talk     *talk        // nil on pages where nobody comments
 	between  *between     // of two patch sets, nil otherwise
 	message  *fileDiff
-	seen     *seenFiles // nil when nobody signed in
-	pictures *int       // how many were looked at
+	seen     *seenFiles                    // nil when nobody signed in
+	marks    map[string]map[int][]lineMark // what stages say about lines, by path
+	pictures *int                          // how many were looked at
+	within   map[string][]int64            // the changes of a stack that touch a file, by path
 }
 
 // spot is a line of a file on one side of a diff.
@@ -348,6 +351,7 @@ func describe(i int, c git.FileChange, q diffRequest) fileDiff {
 		}
 	}
 	q.seen.mark(&f)
+	f.Within = q.within[c.Path]
 	f.Folded = f.Viewed && q.only != c.Path && q.at.path != c.Path
 	return f
 }
@@ -386,7 +390,7 @@ func (w *Web) fill(ctx, haste context.Context, q diffRequest, f *fileDiff, c git
 	if hunks, err = w.widen(ctx, q, c, hunks); err != nil {
 		return err
 	}
-	r := rows{id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }}
+	r := rows{id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }, marks: q.marks[c.Path]}
 	if q.talk != nil {
 		r.below = func(side byte, line int) string {
 			if side == 'L' && q.between.shifted(c) {

@@ -16,6 +16,7 @@ const (
 	rightRead                 // whoever may read the repository or change of the address
 	rightSession              // whoever signed in; the page is about themselves, or the act asks more
 	rightOwn                  // whoever owns the repository
+	rightToken                // whoever has the signed address; programs too, without an origin
 )
 
 // route is one address.
@@ -55,17 +56,25 @@ func routes() []route {
 
 		{"dashboard", get, "/", rightOpen, false, (*Web).dashboard},
 		{"repositories", get, "/repositories", rightOpen, false, (*Web).repositories},
+		{"search", get, "/changes", rightOpen, false, (*Web).search},
+		{"bulk.do", post, "/changes/act", rightSession, false, (*Web).bulk},
+		{"search.save.do", post, "/changes/save", rightSession, false, (*Web).saveSearch},
+		{"search.forget.do", post, "/changes/forget", rightSession, false, (*Web).forgetSearch},
 
 		{"settings", get, "/settings", rightSession, false, (*Web).settings},
 		{"settings.key.do", post, "/settings/keys", rightSession, false, (*Web).addKey},
 		{"settings.unkey.do", post, "/settings/keys/remove", rightSession, false, (*Web).removeKey},
 		{"settings.token.do", post, "/settings/tokens", rightSession, false, (*Web).addToken},
 		{"settings.revoke.do", post, "/settings/tokens/revoke", rightSession, false, (*Web).revokeToken},
+		{"watches", get, "/settings/watches", rightSession, false, (*Web).watches},
+		{"watches.add.do", post, "/settings/watches/add", rightSession, false, (*Web).addWatch},
+		{"watches.remove.do", post, "/settings/watches/remove", rightSession, false, (*Web).removeWatch},
 		{"settings.password.do", post, "/settings/password", rightSession, false, (*Web).setPassword},
 
-		{"stage", get, "/stage/{id:[0-9]+}/log", rightRead, false, (*Web).stageLog},
+		{"stage", get, "/stage/{id:[0-9]+}/log", rightRead, true, (*Web).stageLog},
 		{"stage.events", get, "/stage/{id:[0-9]+}/events", rightRead, false, (*Web).stageEvents},
 	}
+	all = append(all, notifyRoutes()...)
 	all = append(all, changeRoutes()...)
 	return append(all, repoRoutes()...)
 }
@@ -77,14 +86,21 @@ func changeRoutes() []route {
 		{"change", get, c, rightRead, true, (*Web).change},
 		{"change.events", get, c + "/events", rightRead, false, (*Web).changeEvents},
 		{"change.file", get, c + "/file", rightRead, true, (*Web).changeFile},
+		{"change.stack", get, c + "/stack", rightRead, true, (*Web).stack},
 		{"change.viewed.do", post, c + "/viewed", rightSession, true, (*Web).viewed},
 		{"change.vote.do", post, c + "/vote", rightSession, false, (*Web).vote},
 		{"change.comment.do", post, c + "/comment", rightSession, false, (*Web).comment},
 		{"change.draft.do", post, c + "/draft", rightSession, false, (*Web).draft},
 		{"change.apply.do", post, c + "/apply", rightSession, true, (*Web).apply},
+		{"change.reviewers", get, c + "/reviewers", rightSession, true, (*Web).suggestReviewers},
+		{"change.reviewers.do", post, c + "/reviewers", rightSession, false, (*Web).addReviewers},
+		{"change.unreview.do", post, c + "/reviewers/remove", rightSession, false, (*Web).removeReviewer},
+		{"change.turn.do", post, c + "/turn", rightSession, false, (*Web).giveTurn},
+		{"change.unturn.do", post, c + "/turn/remove", rightSession, false, (*Web).takeTurn},
+		{"change.star.do", post, c + "/star", rightSession, false, (*Web).star},
 		{"change.submit.do", post, c + "/submit", rightSession, false, act("submitted", doSubmit)},
 		{"change.withdraw.do", post, c + "/withdraw", rightSession, false, act("withdrawn", doWithdraw)},
-		{"change.recheck.do", post, c + "/recheck", rightSession, false, act("rechecked", doRecheck)},
+		{"change.recheck.do", post, c + "/recheck", rightSession, false, (*Web).recheck},
 		{"change.abandon.do", post, c + "/abandon", rightSession, false, act("abandoned", doAbandon)},
 		{"change.restore.do", post, c + "/restore", rightSession, false, act("restored", doRestore)},
 		{"change.wip.do", post, c + "/wip", rightSession, false, act("wip", doWIP)},
@@ -112,6 +128,7 @@ func repoRoutes() []route {
 		{"repo.queue", get, r + "/-/queue/" + restPattern, rightRead, false, (*Web).queue},
 		{"repo.queue.events", get, r + "/-/queue-events/" + restPattern, rightRead, false, (*Web).queueEvents},
 		{"repo.flakes", get, r + "/-/flakes", rightRead, false, (*Web).flakes},
+		{"repo.tests", get, r + "/-/tests", rightRead, false, (*Web).testsPage},
 		{"repo.settings", get, r + "/-/settings", rightOwn, false, (*Web).repoSettings},
 		{"repo.retry.do", post, r + "/-/retry", rightOwn, false, (*Web).retryMirror},
 		{"repo", get, r, rightRead, true, (*Web).repoHome},

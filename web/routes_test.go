@@ -28,6 +28,11 @@ func samples(commit string) map[string]sample {
 		"settings": {path: "/settings"}, "settings.key.do": {path: "/settings/keys", form: "key=none"},
 		"settings.unkey.do": {path: "/settings/keys/remove", form: "key_id=1"}, "settings.token.do": {path: "/settings/tokens", form: "label=x&days=1"},
 		"settings.revoke.do": {path: "/settings/tokens/revoke", form: "token_id=999999"}, "settings.password.do": {path: "/settings/password", form: "old=x&new=x"},
+		"notifications": {path: "/notifications"}, "notifications.events": {path: "/notifications/events", stream: true}, "notifications.read.do": {path: "/notifications/read", form: "upto=1"},
+		"settings.notify": {path: "/settings/notifications"}, "settings.notify.do": {path: "/settings/notifications", form: "mail=turn&comments=soon"},
+		"unsubscribe": {path: "/unsubscribe/none"}, "unsubscribe.do": {path: "/unsubscribe/none", form: "List-Unsubscribe=One-Click"}, "change.mute.do": {path: "/c/1/mute", form: "mute=1"},
+		"repo.webhooks": {path: "/closed/-/webhooks"}, "repo.webhooks.add.do": {path: "/closed/-/webhooks", form: "kind=generic&url=nowhere"},
+		"repo.webhook": {path: "/closed/-/webhooks/999999"}, "repo.webhook.do": {path: "/closed/-/webhooks/999999", form: "do=test"},
 		"stage": {path: "/stage/11/log"}, "stage.events": {path: "/stage/11/events"},
 		"change": {path: "/c/1"}, "change.events": {path: "/c/1/events", stream: true},
 		"change.vote.do":    {path: "/c/1/vote", form: "ps=1&label.Code-Review=1"},
@@ -42,7 +47,7 @@ func samples(commit string) map[string]sample {
 		"repo": {path: "/closed"}, "repo.go": {path: "/closed/-/go?rev=main"}, "repo.tree": {path: "/closed/-/tree/main"},
 		"repo.file": {path: "/closed/-/file/main/a.txt"}, "repo.raw": {path: "/closed/-/raw/main/a.txt"},
 		"repo.log.default": {path: "/closed/-/log"}, "repo.log": {path: "/closed/-/log/main"}, "repo.commit": {path: "/closed/-/commit/" + commit},
-		"repo.branches": {path: "/closed/-/branches"}, "repo.changes": {path: "/closed/-/changes"}, "repo.queue": {path: "/closed/-/queue/main"}, "repo.flakes": {path: "/closed/-/flakes"},
+		"repo.branches": {path: "/closed/-/branches"}, "repo.changes": {path: "/closed/-/changes"}, "repo.queue": {path: "/closed/-/queue/main"}, "repo.flakes": {path: "/closed/-/flakes"}, "repo.tests": {path: "/closed/-/tests"},
 		"repo.queue.events": {path: "/closed/-/queue-events/main", stream: true}, "repo.settings": {path: "/closed/-/settings"}, "repo.retry.do": {path: "/closed/-/retry", form: "mirror=1"},
 	}
 }
