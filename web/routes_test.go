@@ -39,6 +39,7 @@ func samples(commit string) map[string]sample {
 		"change.comment.do": {path: "/c/1/comment", form: "ps=1&path=a.txt&side=new&line=1&body=hm"},
 		"change.draft.do":   {path: "/c/1/draft", form: "draft=1&do=drop"},
 		"change.apply.do":   {path: "/c/1/apply", form: "pick=1.0"},
+		"change.stack":      {path: "/c/1/stack"},
 		"change.file":       {path: "/c/1/file?file=a.txt"}, "change.viewed.do": {path: "/c/1/viewed", form: "ps=1&view=a.txt"}, "repo.lines": {path: "/closed/-/lines/main/a.txt?id=f0&cols=4&gap=1-1"},
 		"change.recheck.do": {path: "/c/1/recheck", form: "x=y"}, "change.wip.do": {path: "/c/1/wip", form: "x=y"}, "change.ready.do": {path: "/c/1/ready", form: "x=y"},
 		"change.submit.do": {path: "/c/1/submit", form: "x=y"}, "change.withdraw.do": {path: "/c/1/withdraw", form: "x=y"},
