@@ -29,13 +29,14 @@ type page struct {
 	Kind     string // the template's name; the script looks at it
 	Actor    account.Actor
 	SignedIn bool
-	Path     string // this page, for coming back after signing in
-	Notice   string // what the last form did
-	Live     string // address of the page's event stream, "" for none
-	Have     string // digest of the live parts as this page has them
-	Wide     bool   // code side by side needs the whole window
-	Up       string // the page above this one, for the key u
-	stream   bool   // send it while it is made
+	Path     string   // this page, for coming back after signing in
+	Notice   string   // what the last form did
+	Live     string   // address of the page's event stream, "" for none
+	Have     string   // digest of the live parts as this page has them
+	Wide     bool     // code side by side needs the whole window
+	Up       string   // the page above this one, for the key u
+	stream   bool     // send it while it is made
+	Bell     bellView // what the reader has been told and has not read
 	Body     any
 }
 
@@ -107,6 +108,10 @@ func (w *Web) render(c *call, status int, name, title string, body any, options 
 	for _, o := range options {
 		o(&p)
 	}
+	var err error
+	if p.Bell, err = w.unread(c.ctx(), c); err != nil {
+		return err
+	}
 	c.rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if p.stream {
 		c.rw.WriteHeader(status)
@@ -171,6 +176,23 @@ var notices = map[string]string{
 	"revoked":   "The token is revoked.",
 	"password":  "Your password is changed, and every other browser is signed out.",
 	"retried":   "The mirror is tried again.",
+	"asked":     "They are asked.",
+	"unasked":   "They are no longer asked.",
+	"turn":      "It is their turn now.",
+	"turned":    "It is not their turn any more.",
+	"saved":     "The search is saved.",
+	"forgotten": "The search is forgotten.",
+	"watched":   "You watch it: look at your dashboard.",
+	"unwatched": "You do not watch it any more.",
+
+	"notify":       "Your choice is saved.",
+	"muted":        "No more mail about this change is sent to you.",
+	"unmuted":      "Mail about this change is sent to you again.",
+	"hooked":       "The webhook is added. Send a test to see whether it works.",
+	"unhooked":     "The webhook is removed.",
+	"hook-sent":    "It is being sent: reload the page to see how it went.",
+	"hook-paused":  "The webhook is paused.",
+	"hook-resumed": "The webhook goes on.",
 }
 
 // errorView is what an error page shows.

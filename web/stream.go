@@ -177,7 +177,17 @@ func (w *Web) live(c *call, parts func(ctx context.Context) ([]byte, error), top
 		return err
 	}
 	defer done()
+	ring, err := w.ringing(c, s)
+	if err != nil {
+		return err
+	}
+	if c.signedIn() {
+		topics = append(topics, event.AccountTopic(c.actor.ID))
+	}
 	w.follow(s, func(ctx context.Context) error {
+		if err := ring(ctx); err != nil {
+			return err
+		}
 		// A landing wakes every page of its repository: they take turns like everybody else.
 		leave, err := w.enter(ctx)
 		if err != nil {

@@ -33,6 +33,7 @@ import (
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 	"gatehouse/review"
+	"gatehouse/web/notify"
 )
 
 // Gate is what the pages ask of the gatekeeper. Each method checks the actor's rights itself.
@@ -46,6 +47,10 @@ type Gate interface {
 	WatchBoard(ctx context.Context, a account.Actor, repoName, branch string, m gatekeeper.Moment) (gatekeeper.BoardView, error)
 	Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error)
 	Checks(ctx context.Context, a account.Actor, change int64, ps int) (gatekeeper.Checks, error)
+	StageReport(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageReport, error)
+	StageTests(ctx context.Context, a account.Actor, stageRun int64) ([]gatekeeper.TestRow, error)
+	Tests(ctx context.Context, a account.Actor, repoName, text string) ([]gatekeeper.TestCount, error)
+	TestHistory(ctx context.Context, a account.Actor, repoName, stage, test string) (gatekeeper.TestHistory, error)
 }
 
 // Web is the pages and what they are made from. Its fields are set before [Web.Routes] and
@@ -59,6 +64,7 @@ type Web struct {
 	Gate     Gate
 	Mirrors  *mirror.Store
 	Bus      *event.Bus
+	Notify   *notify.Service // nil: nobody is told anything
 	// Veil says what of a repository a visitor may not have; nil means everything may be had.
 	Veil   func(ctx context.Context, a account.Actor, r repo.Repository) (git.Veil, error)
 	Now    func() time.Time

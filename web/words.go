@@ -123,11 +123,11 @@ func tone(kind string, state any) string {
 			return "wait"
 		}
 		return "good"
-	case "READY", "PASSED", "BUILT", "SYNCED":
+	case "READY", "PASSED", "BUILT", "SYNCED", "DELIVERED", "ON":
 		return "good"
 	case "LANDED":
 		return "done"
-	case "REFUSED", "FAILED", "CONFLICT", "ERRORED", "TIMED_OUT", "DIVERGED":
+	case "REFUSED", "FAILED", "CONFLICT", "ERRORED", "TIMED_OUT", "DIVERGED", "STOPPED":
 		return "bad"
 	case "QUEUED", "LANDING", "RUNNING", "PENDING":
 		return "busy"

@@ -27,6 +27,7 @@ import (
 	"gatehouse/migrations/db"
 	"gatehouse/migrations/db/dbtest"
 	"gatehouse/review"
+	"gatehouse/web/notify"
 )
 
 // world is a server with real rooms below the pages, and a gate that tests can turn.
@@ -61,6 +62,10 @@ func newWorld(t testing.TB) *world {
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Gate: w.gate, Bus: bus, Now: w.clock, Log: quiet,
 		Mirrors: &mirror.Store{DB: d, Repos: repos, Dir: t.TempDir(), Now: w.clock, Bus: bus, Log: quiet},
 		SSHURL:  "ssh://gate.test:29418",
+	}
+	w.web.Notify = &notify.Service{
+		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: w.gate, Bus: bus, Now: w.clock, Log: quiet, URL: "http://gate.test", Dir: t.TempDir(),
+		Mail: &notify.Mailer{Server: "mail.gate.test:587", TLS: notify.TLSStart, From: "gate@gate.test"}, Quiet: notify.QuietTime,
 	}
 	router := mux.NewRouter()
 	w.server = httptest.NewUnstartedServer(router)

@@ -26,6 +26,7 @@ import (
 	"gatehouse/review"
 	"gatehouse/web"
 	"gatehouse/web/api"
+	"gatehouse/web/notify"
 )
 
 // app is the rooms, wired. Serving, the verbs with --data and the tests build the same one.
@@ -46,6 +47,7 @@ type app struct {
 	server   *gitserver.Server
 	api      *api.Server
 	web      *web.Web
+	notify   *notify.Service
 }
 
 // appOptions is what an app needs beside the settings.
@@ -104,16 +106,17 @@ func (a *app) wire(o appOptions) {
 		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Mirrors: a.mirrors, Jobs: a.jobs, Blobs: a.blobs,
 		Runner: a.runner, Bus: a.bus, Now: time.Now, Log: a.log, URL: s.URL, Workers: s.workers(), NoStages: o.noStages,
 	})
+	a.notify = a.notifier()
 	a.server = &gitserver.Server{
 		Git: a.git, Accounts: a.accounts, Repos: a.repos, Decide: a.gate, Veil: a.gate.Veil, Log: a.log, Now: time.Now,
 		Limits: gitserver.Limits{Pack: git.PackLimits{Bytes: int64(s.MaxPack)}, File: int64(s.MaxBlob)},
 	}
 	a.web = &web.Web{
-		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Veil: a.gate.Veil, Mirrors: a.mirrors, Bus: a.bus,
+		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Veil: a.gate.Veil, Mirrors: a.mirrors, Bus: a.bus, Notify: a.notify,
 		Now: time.Now, URL: s.URL, SSHURL: s.SSHURL, Log: a.log,
 	}
 	a.api = &api.Server{
-		DB: a.db, Accounts: a.accounts, Repos: a.repos, Mirrors: a.mirrors, Review: a.review, Gate: a.gate, Bus: a.bus, Log: a.log, Now: time.Now,
+		DB: a.db, Accounts: a.accounts, Repos: a.repos, Mirrors: a.mirrors, Review: a.review, Gate: a.gate, Bus: a.bus, Notify: a.notify, Log: a.log, Now: time.Now,
 		Version: fullVersion(), URL: s.URL, SSHURL: s.SSHURL, SessionCookie: a.web.CookieName(), SignInPath: web.SignInPath, SecretDir: s.folder("tmp"),
 	}
 }
@@ -138,6 +141,9 @@ func (a *app) recover(ctx context.Context) error {
 		return err
 	}
 	if err := a.mirrors.Janitor(ctx); err != nil {
+		return err
+	}
+	if err := a.notify.Janitor(ctx); err != nil {
 		return err
 	}
 	if err := a.runner.Janitor(); err != nil {

@@ -230,9 +230,24 @@ func (s *server) openApp(ctx context.Context, set Settings) error {
 	if err := a.jobs.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, func() error { return a.jobs.Stop(context.Background()) })
+	s.closers = append(s.closers, func() error { return a.jobs.Stop(context.Background()) }, s.tellStory())
 	s.handler.Store(&handler)
 	return nil
+}
+
+// tellStory tells people and other servers what happens, until the returned function is called.
+func (s *server) tellStory() func() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		s.app.notify.Run(ctx)
+	}()
+	return func() error {
+		cancel()
+		<-told
+		return nil
+	}
 }
 
 // chooseSandbox finds how stages are shut in. Without a way that works the server serves, and

@@ -42,6 +42,15 @@ type Settings struct {
 	Drain    time.Duration `setting:"" name:"drain" default:"30s" help:"How long a stopping server waits for pushes and fetches."`
 	MaxPack  Size          `setting:"" name:"max-pack" default:"2GiB" help:"Largest push that is taken."`
 	MaxBlob  Size          `setting:"" name:"max-file" default:"100MiB" help:"Largest single file that is taken."`
+
+	MailServer   string        `setting:"" name:"mail-server" placeholder:"HOST:PORT" help:"Mail server that mail goes to; without it the server sends none."`
+	MailTLS      string        `setting:"" name:"mail-tls" default:"starttls" enum:"starttls,tls,none" help:"How the way to it is encrypted: starttls, tls from the first byte, or none."`
+	MailFrom     string        `setting:"" name:"mail-from" placeholder:"ADDRESS" help:"Address that mail comes from."`
+	MailReplyTo  string        `setting:"" name:"mail-reply-to" placeholder:"ADDRESS" help:"Where answers to mail go; without it mails say that nobody reads them."`
+	MailUser     string        `setting:"" name:"mail-user" placeholder:"NAME" help:"Who signs in at the mail server."`
+	MailPassword string        `setting:"" name:"mail-password-file" placeholder:"FILE" help:"File with that user's password; read anew for each mail."`
+	MailQuiet    time.Duration `setting:"" name:"mail-quiet" default:"90s" help:"How long a change is quiet before what happened to it is mailed, in one mail."`
+	HookNetworks []string      `setting:"" name:"webhook-networks" placeholder:"NETWORK,…" help:"Networks that are not public and that webhooks may go to, as 10.1.0.0/16."`
 }
 
 // envPrefix begins the name of every variable that Gatehouse reads.
@@ -310,6 +319,9 @@ func (s Settings) check() error {
 		if name, _, ok := strings.Cut(pair, "="); !ok || name == "" {
 			return fault.New(fault.Invalid, "config.check", fmt.Sprintf("stage-env has %q, which is not NAME=VALUE", pair), "write it as GOPROXY=off")
 		}
+	}
+	if err := s.checkNotify(); err != nil {
+		return err
 	}
 	for name, text := range map[string]string{"public-url": s.URL, "ssh-url": s.SSHURL} {
 		if text == "" {

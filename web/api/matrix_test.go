@@ -180,7 +180,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 						reopen(w, changes[i].ID)
 					}
 					vars, query, in := how(w, r, changes[i])
-					target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(changes[i].ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"], "{branch}", vars["branch"]).Replace(path)
+					target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(changes[i].ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"], "{branch}", vars["branch"], "{delivery}", vars["delivery"]).Replace(path)
 					name := who
 					if who == "" {
 						name = "nobody"

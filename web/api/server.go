@@ -23,6 +23,7 @@ import (
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 	"gatehouse/review"
+	"gatehouse/web/notify"
 )
 
 const (
@@ -41,6 +42,7 @@ type Server struct {
 	Review   *review.Service
 	Gate     *gatekeeper.Controller
 	Bus      *event.Bus
+	Notify   *notify.Service
 	Log      *slog.Logger
 	Now      func() time.Time
 
@@ -82,6 +84,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.gateRoutes()
 	s.queueRoutes()
 	s.boardRoutes()
+	s.notifyRoutes()
 }
 
 // config is huma's without its own pages and without links in the answers: the document is

@@ -31,6 +31,7 @@ import (
 	"gatehouse/migrations/db/dbtest"
 	"gatehouse/review"
 	"gatehouse/web/api"
+	"gatehouse/web/notify"
 )
 
 const cookieName = "test_session"
@@ -77,6 +78,7 @@ func newWorld(t *testing.T) *world {
 		DB: d, Accounts: accounts, Repos: repos, Mirrors: mirrors, Review: reviews, Gate: gate, Bus: bus, Log: log, Now: time.Now,
 		Version: "test", URL: "https://gate.test", SSHURL: "ssh://gate.test", SessionCookie: cookieName, SignInPath: "/signin/", SecretDir: dir,
 	}
+	w.Notify = &notify.Service{DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: gate, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Dir: filepath.Join(dir, "notify")}
 	r := mux.NewRouter()
 	w.Routes(r)
 	w.handler = r

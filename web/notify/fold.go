@@ -73,7 +73,7 @@ func (s *Service) hourFull(ctx context.Context, q db.Querier, account int64) (bo
 	if err != nil {
 		return false, fmt.Errorf("notify: count mails: %w", err)
 	}
-	return n >= mailsPerHour, nil
+	return n >= MailsPerHour, nil
 }
 
 // postpone puts notifications into the account's next summary.

@@ -163,7 +163,7 @@ func (s *Service) summaryLetter(l letter, about []told) letter {
 		l.Subject += " about " + plural(len(changes), "change", "changes")
 	}
 	l.URL, l.StopWhat = s.URL+"/notifications", "all mail from this server"
-	l.Reason = "it collects what you chose to hear of in one mail, or what went beyond " + plural(mailsPerHour, "mail", "mails") + " an hour"
+	l.Reason = "it collects what you chose to hear of in one mail, or what went beyond " + plural(MailsPerHour, "mail", "mails") + " an hour"
 	return l
 }
 

@@ -31,9 +31,9 @@ const (
 	QuietTime = 90 * time.Second
 	// longestWait bounds that: a change that is never quiet is mailed of all the same.
 	longestWait = 15 * time.Minute
-	// mailsPerHour is how many mails about changes one account gets in an hour. More are not
+	// MailsPerHour is how many mails about changes one account gets in an hour. More are not
 	// read; the rest comes in one summary.
-	mailsPerHour = 30
+	MailsPerHour = 30
 	// maxFolded is how many notifications one mail speaks of.
 	maxFolded = 200
 	// maxAudience is how many accounts are told of one event.

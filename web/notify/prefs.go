@@ -160,6 +160,19 @@ func muted(ctx context.Context, q db.Querier, account, change int64) (bool, erro
 	return n > 0, nil
 }
 
+// Mutes are the changes of which an account wants no mail.
+func (s *Service) Mutes(ctx context.Context, account int64) (map[int64]bool, error) {
+	all, err := ids(ctx, s.DB.Read(), `SELECT change_id FROM notify_mutes WHERE account_id = $1`, account)
+	if err != nil {
+		return nil, err
+	}
+	muted := make(map[int64]bool, len(all))
+	for _, id := range all {
+		muted[id] = true
+	}
+	return muted, nil
+}
+
 // Muted reports whether an account wants no mail about a change.
 func (s *Service) Muted(ctx context.Context, account, change int64) (bool, error) {
 	return muted(ctx, s.DB.Read(), account, change)

@@ -109,7 +109,9 @@ func (m *Mailer) password() (string, error) {
 	return password, nil
 }
 
-func (m *Mailer) client(timeout time.Duration) (*mail.Client, error) {
+// client makes one talk with the server. What it dials is handed to keep: the library forgets to
+// hang up when the talk fails early.
+func (m *Mailer) client(timeout time.Duration, keep func(net.Conn)) (*mail.Client, error) {
 	host, port, err := m.address()
 	if err != nil {
 		return nil, err
@@ -126,6 +128,15 @@ func (m *Mailer) client(timeout time.Duration) (*mail.Client, error) {
 		options = append(options, mail.WithSSL())
 	default:
 		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+	}
+	if m.TLS != TLSImplicit { // there it has to dial by itself, to know that the line is encrypted
+		options = append(options, mail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err == nil {
+				keep(conn)
+			}
+			return conn, err
+		}))
 	}
 	if m.User != "" {
 		password, err := m.password()
@@ -149,7 +160,7 @@ func (m *Mailer) Send(ctx context.Context, msg *mail.Msg) error {
 	if end, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(end), time.Millisecond) //nolint:forbidigo // a network deadline; the library looks at no context while it reads
 	}
-	c, err := m.client(timeout)
+	c, err := m.client(timeout, func(conn net.Conn) { context.AfterFunc(ctx, func() { _ = conn.Close() }) })
 	if err != nil {
 		return err
 	}

@@ -345,3 +345,7 @@ func (w *world) transactRevoke(repo int64, who string) {
 		return w.s.Accounts.Revoke(w.ctx, tx, repo, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "")
 	})
 }
+
+func eventLanded(w *world, change int64) event.Event {
+	return event.Event{Kind: "landed", Repo: w.repo.ID, Change: change, Account: w.people["alice"].ID, Data: map[string]string{"commit": "0123456789abcdef"}}
+}

@@ -54,16 +54,28 @@ func NewSMTP(t testing.TB) *SMTP {
 	cert, roots := certificate(t)
 	s := &SMTP{Addr: l.Addr().String(), Roots: roots, listener: l, config: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, answers: map[string][]string{}}
 	var wg sync.WaitGroup
+	open := map[net.Conn]bool{}
 	wg.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
+			s.mu.Lock()
+			open[conn] = true
+			s.mu.Unlock()
 			wg.Go(func() { s.serve(conn) })
 		}
 	})
-	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	t.Cleanup(func() {
+		_ = l.Close()
+		s.mu.Lock()
+		for conn := range open {
+			_ = conn.Close() // a client that never hangs up
+		}
+		s.mu.Unlock()
+		wg.Wait()
+	})
 	return s
 }
 
