@@ -36,21 +36,13 @@ func (c *Controller) findFlakes(ctx context.Context, tx *db.Tx, run *runRow, s S
 	return c.failsOnBase(ctx, tx, run, s)
 }
 
-// testName is what a test is called: unique in its stage as far as the report goes.
-func testName(k plan.Case) string {
-	if k.Package == "" {
-		return k.Name
-	}
-	return k.Package + "." + k.Name
-}
-
 func (c *Controller) keepFailedTests(ctx context.Context, tx *db.Tx, run *runRow, s StageRun) error {
 	if s.Tests == nil {
 		return nil
 	}
 	seen := map[string]bool{}
 	for _, k := range s.Tests.Cases { // failures first
-		name := testName(k)
+		name := k.FullName()
 		if k.Status != plan.CaseFailed || seen[name] || len(seen) == maxFailedTests {
 			continue
 		}

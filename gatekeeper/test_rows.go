@@ -40,7 +40,7 @@ func (c *Controller) keepTests(ctx context.Context, tx *db.Tx, w *stageWork, s S
 	var tests, results [][]any
 	seen := map[int64]bool{}
 	for _, k := range s.Tests.Cases { // failures first
-		name := testName(k)
+		name := k.FullName()
 		id := testID(w.run.repo, s.Stage, name)
 		if seen[id] || len(results) == maxTestRows {
 			continue

@@ -109,10 +109,6 @@ func doWithdraw(w *Web, ctx context.Context, a account.Actor, id int64) error {
 	return w.Review.WithdrawSubmit(ctx, a, id)
 }
 
-func doRecheck(w *Web, ctx context.Context, a account.Actor, id int64) error {
-	return w.Gate.Recheck(ctx, a, id)
-}
-
 func doAbandon(w *Web, ctx context.Context, a account.Actor, id int64) error {
 	return w.Review.Abandon(ctx, a, id, "")
 }

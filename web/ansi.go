@@ -1,9 +1,10 @@
 package web
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"gatehouse/gatekeeper/annotate"
 )
 
 // maxLogLine is where a line of a log is cut on the page; the raw log has all of it.
@@ -13,9 +14,12 @@ const maxLogLine = 4_000
 // terminal would have overwritten is left out, and every other control sequence is dropped.
 type terminal struct {
 	b     strings.Builder
-	line  int    // number of the last line that was written
-	first int    // the first line that tells of a failure, 0 for none
-	color string // class of the foreground, "" for the usual one
+	line  int      // number of the last line that was written
+	first int      // the first line that tells of a failure, 0 for none
+	lit   lineSpan // lines that the address names
+	begin int      // the line that the address "#first" means, 0 for none
+	group bool     // the line belongs to a group that a command began
+	color string   // class of the foreground, "" for the usual one
 	bold  bool
 	dim   bool
 	under bool
@@ -27,21 +31,67 @@ func (t *terminal) writeLine(text string) {
 	if at := strings.LastIndexByte(text, '\r'); at >= 0 {
 		text = text[at+1:] // a progress bar: only its last state stood there in the end
 	}
+	bad := failing([]byte(text))
 	if len(text) > maxLogLine {
 		text = strings.ToValidUTF8(text[:maxLogLine], "") + " … (cut; the raw log has the whole line)"
 	}
 	t.line++
-	n := strconv.Itoa(t.line)
-	class := ""
-	if failing(escapes.ReplaceAllString(text, "")) {
-		class = ` class="bad"`
+	var classes []string
+	if bad {
+		classes = append(classes, "bad")
 		if t.first == 0 {
 			t.first = t.line
 		}
 	}
-	t.b.WriteString(`<li id="l` + n + `"` + class + `>`)
+	if t.lit.has(t.line) {
+		classes = append(classes, "lit")
+	}
+	if strings.Contains(text, "::") {
+		text, classes = t.command(text, classes)
+	} else if t.group {
+		classes = append(classes, "in")
+	}
+	n := strconv.Itoa(t.line)
+	class := ""
+	if len(classes) > 0 {
+		class = ` class="` + strings.Join(classes, " ") + `"`
+	}
+	t.b.WriteString(`<li id="L` + n + `"` + class + `><a href="?at=` + n + `#L` + n + `">` + n + `</a>`)
+	if t.line == t.begin {
+		t.b.WriteString(`<i id="first"></i>`)
+	}
 	t.pieces(text)
 	t.b.WriteString("</li>\n")
+}
+
+// command shows a command in the log as what it means: groups that fold, and findings.
+func (t *terminal) command(text string, classes []string) (string, []string) {
+	inside := t.group
+	c, ok := annotate.ParseCommand(string(shownText([]byte(text))))
+	if ok {
+		switch c.Name {
+		case "group":
+			t.group, inside = true, false
+			return c.Text, append(classes, "group")
+		case "endgroup":
+			t.group = false
+			return c.Text, append(classes, "in", "over")
+		case "error", "warning", "notice":
+			place := c.Properties["file"]
+			if line := c.Properties["line"]; place != "" && line != "" {
+				place += ":" + line
+			}
+			if place != "" {
+				place += ": "
+			}
+			classes = append(classes, c.Name)
+			text = c.Name + ": " + place + strings.ReplaceAll(c.Text, "\n", " ")
+		}
+	}
+	if inside {
+		classes = append(classes, "in")
+	}
+	return text, classes
 }
 
 // pieces writes the text between escape sequences, each in its style.
@@ -153,18 +203,4 @@ func (t *terminal) style(params string) {
 			}
 		}
 	}
-}
-
-// escapes are the sequences that change colours.
-var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
-// failing reports whether a line looks like the one that somebody searches for first.
-func failing(text string) bool {
-	t := strings.TrimLeft(text, " \t")
-	for _, prefix := range []string{"--- FAIL", "FAIL\t", "FAIL:", "not ok ", "panic: ", "fatal: ", "error: ", "Error: ", "ERROR", "E   ", "AssertionError"} {
-		if strings.HasPrefix(t, prefix) {
-			return true
-		}
-	}
-	return t == "FAIL"
 }

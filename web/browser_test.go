@@ -196,7 +196,7 @@ func TestLogGrowsInTheBrowser(t *testing.T) {
 	tab := open(t, chrome(t), w, "", "/stage/5/log", 1300, "light")
 	w.gate.write(5, "\x1b[31mtwo\x1b[0m <b>\n", false)
 	until(t, tab, `document.querySelectorAll('#log li').length === 2`)
-	if got := ask[string](t, tab, `document.querySelector('#l2').textContent`); got != "two <b>" {
+	if got := ask[string](t, tab, `document.querySelector('#L2').textContent`); got != "2two <b>" {
 		t.Errorf("line 2: %q", got)
 	}
 	w.gate.set(1, nil, run(plan.Passed))

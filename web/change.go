@@ -40,6 +40,7 @@ type changeView struct {
 	StoryFold []storyView
 	StoryLast []storyView
 
+	Turn       turnView
 	MoreActs   bool
 	MayReview  bool
 	MaySubmit  bool
@@ -57,6 +58,9 @@ type changeView struct {
 	HoldingRef string
 	Series     []seriesView
 	Diff       *diffView
+	Findings   findingsView
+	Reports    gatekeeper.Checks // on the current patch set
+	MayRerun   bool
 	Rebased    string
 	NoiseURL   string // the other position of the switch that leaves a rebase out, "" when there is none
 	NoiseShown bool
@@ -70,6 +74,7 @@ type changeView struct {
 	votes    []review.Vote
 	messages []review.Message
 	resource account.Resource
+	checks   gatekeeper.Checks // on the patch set that is shown
 }
 
 // needView is one line of the box that says why a change cannot land yet.
@@ -141,6 +146,7 @@ func (w *Web) change(c *call) error {
 	if v.Diff, err = w.diff(c.ctx(), q); err != nil {
 		return err
 	}
+	v.setFindings(q)
 	v.Whole, v.Elsewhere = q.talk.whole(), q.talk.elsewhere(v.Diff.lists)
 	parts, err := w.renderPart("change", "live", v)
 	if err != nil {

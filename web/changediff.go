@@ -77,6 +77,12 @@ func (w *Web) diffOf(c *call, v *changeView) (diffRequest, error) {
 	if q.talk, err = w.talkOf(c, v, q); err != nil {
 		return q, err
 	}
+	if v.Old {
+		if v.checks, err = w.Gate.Checks(c.ctx(), c.actor, v.Change.ID, v.PS.Number); err != nil {
+			return q, err
+		}
+	}
+	q.marks = marksOf(v.checks)
 	q.message = q.messageOf(base, v.PS)
 	return q, nil
 }

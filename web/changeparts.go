@@ -46,6 +46,10 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	if err != nil {
 		return nil, err
 	}
+	if v.Reports, err = w.Gate.Checks(ctx, c.actor, id, 0); err != nil {
+		return nil, err
+	}
+	v.checks = v.Reports
 	v.Owner = nameOf(v.names, v.Change.Owner)
 	v.PlanURL = repoURL(v.Repo.Name, "file", v.Change.Branch, plan.File)
 	v.resource = v.Repo.Resource(v.Change.Branch)
@@ -54,6 +58,9 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	v.setVotes()
 	v.setRights(w, c)
 	v.setNeeds(c.actor)
+	if err := w.setTurn(ctx, c, v); err != nil {
+		return nil, err
+	}
 	texts, cancel := context.WithTimeout(ctx, textBudget)
 	defer cancel()
 	v.messages = messages
@@ -145,7 +152,8 @@ func (v *changeView) setRights(w *Web, c *call) {
 	offer(open && asked && (edit || v.Change.SubmitBy == c.actor.ID), actView{ID: "withdraw", Name: "Do not land it"})
 	offer(open && edit && v.Change.WIP, actView{ID: "ready", Name: "Ready for review", Main: true})
 	offer(v.Change.Status == review.Abandoned && edit, actView{ID: "restore", Name: "Restore", Main: true})
-	offer(open && ended && w.may(c, account.Propose, v.resource) == nil, actView{ID: "recheck", Name: "Run the stages again", More: true})
+	v.MayRerun = open && ended && w.may(c, account.Propose, v.resource) == nil
+	offer(v.MayRerun, actView{ID: "recheck", Name: "Run the stages again", More: true})
 	offer(open && edit && !v.Change.WIP, actView{ID: "wip", Name: "Mark as work in progress", More: true})
 	offer(open && edit, actView{ID: "abandon", Name: "Abandon", More: true, Danger: true, Ask: "Abandon this change? It can be restored."})
 }

@@ -24,6 +24,8 @@ type rows struct {
 	jump func(path string) string
 	path string
 	came [2]diff.Place // where the line before came from or went to, by side
+	// marks are what stages say about lines of the new side.
+	marks map[int][]lineMark
 }
 
 func (w *rows) unified(hunks []diff.Hunk) {
@@ -109,13 +111,18 @@ func (w *rows) number(side byte, line int, class string) {
 		w.b.WriteString(`<td class="n` + class + `"></td>`)
 		return
 	}
-	n := strconv.Itoa(line)
+	n, ran := strconv.Itoa(line), ""
+	if side == 'R' {
+		var cover string
+		cover, ran = w.cover(line)
+		class += cover
+	}
 	w.b.WriteString(`<td class="n` + class + `" id="` + w.id + string(side) + n + `">`)
 	if w.form == "" || side == w.still {
-		w.b.WriteString(`<a href="#` + w.id + string(side) + n + `" tabindex="-1">` + n + `</a></td>`)
+		w.b.WriteString(`<a href="#` + w.id + string(side) + n + `" tabindex="-1">` + n + `</a>` + ran + `</td>`)
 		return
 	}
-	w.b.WriteString(`<button form="` + w.form + `" name="comment" value="` + string(side) + n + `" tabindex="-1">` + n + `</button></td>`)
+	w.b.WriteString(`<button form="` + w.form + `" name="comment" value="` + string(side) + n + `" tabindex="-1">` + n + `</button>` + ran + `</td>`)
 }
 
 func (w *rows) code(line *diff.Line) {
@@ -175,6 +182,7 @@ func (w *rows) moved(line *diff.Line, side byte) string {
 }
 
 func (w *rows) under(old, new, columns int) {
+	w.says(new, columns)
 	if w.below == nil {
 		return
 	}

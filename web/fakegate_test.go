@@ -26,7 +26,12 @@ type fakeGate struct {
 	flaky gatekeeper.FlakeReport
 	fail  error
 
-	checks map[int64]gatekeeper.Checks
+	checks  map[int64]gatekeeper.Checks
+	reports map[int64]gatekeeper.StageReport
+	tests   map[int64][]gatekeeper.TestRow
+	history gatekeeper.TestHistory
+	counts  []gatekeeper.TestCount
+	reruns  []gatekeeper.Rerun
 }
 
 type fakeLog struct {
@@ -72,18 +77,6 @@ func (g *fakeGate) Submit(ctx context.Context, a account.Actor, change int64) (g
 		return gatekeeper.Explanation{}, err
 	}
 	return g.Explain(ctx, a, change)
-}
-
-func (g *fakeGate) Recheck(ctx context.Context, a account.Actor, change int64) error {
-	ch, err := g.w.web.Review.Get(ctx, a, change)
-	if err != nil {
-		return err
-	}
-	r, err := g.w.web.Repos.ByID(ctx, g.w.web.DB.Read(), ch.Repo)
-	if err != nil {
-		return err
-	}
-	return g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Propose, r.Resource(ch.Branch))
 }
 
 func (g *fakeGate) Runs(ctx context.Context, a account.Actor, change int64) ([]gatekeeper.Run, error) {

@@ -7,7 +7,6 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/annotate"
-	"gatehouse/review"
 )
 
 // Kinds of marks on lines.
@@ -29,16 +28,8 @@ type lineMark struct {
 	Log   string // address of the stage run that says so
 }
 
-// lineMarks reads what stages say about the lines of a patch set's files: by path, then by
-// line of the new side. Line 0 is the file as a whole.
-func (w *Web) lineMarks(c *call, change review.Change, ps int) (map[string]map[int][]lineMark, error) {
-	checks, err := w.Gate.Checks(c.ctx(), c.actor, change.ID, ps)
-	if err != nil {
-		return nil, err
-	}
-	return marksOf(checks), nil
-}
-
+// marksOf is what stages say about the lines of a patch set's files: by path, then by line of
+// the new side. Line 0 is the file as a whole.
 func marksOf(checks gatekeeper.Checks) map[string]map[int][]lineMark {
 	all := map[string]map[int][]lineMark{}
 	put := func(path string, line int, m lineMark) {

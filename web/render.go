@@ -169,7 +169,7 @@ var notices = map[string]string{
 	"restored":  "The change is open again.",
 	"wip":       "The change is work in progress: nobody is asked to review it.",
 	"ready":     "The change is ready for review.",
-	"rechecked": "The gates are asked again.",
+	"rechecked": "The stages run again.",
 	"topic":     "The topic is changed.",
 	"key":       "The key is added.",
 	"unkeyed":   "The key is removed: it does not sign in any more.",

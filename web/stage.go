@@ -1,39 +1,50 @@
 package web
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"html/template"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"gatehouse/gatekeeper"
-	"gatehouse/gatekeeper/plan"
-	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/account"
 	"gatehouse/review"
 )
 
 const (
-	// maxLogShown is how much of the end of a log a page holds; all of it is one click away.
+	// maxLogShown is how many bytes of HTML a page holds of a log; links lead to the rest.
 	maxLogShown = 1 << 20
-	// maxLogChunk is how much one event of a stream carries.
+	// maxLogChunk is how much of a log is read at once.
 	maxLogChunk = 64 << 10
-	// maxFailedShown is how many failed tests a page lists.
-	maxFailedShown = 100
 )
 
 // stageView is the page of one stage run.
 type stageView struct {
-	Stage   gatekeeper.StageRun
-	Change  review.Change
-	Cases   []plan.Case // the failed ones
-	Lines   template.HTML
-	First   string // anchor of the first line that tells of a failure
-	Skipped string // how much of the beginning is not shown
-	Stream  string // "" when the log is complete
-	From    string // where the stream goes on
+	Stage    gatekeeper.StageRun
+	Change   review.Change
+	MayRerun bool
+	Report   reportView
+	Tests    testsView
+	Log      logPart
+}
+
+// logPart is the part of a log that a page holds.
+type logPart struct {
+	Lines          template.HTML
+	From, To, All  int    // lines; To is before From in an empty log
+	Earlier, Later string // addresses of what is before and after, "" for nothing
+	First          int    // the first line that tells of a failure, 0 for none
+	FirstURL       string
+	Fails          int
+	Done           bool
+	Stream         string // "" when the log is complete, or the page does not hold its end
+	Resume         string // where the stream goes on
+	Find           string
+	Found          []found
+	FoundMore      bool
+	Raw            string
 }
 
 func (c *call) number(name string) (int64, error) {
@@ -44,7 +55,8 @@ func (c *call) number(name string) (int64, error) {
 	return n, nil
 }
 
-// stageLog is the log as a page, and with ?raw as it was written.
+// stageLog is the page of a stage run; with ?raw its log as it was written, and for programs
+// that ask for no page its log as text.
 func (w *Web) stageLog(c *call) error {
 	id, err := c.number("id")
 	if err != nil {
@@ -54,35 +66,144 @@ func (w *Web) stageLog(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.r.URL.Query().Has("raw") {
+	c.rw.Header().Add("Vary", "Accept")
+	if c.r.URL.Query().Has("raw") || wantsText(c.r) {
 		return w.rawLog(c, id)
 	}
-	ch, err := w.Review.Get(c.ctx(), c.actor, s.Change)
+	v := stageView{Stage: s}
+	if v.Change, v.MayRerun, err = w.changeOf(c, s); err != nil {
+		return err
+	}
+	if v.Log, err = w.logOf(c, s); err != nil {
+		return err
+	}
+	if c.r.URL.Query().Has("part") { // more lines, for the script
+		return w.sendPart(c, "stage", "log-lines", v.Log)
+	}
+	report, err := w.Gate.StageReport(c.ctx(), c.actor, id)
 	if err != nil {
 		return err
 	}
-	text, skipped, done, err := w.logTail(c.ctx(), c, id)
+	commit, err := w.testedBy(c, s)
 	if err != nil {
 		return err
 	}
-	v := stageView{Stage: s, Change: ch, Cases: failedCases(s.Tests)}
-	shown, rest := wholeLines(text, done)
-	var t terminal
-	for _, line := range shown {
-		t.writeLine(line)
+	v.Report = reportOf(report, v.Change.RepoName, commit)
+	if v.Tests, err = w.testsOf(c, s, v.Change.RepoName); err != nil {
+		return err
 	}
-	v.Lines = template.HTML(t.b.String()) //nolint:gosec // escaped by terminal
-	if t.first > 0 {
-		v.First = "l" + strconv.Itoa(t.first)
+	title := s.Stage + " of change " + strconv.FormatInt(v.Change.ID, 10)
+	return w.render(c, http.StatusOK, "stage", title, v, withUp(fmt.Sprintf("/c/%d", v.Change.ID)))
+}
+
+// wantsText reports whether a program asks, as curl and wget do: any kind of answer will do
+// for them, and pages are for readers.
+func wantsText(r *http.Request) bool {
+	accept := r.Header.Get("Accept")
+	return accept == "*/*" || strings.HasPrefix(accept, "text/plain")
+}
+
+// changeOf reads the change of a stage run, and whether the reader may run the stage again.
+func (w *Web) changeOf(c *call, s gatekeeper.StageRun) (ch review.Change, may bool, err error) {
+	if ch, err = w.Review.Get(c.ctx(), c.actor, s.Change); err != nil {
+		return ch, false, err
 	}
-	if skipped > 0 {
-		v.Skipped = bytesText(skipped)
+	r, err := w.Repos.ByID(c.ctx(), w.DB.Read(), ch.Repo)
+	if err != nil {
+		return ch, false, err
 	}
-	if !done {
-		v.Stream = fmt.Sprintf("/stage/%d/events", id)
-		v.From = fmt.Sprintf("%d-%d", skipped+int64(len(text)-rest), t.line)
+	resource := r.Resource(ch.Branch)
+	resource.ChangeOwner = ch.Owner
+	may = c.signedIn() && ch.Status == review.Open && s.State.Settled() && w.may(c, account.Propose, resource) == nil
+	return ch, may, nil
+}
+
+// logOf reads the part of the log that the address asks for: around a line (?at=12 or
+// ?at=12-20), from a line on (?from=), the end (?tail); else the first failure of a stage that
+// has ended, and the end of one that has not.
+func (w *Web) logOf(c *call, s gatekeeper.StageRun) (logPart, error) {
+	x, done, err := w.indexOf(c.ctx(), c, s.ID)
+	if err != nil {
+		return logPart{}, err
 	}
-	return w.render(c, http.StatusOK, "stage", s.Stage+" of change "+strconv.FormatInt(ch.ID, 10), v, withUp(fmt.Sprintf("/c/%d", ch.ID)))
+	path := fmt.Sprintf("/stage/%d/log", s.ID)
+	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Raw: path + "?raw"}
+	win, err := v.place(c, x, done)
+	if err != nil {
+		return logPart{}, err
+	}
+	win.to = min(win.from+logWindow-1, x.lines)
+	p, err := w.piece(c, s.ID, x, win)
+	if err != nil {
+		return logPart{}, err
+	}
+	v.Lines, v.From, v.To = template.HTML(p.HTML), p.From, p.To //nolint:gosec // escaped by terminal
+	if v.From > 1 {
+		v.Earlier = fmt.Sprintf("%s?from=%d", path, max(1, v.From-logWindow))
+	}
+	switch {
+	case v.To < v.All:
+		v.Later = fmt.Sprintf("%s?from=%d", path, v.To+1)
+	case !done:
+		v.Stream = fmt.Sprintf("/stage/%d/events", s.ID)
+		v.Resume = fmt.Sprintf("%d-%d", p.Next, v.To)
+	}
+	if v.First > 0 {
+		v.FirstURL = fmt.Sprintf("#L%d", v.First)
+		if v.First < v.From || v.First > v.To {
+			v.FirstURL = fmt.Sprintf("%s?at=%d#L%d", path, v.First, v.First)
+		}
+	}
+	v.Find = c.query("find")
+	if len(v.Find) > maxFindText {
+		v.Find = ""
+	}
+	if v.Find != "" {
+		v.Found, v.FoundMore, err = w.find(c, s.ID, v.Find)
+	}
+	return v, err
+}
+
+// place is the part that the address asks for.
+func (v *logPart) place(c *call, x logIndex, done bool) (win window, err error) {
+	end := max(1, x.lines-logWindow+1)
+	number := func(text string) int {
+		n, convErr := strconv.Atoi(text)
+		if convErr != nil || n < 1 {
+			err = notFound("web.stageLog", "there is no such place in the log")
+		}
+		return n
+	}
+	switch {
+	case c.query("at") != "":
+		first, last, ranged := strings.Cut(c.query("at"), "-")
+		win.lit.from = number(first)
+		if win.lit.to = win.lit.from; ranged {
+			win.lit.to = number(last)
+		}
+		if win.from = win.lit.from - logLead; win.lit.from > x.lines {
+			win.from = end
+		}
+	case c.query("from") != "":
+		win.from = number(c.query("from"))
+	case !done || c.r.URL.Query().Has("tail") || x.first == 0:
+		win.from, win.end = end, true
+	default:
+		win.lit.from, win.from = x.first, x.first-logLead // without lit.to nothing is highlighted
+	}
+	win.from = max(win.from, 1)
+	return win, err
+}
+
+// sendPart sends a piece of a page.
+func (w *Web) sendPart(c *call, name, part string, body any) error {
+	text, err := w.renderPart(name, part, body)
+	if err != nil {
+		return err
+	}
+	c.rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	send(c.rw, text)
+	return nil
 }
 
 // rawLog sends the log as it is, for programs.
@@ -99,157 +220,6 @@ func (w *Web) rawLog(c *call, id int64) error {
 		w.Log.Warn("raw log cut short", "stage", id, "err", err)
 	}
 	return nil
-}
-
-// logTail reads the end of a log: at most maxLogShown, from the start of a line.
-func (w *Web) logTail(ctx context.Context, c *call, id int64) (text []byte, skipped int64, done bool, err error) {
-	log, done, err := w.Gate.StageLog(ctx, c.actor, id, 0)
-	if err != nil {
-		return nil, 0, false, err
-	}
-	defer func() { _ = log.Close() }()
-	var tail bytes.Buffer
-	chunk := make([]byte, maxLogChunk)
-	for {
-		n, err := log.Read(chunk)
-		tail.Write(chunk[:n])
-		if over := tail.Len() - maxLogShown; over > maxLogChunk {
-			tail.Next(over)
-			skipped += int64(over)
-		}
-		if err == io.EOF { //nolint:errorlint // readers return it bare
-			break
-		}
-		if err != nil {
-			return nil, 0, false, fmt.Errorf("web: read log: %w", err)
-		}
-	}
-	text = tail.Bytes()
-	if skipped > 0 {
-		if at := bytes.IndexByte(text, '\n'); at >= 0 {
-			skipped += int64(at + 1)
-			text = text[at+1:]
-		}
-	}
-	return text, skipped, done, nil
-}
-
-// wholeLines splits text into lines. rest is how many bytes at the end are no whole line yet;
-// when the log is complete they are one.
-func wholeLines(text []byte, done bool) (lines []string, rest int) {
-	for len(text) > 0 {
-		line, after, whole := bytes.Cut(text, []byte("\n"))
-		if !whole && !done {
-			return lines, len(text)
-		}
-		lines = append(lines, string(line))
-		text = after
-	}
-	return lines, 0
-}
-
-// stageEvents streams a log from an offset and line ("1234-56", also as Last-Event-ID), then
-// says that it ended.
-func (w *Web) stageEvents(c *call) error {
-	id, err := c.number("id")
-	if err != nil {
-		return err
-	}
-	from := c.query("from")
-	if last := c.r.Header.Get("Last-Event-ID"); last != "" {
-		from = last
-	}
-	var offset int64
-	var t terminal
-	if _, err := fmt.Sscanf(from, "%d-%d", &offset, &t.line); from != "" && (err != nil || offset < 0 || t.line < 0) {
-		return notFound("web.stageEvents", "there is no such place in the log")
-	}
-	if _, err := w.Gate.Stage(c.ctx(), c.actor, id); err != nil {
-		return err
-	}
-	s, leave, err := w.openStream(c)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	w.follow(s, func(ctx context.Context) error {
-		return w.moreLog(ctx, s, id, &offset, &t)
-	}, event.StageTopic(id))
-	return nil
-}
-
-// moreLog sends what was written since offset. It ends the stream after the last of it.
-func (w *Web) moreLog(ctx context.Context, s *stream, id int64, offset *int64, t *terminal) error {
-	log, done, err := w.Gate.StageLog(ctx, s.c.actor, id, *offset)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }()
-	held := []byte(nil)
-	chunk := make([]byte, maxLogChunk)
-	for {
-		n, readErr := log.Read(chunk)
-		held = append(held, chunk[:n]...)
-		ended := readErr == io.EOF //nolint:errorlint // readers return it bare
-		if readErr != nil && !ended {
-			return fmt.Errorf("web: read log: %w", readErr)
-		}
-		lines, rest := wholeLines(held, ended && done || len(held) > maxLogShown)
-		*offset += int64(len(held) - rest)
-		held = held[len(held)-rest:]
-		if len(lines) > 0 {
-			t.b.Reset()
-			for _, line := range lines {
-				t.writeLine(line)
-			}
-			if err := s.emit("log", fmt.Sprintf("%d-%d", *offset, t.line), []byte(t.b.String())); err != nil {
-				return err
-			}
-		}
-		if ended {
-			break
-		}
-	}
-	return w.endLog(ctx, s, id, done)
-}
-
-// endLog renews the head of the page once the stage has ended.
-func (w *Web) endLog(ctx context.Context, s *stream, id int64, done bool) error {
-	if !done {
-		return nil
-	}
-	run, err := w.Gate.Stage(ctx, s.c.actor, id)
-	if err != nil {
-		return err
-	}
-	ch, err := w.Review.Get(ctx, s.c.actor, run.Change)
-	if err != nil {
-		return err
-	}
-	head, err := w.renderPart("stage", "stage-head", stageView{Stage: run, Change: ch})
-	if err != nil {
-		return err
-	}
-	if err := s.emit("parts", "", head); err != nil {
-		return err
-	}
-	if err := s.emit("end", "", []byte("complete")); err != nil {
-		return err
-	}
-	return io.EOF
-}
-
-func failedCases(tests *plan.Tests) []plan.Case {
-	if tests == nil {
-		return nil
-	}
-	var failed []plan.Case
-	for _, t := range tests.Cases {
-		if t.Status == plan.CaseFailed && len(failed) < maxFailedShown {
-			failed = append(failed, t)
-		}
-	}
-	return failed
 }
 
 // bytesText is a size as people say it.

@@ -138,7 +138,7 @@ func TestLogStream(t *testing.T) {
 	defer stop()
 	w.gate.write(5, "ial\nthree <b>\n", false)
 	m, ok := next()
-	if want := "<li id=\"l3\">partial</li>\n<li id=\"l4\">three &lt;b&gt;</li>\n\n"; !ok || m.name != "log" || m.data != want {
+	if want := "<li id=\"L3\"><a href=\"?at=3#L3\">3</a>partial</li>\n<li id=\"L4\"><a href=\"?at=4#L4\">4</a>three &lt;b&gt;</li>\n\n"; !ok || m.name != "log" || m.data != want {
 		t.Fatalf("event %q %q", m.name, m.data)
 	}
 	resumed, stopResumed := c.listenTo("/stage/5/events?from=" + m.id)
@@ -153,7 +153,7 @@ func TestLogStream(t *testing.T) {
 				break
 			}
 			names = append(names, m.name)
-			if m.name == "log" && m.data != "<li id=\"l5\">last without an end</li>\n\n" {
+			if m.name == "log" && m.data != "<li id=\"L5\"><a href=\"?at=5#L5\">5</a>last without an end</li>\n\n" {
 				t.Errorf("stream %d: %q", i, m.data)
 			}
 			if m.name == "parts" && !strings.Contains(m.data, "failed") {
@@ -170,25 +170,4 @@ func TestLogStream(t *testing.T) {
 	}
 	c.get("/stage/5/events?from=x").ok(404)
 	c.get("/stage/5/events?from=-1-2").ok(404)
-}
-
-func TestLongLogShowsItsEnd(t *testing.T) {
-	w, _ := hello(t)
-	w.gate.set(1, nil, []gatekeeper.Run{{ID: 1, Change: 1, Stages: []gatekeeper.StageRun{{ID: 5, Change: 1, Stage: "unit", State: plan.Passed}}}})
-	line := strings.Repeat("x", 99) + "\n"
-	w.gate.write(5, strings.Repeat(line, 3*maxLogShown/100)+"the end\n", true)
-	page := w.session("").get("/stage/5/log").ok(200)
-	lines := page.find("#log li")
-	if got := words(lines[len(lines)-1]); got != "the end" {
-		t.Errorf("last line %q", got)
-	}
-	if got := words(lines[0]); len(got) != 99 {
-		t.Errorf("the first line is cut: %d characters", len(got))
-	}
-	if got := page.one(".notice"); !strings.HasPrefix(got, "Only the end is shown") {
-		t.Errorf("notice %q", got)
-	}
-	if len(page.body) > 2*maxLogShown {
-		t.Errorf("%d bytes of page", len(page.body))
-	}
 }

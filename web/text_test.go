@@ -117,19 +117,19 @@ func TestWriteCodeJoinsStylesAndMarks(t *testing.T) {
 
 func TestTerminal(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain":                           `<li id="l1">plain</li>`,
-		"\x1b[31mred\x1b[0m done":         `<li id="l1"><span class="f1">red</span> done</li>`,
-		"\x1b[1;32mgood\x1b[m":            `<li id="l1"><span class="f2 b">good</span></li>`,
-		"10%\r50%\r100%":                  `<li id="l1">100%</li>`,
-		"windows\r":                       `<li id="l1">windows</li>`,
-		"\x1b[2J\x1b[Hclear":              `<li id="l1">clear</li>`,
-		"\x1b]8;;https://e.test\x07x":     `<li id="l1">x</li>`,
-		"\x1b]0;title":                    `<li id="l1"></li>`,
-		"\x1b[38;5;196mx\x1b[48;2;1;2;3m": `<li id="l1">x</li>`,
-		"\x1b[38;2mx\x1b[":                `<li id="l1">x</li>`,
-		"a<b":                             `<li id="l1">a&lt;b</li>`,
-		"--- FAIL: TestX":                 `<li id="l1" class="bad">--- FAIL: TestX</li>`,
-		"\x1b[31mFAIL\x1b[0m":             `<li id="l1" class="bad"><span class="f1">FAIL</span></li>`,
+		"plain":                           `<li id="L1"><a href="?at=1#L1">1</a>plain</li>`,
+		"\x1b[31mred\x1b[0m done":         `<li id="L1"><a href="?at=1#L1">1</a><span class="f1">red</span> done</li>`,
+		"\x1b[1;32mgood\x1b[m":            `<li id="L1"><a href="?at=1#L1">1</a><span class="f2 b">good</span></li>`,
+		"10%\r50%\r100%":                  `<li id="L1"><a href="?at=1#L1">1</a>100%</li>`,
+		"windows\r":                       `<li id="L1"><a href="?at=1#L1">1</a>windows</li>`,
+		"\x1b[2J\x1b[Hclear":              `<li id="L1"><a href="?at=1#L1">1</a>clear</li>`,
+		"\x1b]8;;https://e.test\x07x":     `<li id="L1"><a href="?at=1#L1">1</a>x</li>`,
+		"\x1b]0;title":                    `<li id="L1"><a href="?at=1#L1">1</a></li>`,
+		"\x1b[38;5;196mx\x1b[48;2;1;2;3m": `<li id="L1"><a href="?at=1#L1">1</a>x</li>`,
+		"\x1b[38;2mx\x1b[":                `<li id="L1"><a href="?at=1#L1">1</a>x</li>`,
+		"a<b":                             `<li id="L1"><a href="?at=1#L1">1</a>a&lt;b</li>`,
+		"--- FAIL: TestX":                 `<li id="L1" class="bad"><a href="?at=1#L1">1</a>--- FAIL: TestX</li>`,
+		"\x1b[31mFAIL\x1b[0m":             `<li id="L1" class="bad"><a href="?at=1#L1">1</a><span class="f1">FAIL</span></li>`,
 	} {
 		var term terminal
 		term.writeLine(in)
@@ -144,7 +144,7 @@ func TestColoursGoOnOverLines(t *testing.T) {
 	term.writeLine("\x1b[31mone")
 	term.writeLine("two\x1b[0m")
 	term.writeLine("three")
-	want := "<li id=\"l1\"><span class=\"f1\">one</span></li>\n<li id=\"l2\"><span class=\"f1\">two</span></li>\n<li id=\"l3\">three</li>\n"
+	want := "<li id=\"L1\"><a href=\"?at=1#L1\">1</a><span class=\"f1\">one</span></li>\n<li id=\"L2\"><a href=\"?at=2#L2\">2</a><span class=\"f1\">two</span></li>\n<li id=\"L3\"><a href=\"?at=3#L3\">3</a>three</li>\n"
 	if got := term.b.String(); got != want {
 		t.Errorf("got %s", got)
 	}

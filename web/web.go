@@ -40,7 +40,7 @@ import (
 type Gate interface {
 	Explain(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error)
 	Submit(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error)
-	Recheck(ctx context.Context, a account.Actor, change int64) error
+	Rerun(ctx context.Context, a account.Actor, change int64, what gatekeeper.Rerun) error
 	Runs(ctx context.Context, a account.Actor, change int64) ([]gatekeeper.Run, error)
 	Stage(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageRun, error)
 	StageLog(ctx context.Context, a account.Actor, stageRun, offset int64) (log io.ReadCloser, done bool, err error)
@@ -80,6 +80,7 @@ type Web struct {
 	colors  lru[source]
 	diffs   *diffCache
 	texts   lru[template.HTML]
+	logs    lru[logIndex]
 	slow    chan struct{}
 }
 
@@ -91,6 +92,7 @@ func (w *Web) Routes(r *mux.Router) {
 	w.guard = newGuard(w.URL)
 	w.heavy, w.slow = make(chan struct{}, maxHeavy), make(chan struct{}, maxSlowTexts)
 	w.colors.most, w.texts.most = maxColorCache, maxTextCache
+	w.logs.most = maxLogIndex
 	w.diffs = newDiffCache()
 	for _, rt := range routes() {
 		methods := []string{rt.method}

@@ -56,6 +56,10 @@ type Evidence struct {
 	// and then no stage may have been skipped.
 	Changed []string
 
+	// Touched are the paths that the change itself touches, whatever it is tested with; nil
+	// when that is not known.
+	Touched []string
+
 	// quarantined are the stages whose failures do not count now; the policy fills it in.
 	quarantined map[string]*Quarantine
 }
@@ -65,6 +69,7 @@ type Vote struct {
 	Label  string
 	Value  int
 	By     string   // account name
+	Email  string   // of the account
 	Groups []string // names of the groups that the account is in
 	Is     []string // what it is to the patch set: Author, Uploader, Committer
 }
@@ -79,7 +84,7 @@ type Verdict struct {
 
 // Reason is one part of a verdict.
 type Reason struct {
-	Kind     string    `json:"kind"` // "review", "stages" or "tests"
+	Kind     string    `json:"kind"` // "review", "owners", "stages" or "tests"
 	State    GateState `json:"state"`
 	Stage    string    `json:"stage,omitempty"`    // the stage that it is about, if it is about one
 	What     string    `json:"what"`               // one sentence, without a full stop
@@ -108,6 +113,15 @@ type Case struct {
 	Status   CaseStatus    `json:"status"`
 	Duration time.Duration `json:"duration,omitempty"`
 	Output   string        `json:"output,omitempty"` // the end of it, for failures only
+}
+
+// FullName is what the test is called with its package: unique in its stage as far as the
+// report goes.
+func (c Case) FullName() string {
+	if c.Package == "" {
+		return c.Name
+	}
+	return c.Package + "." + c.Name
 }
 
 // CaseStatus is how a test ended.
