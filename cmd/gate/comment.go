@@ -66,12 +66,19 @@ func (c *commentAddCmd) Run(p *process) error {
 	return c.act(p, c.Number, http.MethodPost, "/votes", in, c.reading)
 }
 
+// maxComment is how much of stdin is read: more than the server takes, so that it is the one to refuse.
+const maxComment = 1 << 20
+
 // textOf is a text of the command line; "-" is stdin.
 func textOf(p *process, text string) (string, error) {
 	if text != "-" {
 		return text, nil
 	}
-	return readSecret(p, "-")
+	read, err := io.ReadAll(io.LimitReader(p.stdin, maxComment))
+	if err != nil {
+		return "", fault.Newf(fault.Invalid, "gate.comment", "the text cannot be read from stdin: %v", err)
+	}
+	return strings.TrimRight(string(read), "\r\n"), nil
 }
 
 // spotWords is a place as people write it: main.go:12, main.go:3-12.
