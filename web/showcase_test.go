@@ -64,9 +64,11 @@ func showcase(t testing.TB) *world {
 	r := w.showRepositories()
 	w.showChanges(r)
 	w.showTalk(r)
+	w.showThreads()
 	w.showGates()
 	w.showMirror(r)
 	w.showQueue(r)
+	w.showDiff(r)
 	return w
 }
 
