@@ -30,7 +30,7 @@ func (c *Controller) ballots(ctx context.Context, q db.Querier, f *facts) ([]pla
 			continue
 		}
 		who := f.people[v.Account]
-		counted = append(counted, plan.Vote{Label: v.Label, Value: v.Value, By: who.Name, Groups: groups[who.ID], Is: f.relations(who)})
+		counted = append(counted, plan.Vote{Label: v.Label, Value: v.Value, By: who.Name, Email: who.Email, Groups: groups[who.ID], Is: f.relations(who)})
 	}
 	return counted, nil
 }

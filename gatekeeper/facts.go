@@ -44,6 +44,8 @@ type facts struct {
 	groups map[string][]account.Account
 	asked  []account.Account
 	usual  map[string]time.Duration // how long each stage takes when it passes
+	// touched are the paths that the patch set itself touches, nil when that is not known.
+	touched []string
 	// noStages is why this server runs no stages.
 	noStages string
 }
@@ -81,6 +83,11 @@ func (c *Controller) gather(ctx context.Context, q db.Querier, r repo.Repository
 	}
 	if err := c.gatherParents(ctx, q, f); err != nil {
 		return nil, err
+	}
+	if touched, known, err := c.Review.Touched(ctx, q, f.change); err != nil {
+		return nil, err
+	} else if known {
+		f.touched = append([]string{}, touched...) // no path at all is known too
 	}
 	if f.unable, err = c.unable(ctx, q, f); err != nil {
 		return nil, err

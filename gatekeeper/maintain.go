@@ -34,6 +34,9 @@ func (c *Controller) maintainHandler(ctx context.Context, key string) (time.Dura
 	if err != nil {
 		return 0, err
 	}
+	if err := c.Review.IndexMissing(ctx, r); err != nil {
+		return 0, err
+	}
 	if err := c.pruneResults(ctx, id); err != nil {
 		return 0, err
 	}

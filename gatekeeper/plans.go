@@ -10,6 +10,7 @@ import (
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
+	"gatehouse/review"
 )
 
 // planCacheEntries bounds the memory for plans read before; each is a few kilobytes.
@@ -103,6 +104,13 @@ func (c *Controller) planOf(ctx context.Context, g *git.Repo, commit git.OID) (*
 		var problems []plan.Problem
 		if p, problems = plan.Parse(plan.File, text); len(problems) > 0 {
 			return nil, problems, badPlan(commit, problems)
+		}
+		if p.AsksOwners() {
+			file, err := review.ReadOwners(ctx, g, commit)
+			if err != nil {
+				return nil, nil, err
+			}
+			p.SetOwners(file)
 		}
 	}
 	c.plans.put(key, p)

@@ -11,6 +11,7 @@ import (
 // verdicts judges the gates that landing waits for.
 func (f *facts) verdicts() []plan.Verdict {
 	e := f.run.forGates().evidence(f.ballots, f.changed)
+	e.Touched = f.touched
 	gates := f.plan.Landing()
 	all := make([]plan.Verdict, 0, len(gates))
 	for _, g := range gates {
@@ -65,7 +66,7 @@ func (f *facts) mayQueue() string {
 	}
 	for _, v := range f.verdicts() {
 		for _, reason := range v.Reasons {
-			if reason.Kind == kindReview && reason.State != plan.Open {
+			if byVotes(reason) && reason.State != plan.Open {
 				return "gate " + v.Gate + ": " + reason.What
 			}
 		}
@@ -75,6 +76,12 @@ func (f *facts) mayQueue() string {
 
 // kindReview is the kind of a reason that votes decide.
 const kindReview = "review"
+
+// kindOwners is the kind of a reason that the votes of owners decide.
+const kindOwners = "owners"
+
+// byVotes: people decide it, so nothing that is tested changes it.
+func byVotes(r plan.Reason) bool { return r.Kind == kindReview || r.Kind == kindOwners }
 
 // kindStages is the kind of a reason about a stage, which has a line of its own below.
 const kindStages = "stages"
@@ -170,7 +177,7 @@ func (f *facts) refused() bool {
 // onlyReviews reports whether the refusal is a person's: a stage's is the run's to tell.
 func onlyReviews(v plan.Verdict) bool {
 	for _, r := range v.Reasons {
-		if r.State == plan.Refused && r.Kind == kindReview {
+		if r.State == plan.Refused && byVotes(r) {
 			return true
 		}
 	}

@@ -166,6 +166,11 @@ func (r *reader) impliedAfter(g *Gate, order []string) {
 				c.Value = l.Max
 				g.Require[i] = c
 			}
+		case Owners:
+			if l, ok := r.plan.Label(c.Label); ok && c.Value == 0 {
+				c.Value = l.Max
+				g.Require[i] = c
+			}
 		case Stages:
 			judges = true
 			all = all || len(c.Names) == 0
@@ -203,9 +208,13 @@ func (r *reader) checkStages() {
 	}
 }
 
+// isReview: votes decide it, and no stage does.
 func isReview(c Criterion) bool {
-	_, ok := c.(Review)
-	return ok
+	switch c.(type) {
+	case Review, Owners:
+		return true
+	}
+	return false
 }
 
 // checkGates refuses gates whose criteria and `after` do not fit: a criterion without a stage
@@ -226,7 +235,7 @@ func (r *reader) checkGates() {
 		}
 		for _, c := range g.Require {
 			switch c.(type) {
-			case Review:
+			case Review, Owners:
 			case Stages:
 				if stages == 0 {
 					r.bad(key, "write `after: [STAGE]`", "gate `%s` requires stages and comes after none", g.Name)

@@ -29,6 +29,8 @@ func evaluate(g Gate, c Criterion, e Evidence) []Reason {
 	switch c := c.(type) {
 	case Review:
 		return []Reason{evaluateReview(c, e)}
+	case Owners:
+		return []Reason{evaluateOwners(c, e)}
 	case Stages:
 		return evaluateStages(g, c, e)
 	case TestLimits:

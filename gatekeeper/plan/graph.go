@@ -105,6 +105,9 @@ func unplaced(c Criterion) Criterion {
 	case Review:
 		c.Line = 0
 		return c
+	case Owners: // the file is the branch's, not the plan's
+		c.Line, c.File = 0, nil
+		return c
 	case Stages:
 		c.Line = 0
 		return c
@@ -227,8 +230,13 @@ func (p *Plan) resolve() {
 			}
 		}
 		for j, c := range g.Require {
-			if r, ok := c.(Review); ok {
-				g.Require[j] = p.resolveReview(r)
+			switch c := c.(type) {
+			case Review:
+				g.Require[j] = p.resolveReview(c)
+			case Owners:
+				as := p.resolveReview(Review{Label: c.Label, By: c.Override})
+				c.Members, c.Veto = as.Members, as.Veto
+				g.Require[j] = c
 			}
 		}
 	}

@@ -211,7 +211,7 @@ type Need struct {
 	Quarantine *Quarantine
 }
 
-// Criterion is one requirement of a gate: [Review], [Stages] or [TestLimits].
+// Criterion is one requirement of a gate: [Review], [Owners], [Stages] or [TestLimits].
 type Criterion interface{ criterion() }
 
 // Review asks for votes.

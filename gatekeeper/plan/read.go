@@ -290,6 +290,7 @@ func (r *reader) criteria(n *yaml.Node, what, name string) []Criterion {
 		at := "gates." + name + ".require." + strconv.Itoa(i)
 		r.fields(item, "`require` of "+what, at, map[string]field{
 			"review": func(n *yaml.Node) { all = append(all, r.review(n, what, at+".review")) },
+			"owners": func(n *yaml.Node) { all = append(all, r.owners(n, what, at+".owners")) },
 			"stages": func(n *yaml.Node) { all = append(all, r.stages(n, what, name)) },
 			"tests":  func(n *yaml.Node) { all = append(all, r.tests(n, what, at+".tests")) },
 		}, laterRule)
@@ -304,6 +305,8 @@ func criterionFix(word string) string {
 		return "write `{stages: passed}`"
 	case "tests":
 		return "write `{tests: {failed: 0, min: 1}}`"
+	case "owners":
+		return "write `{owners: {}}`"
 	}
 	return "write `{review: {min: 1}}`"
 }
