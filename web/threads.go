@@ -212,9 +212,16 @@ func quoted(body string) string {
 	return strings.Join(lines, "\n") + "\n\n"
 }
 
-// gist is the beginning of a thread in one line.
+// gist is the beginning of a thread in one line, without code.
 func gist(author, body string) string {
-	text := []rune(strings.Join(strings.Fields(body), " "))
+	words, _, coded := strings.Cut(body, "```")
+	if words = strings.NewReplacer("`", "", "**", "", "*", "").Replace(words); coded && strings.TrimSpace(words) == "" {
+		words = "code"
+		if len(review.Suggestions(body)) > 0 {
+			words = "a suggestion"
+		}
+	}
+	text := []rune(strings.Join(strings.Fields(words), " "))
 	if len(text) > maxGist {
 		text = append(text[:maxGist], '…')
 	}
