@@ -77,6 +77,10 @@ type commands struct {
 		Revoke tokenRevokeCmd `cmd:"" help:"Revoke a token."`
 	} `cmd:"" help:"API tokens: for git over HTTP, the API and this command line."`
 
+	Notify  notifyVerbs  `cmd:"" help:"What you are told, and what of it is mailed."`
+	Webhook webhookVerbs `cmd:"" help:"Webhooks: chats and servers that are told what happens in a repository."`
+	Mail    mailVerbs    `cmd:"" help:"Mail of the server."`
+
 	Plan struct {
 		Check planCheckCmd `cmd:"" help:"Read a plan file and say all that is wrong with it."`
 	} `cmd:"" help:"Plans (gatehouse.yaml)."`
