@@ -148,10 +148,10 @@ func (v *changeView) setFindings(q diffRequest) {
 func (w *rows) cover(line int) (class, words string) {
 	for _, m := range w.marks[line] {
 		if m.Kind == markCover {
-			if m.Tone == "run" {
-				return " cv run", ""
+			if m.Tone == "ran" {
+				return " cv ran", ""
 			}
-			return " cv " + m.Tone, `<span class="sr">` + m.Title + `</span>`
+			return " cv " + m.Tone, `<i class="sr">` + m.Title + `</i>`
 		}
 	}
 	return "", ""
@@ -174,7 +174,7 @@ func (w *rows) says(line, columns int) {
 		writeVisible(&w.b, m.Text)
 		w.b.WriteString(`</span>`)
 		if strings.HasPrefix(m.URL, "https://") || strings.HasPrefix(m.URL, "http://") {
-			w.b.WriteString(` <a href="` + html.EscapeString(m.URL) + `" rel="nofollow noopener">about this rule</a>`)
+			w.b.WriteString(` <a href="` + html.EscapeString(m.URL) + `" rel="nofollow noopener">about this rule</a> ·`)
 		}
 		w.b.WriteString(` <a href="` + html.EscapeString(m.Log) + `">log</a></li>`)
 	}

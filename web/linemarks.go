@@ -21,7 +21,7 @@ const maxMarksLine = 20
 // lineMark is what a stage says about a line of a change's new side.
 type lineMark struct {
 	Kind  string
-	Tone  string // of a finding: bad, wait or calm; of coverage: run, part or miss
+	Tone  string // of a finding: bad, wait or calm; of coverage: ran, part or miss
 	Title string // one plain sentence: who says it, how bad it is
 	Text  string // what it says, in the words of the tool: to be escaped
 	URL   string // where the rule is explained; "" for none
@@ -57,7 +57,7 @@ func marksOf(checks gatekeeper.Checks) map[string]map[int][]lineMark {
 
 // coverMarks say what a profile knows of a line.
 var coverMarks = map[annotate.Mark]lineMark{
-	annotate.Covered: {Kind: markCover, Tone: "run", Title: "Tests ran this line"},
+	annotate.Covered: {Kind: markCover, Tone: "ran", Title: "Tests ran this line"},
 	annotate.Partial: {Kind: markCover, Tone: "part", Title: "Tests ran a part of this line"},
 	annotate.Missed:  {Kind: markCover, Tone: "miss", Title: "No test ran this line"},
 }

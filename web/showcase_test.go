@@ -69,6 +69,7 @@ func showcase(t testing.TB) *world {
 	w.showMirror(r)
 	w.showQueue(r)
 	w.showDiff(r)
+	w.showChecks()
 	return w
 }
 

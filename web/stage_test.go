@@ -262,7 +262,7 @@ func TestReportOfAStage(t *testing.T) {
 	if strings.Contains(page.body, "<script>alert") || strings.Contains(page.body, `href="javascript:`) || strings.Contains(page.body, "\u202e") {
 		t.Error("a finding is obeyed")
 	}
-	if link := attr(page.find(".findings td.mono a")[0], "href"); link != "/hello/-/file/0123456789012345678901234567890123456789/main.go#L3" {
+	if link := attr(page.find(".findings td.where a")[0], "href"); link != "/hello/-/file/0123456789012345678901234567890123456789/main.go#L3" {
 		t.Errorf("%s", link)
 	}
 }
