@@ -7,7 +7,6 @@ import (
 
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
-	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 )
 
@@ -54,7 +53,7 @@ func (s *Service) SaveDraft(ctx context.Context, actor account.Actor, change int
 	d := Draft{Change: c.ID, Account: actor.ID, NewComment: n}
 	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
 		d.NewComment = n
-		if err := s.mayComment(ctx, tx, actor, c, r); err != nil {
+		if err := s.may(ctx, tx, actor, account.Comment, c, r); err != nil {
 			return err
 		}
 		var there int
@@ -95,12 +94,6 @@ func (s *Service) settle(ctx context.Context, q db.Querier, c Change, n *NewComm
 	}
 	_, err := s.PatchSet(ctx, q, c.ID, n.PS)
 	return err
-}
-
-func (s *Service) mayComment(ctx context.Context, q db.Querier, actor account.Actor, c Change, r repo.Repository) error {
-	resource := r.Resource(c.Branch)
-	resource.ChangeOwner = c.Owner
-	return s.Accounts.May(ctx, q, actor, account.Comment, resource)
 }
 
 // EditDraft writes another text over a draft of the actor's.

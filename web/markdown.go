@@ -78,7 +78,8 @@ var sanitiser = func() *bluemonday.Policy {
 	return p
 }()
 
-// markdown renders a text that anybody may have written. Raw HTML is left out, links stay
+// markdown renders a text that anybody may have written. Raw HTML is left out of documents and
+// shown as text in what somebody typed, where it is the `vector<int>` of a sentence; links stay
 // inside http, https and mailto, pictures inside this server, hidden characters are marked.
 // With a place the text is a document of a repository; without, it is what somebody typed,
 // and its line breaks count.
@@ -108,7 +109,7 @@ func rendered(ctx context.Context, source string, at place, called people) (html
 	}
 	options := []renderer.Option{renderer.WithNodeRenderers(util.Prioritized(blockRenderer{ctx}, 100))}
 	if at == (place{}) {
-		options = append(options, gohtml.WithHardWraps())
+		options = append(options, gohtml.WithHardWraps(), renderer.WithNodeRenderers(util.Prioritized(bareRenderer{}, 90)))
 	}
 	parsing := []parser.Option{parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(linkRewriter{at}, 100))}
 	if len(called) > 0 {
@@ -263,6 +264,47 @@ func (b blockRenderer) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
 	reg.Register(ast.KindFencedCodeBlock, b.code)
 	reg.Register(tasks.KindTaskCheckBox, b.task)
 	reg.Register(kindMention, b.mention)
+}
+
+// bareRenderer writes raw HTML as the text that it is.
+type bareRenderer struct{}
+
+// RegisterFuncs implements [renderer.NodeRenderer].
+func (b bareRenderer) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
+	reg.Register(ast.KindRawHTML, b.inline)
+	reg.Register(ast.KindHTMLBlock, b.block)
+}
+
+func (bareRenderer) inline(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	segments := node.(*ast.RawHTML).Segments
+	for i := range segments.Len() {
+		segment := segments.At(i)
+		if _, err := w.Write(util.EscapeHTML(segment.Value(source))); err != nil {
+			return ast.WalkStop, err
+		}
+	}
+	return ast.WalkSkipChildren, nil
+}
+
+func (bareRenderer) block(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	n := node.(*ast.HTMLBlock)
+	var text strings.Builder
+	for i := range n.Lines().Len() {
+		segment := n.Lines().At(i)
+		text.Write(segment.Value(source))
+	}
+	if n.HasClosure() {
+		text.Write(n.ClosureLine.Value(source))
+	}
+	lines := strings.ReplaceAll(string(util.EscapeHTML([]byte(strings.TrimRight(text.String(), "\n")))), "\n", "<br>\n")
+	_, err := w.WriteString("<p>" + lines + "</p>\n")
+	return ast.WalkSkipChildren, err
 }
 
 func (b blockRenderer) code(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {

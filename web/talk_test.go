@@ -243,6 +243,20 @@ func TestMentionsAreLinks(t *testing.T) {
 	}
 }
 
+// What looks like markup in a comment is a part of the sentence.
+func TestMarkupIsText(t *testing.T) {
+	for body, want := range map[string]string{
+		"a vector<int> of <b>":          `<p>a vector&lt;int&gt; of &lt;b&gt;</p>`,
+		"<div>\nblock</div>\n\nrest":    "<p>&lt;div&gt;<br>\nblock&lt;/div&gt;</p>\n<p>rest</p>",
+		"<!-- hidden -->":               `<p>&lt;!-- hidden --&gt;</p>`,
+		"<script>\nalert(1)\n</script>": "<p>&lt;script&gt;<br>\nalert(1)<br>\n&lt;/script&gt;</p>",
+	} {
+		if got := strings.TrimSpace(string(typed(context.Background(), body, nil))); got != want {
+			t.Errorf("%q became\n%s\nwant\n%s", body, got, want)
+		}
+	}
+}
+
 // What drafts and suggestions hold is inert, and hidden characters in it are marked.
 func TestHostileSuggestionsAreInert(t *testing.T) {
 	w, _ := hello(t)
