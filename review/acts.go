@@ -148,7 +148,7 @@ func (s *Service) rewrite(ctx context.Context, g *git.Repo, op string, actor acc
 	if err != nil {
 		return "", err
 	}
-	committer, err := s.signature(ctx, actor, s.Now())
+	committer, err := s.signature(ctx, actor, s.after(own))
 	if err != nil {
 		return "", err
 	}

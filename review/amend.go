@@ -131,7 +131,7 @@ func (s *Service) writeAmended(ctx context.Context, g *git.Repo, actor account.A
 	if tree == before.Tree && strings.TrimRight(message, "\n") == strings.TrimRight(before.Message, "\n") {
 		return "", fault.New(fault.Refused, op, "this edit changes nothing", fmt.Sprintf("patch set %d says the same already", base.Number))
 	}
-	committer, err := s.signature(ctx, actor, s.Now())
+	committer, err := s.signature(ctx, actor, s.after(before))
 	if err != nil {
 		return "", err
 	}

@@ -103,6 +103,20 @@ func (s *Service) signature(ctx context.Context, a account.Actor, at time.Time) 
 	return git.Signature{Name: name, Email: who.Email, When: at}, nil
 }
 
+// maxAhead is how far the clock of whoever made a commit may be ahead of ours for what is made
+// of it to be dated behind it.
+const maxAhead = time.Hour
+
+// after is the time for a commit that is made of another: now, but behind the other's, so that
+// an edit which is taken back makes another commit than the one before, within a second too.
+func (s *Service) after(c git.Commit) time.Time {
+	now := s.Now()
+	if next := c.Committer.When.Add(time.Second); now.Before(next) && next.Sub(now) < maxAhead {
+		return next
+	}
+	return now
+}
+
 // withKey makes sure that a commit with this message is a patch set of the change with the
 // key wherever it is pushed from: it appends the Change-Id where the message has none, and
 // refuses one that names another change.

@@ -42,6 +42,8 @@ type changeView struct {
 
 	Turn       turnView
 	MoreActs   bool
+	MoreLinks  []actLink // acts that have a page of their own
+	Hashtags   []string
 	MayReview  bool
 	MaySubmit  bool
 	MayComment bool
@@ -82,6 +84,7 @@ type needView struct {
 	Name, Word, Tone string
 	Reason, Evidence string
 	Source           string
+	Left             string // time
 	SourceURL        string
 	Log              string
 	Who, Next        string

@@ -58,6 +58,9 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	v.setVotes()
 	v.setRights(w, c)
 	v.setNeeds(c.actor)
+	if err := w.setActs(ctx, v); err != nil {
+		return nil, err
+	}
 	if err := w.setTurn(ctx, c, v); err != nil {
 		return nil, err
 	}
@@ -148,13 +151,16 @@ func (v *changeView) setRights(w *Web, c *call) {
 	edit := w.may(c, account.Edit, v.resource) == nil
 	ended := v.Run != nil && v.Run.State != gatekeeper.RunRunning && len(v.Run.Stages) > 0
 	asked := v.Change.SubmitBy != 0
-	offer(v.MaySubmit && !asked && !v.Change.WIP, actView{ID: "submit", Name: "Submit", Main: !v.Why.State.Final()})
+	v.setLinks(edit, w.may(c, account.Propose, v.resource) == nil)
+	offer(v.MaySubmit && !asked && !v.Change.WIP && !v.Change.Private, actView{ID: "submit", Name: "Submit", Main: !v.Why.State.Final()})
 	offer(open && asked && (edit || v.Change.SubmitBy == c.actor.ID), actView{ID: "withdraw", Name: "Do not land it"})
 	offer(open && edit && v.Change.WIP, actView{ID: "ready", Name: "Ready for review", Main: true})
 	offer(v.Change.Status == review.Abandoned && edit, actView{ID: "restore", Name: "Restore", Main: true})
 	v.MayRerun = open && ended && w.may(c, account.Propose, v.resource) == nil
 	offer(v.MayRerun, actView{ID: "recheck", Name: "Run the stages again", More: true})
 	offer(open && edit && !v.Change.WIP, actView{ID: "wip", Name: "Mark as work in progress", More: true})
+	offer(open && edit && !v.Change.Private, actView{ID: "private", Name: "Make private", More: true})
+	offer(edit && v.Change.Private, actView{ID: "public", Name: "Show to everybody", More: true})
 	offer(open && edit, actView{ID: "abandon", Name: "Abandon", More: true, Danger: true, Ask: "Abandon this change? It can be restored."})
 }
 
@@ -171,7 +177,7 @@ func (v *changeView) setNeeds(actor account.Actor) {
 	for _, r := range v.Why.Requirements {
 		n := needView{
 			Name: r.Name, Word: word(r.State), Tone: tone("gate", r.State), Reason: v.sentence(r.Reason), Evidence: r.Evidence,
-			Source: r.Source, Next: r.Next, Who: strings.Join(r.Who, ", "),
+			Source: r.Source, Next: r.Next, Who: strings.Join(r.Who, ", "), Left: r.Left,
 		}
 		if r.State == string(plan.Open) || plan.StageState(r.State) == plan.Passed {
 			n.Next, n.Who = "", "" // nothing is left to do
@@ -184,7 +190,7 @@ func (v *changeView) setNeeds(actor account.Actor) {
 		}
 		byVote := v.MayReview && len(parts) == 0 && slices.Contains(r.Who, anyone)
 		n.You = n.Next != "" && !actor.Anonymous() && (slices.Contains(r.Who, actor.Name) || byVote)
-		if r.Kind == "submit" && n.Next != "" && v.MaySubmit && !v.Change.WIP && !v.Why.State.Final() {
+		if r.Kind == "submit" && n.Next != "" && v.MaySubmit && !v.Change.WIP && !v.Change.Private && !v.Why.State.Final() {
 			n.You, n.Next = true, "press Submit above: it lands as soon as every gate is open"
 		}
 		v.Needs = append(v.Needs, n)

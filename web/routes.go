@@ -76,6 +76,7 @@ func routes() []route {
 	}
 	all = append(all, notifyRoutes()...)
 	all = append(all, changeRoutes()...)
+	all = append(all, actRoutes()...)
 	return append(all, repoRoutes()...)
 }
 
