@@ -267,6 +267,7 @@ func operators() []operator {
 		{"repo", []string{"project", "p", "repository"}, "NAME", "the repository"},
 		{"branch", nil, "NAME", "the branch that it is for"},
 		{"topic", nil, "NAME", "the topic"},
+		{"hashtag", []string{"tag"}, "WORD", "a word that is tied to it"},
 		{"file", []string{"f", "path"}, "PATH|FOLDER|NAME|*.EXT", "a file that it touches"},
 		{"dir", []string{"directory"}, "FOLDER", "a folder that it touches"},
 		{"ext", []string{"extension"}, "EXT", "a kind of file that it touches"},

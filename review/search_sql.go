@@ -158,6 +158,8 @@ func (c *compiler) term(ctx context.Context, n *node, must bool) (string, error)
 		return "c.branch = " + c.arg(strings.TrimPrefix(n.value, "refs/heads/")), nil
 	case "topic":
 		return column("topic", " || ''", must) + " = " + c.arg(n.value), nil
+	case "hashtag":
+		return c.member(ctx, "SELECT change_id FROM hashtags WHERE tag = "+c.arg(strings.TrimPrefix(n.value, "#")), "", must)
 	case "file", "dir", "ext":
 		return c.file(ctx, n, must)
 	case "message", "subject":
@@ -227,6 +229,8 @@ func (c *compiler) is(ctx context.Context, n *node, must bool) (string, error) {
 	switch word {
 	case "wip":
 		return "c.wip = 1 AND c.status = " + c.arg(string(Open)), nil
+	case "private":
+		return "c.private = 1", nil
 	case "submitted":
 		return "c.submit_by <> 0 AND c.status = " + c.arg(string(Open)), nil
 	case "reviewed":
@@ -242,7 +246,7 @@ func (c *compiler) is(ctx context.Context, n *node, must bool) (string, error) {
 	}
 	if word != "owner" && word != "mine" && sets[word] == "" {
 		return "", wrong(n.at, fmt.Sprintf("nothing here is %q", clip(n.value)),
-			"known are open, closed, landed, abandoned, wip, submitted, reviewed, starred, watched, attention, owner, reviewer and cc")
+			"known are open, closed, landed, abandoned, wip, private, submitted, reviewed, starred, watched, attention, owner, reviewer and cc")
 	}
 	me, err := c.self(n)
 	if err != nil {
@@ -260,6 +264,8 @@ func (c *compiler) has(ctx context.Context, n *node, must bool) (string, error) 
 		return "EXISTS (SELECT 1 FROM attention t WHERE t.change_id = c.id)", nil
 	case "topic":
 		return "c.topic <> ''", nil
+	case "hashtag":
+		return "EXISTS (SELECT 1 FROM hashtags h WHERE h.change_id = c.id)", nil
 	case "votes":
 		return "EXISTS (SELECT 1 FROM votes v WHERE v.change_id = c.id AND v.ps = c.current_ps)", nil
 	case "unresolved":
@@ -274,7 +280,7 @@ func (c *compiler) has(ctx context.Context, n *node, must bool) (string, error) 
 		table := map[string]string{"draft": "drafts", "star": "stars"}[strings.ToLower(n.value)]
 		return c.member(ctx, "SELECT change_id FROM "+table+" WHERE account_id = "+me, "", must)
 	}
-	return "", wrong(n.at, fmt.Sprintf("nothing here has %q", clip(n.value)), "known are attention, draft, star, topic, unresolved and votes")
+	return "", wrong(n.at, fmt.Sprintf("nothing here has %q", clip(n.value)), "known are attention, draft, hashtag, star, topic, unresolved and votes")
 }
 
 func (c *compiler) people(ctx context.Context, n *node, must bool) (string, error) {

@@ -36,6 +36,7 @@ func library(w *world) map[string]review.Change {
 	w.vote("bob", all["login"].ID, 1, -1)
 	w.must(w.review.Vote(w.ctx, w.people["dan"], all["login"].ID, 1, nil, "", []review.NewComment{{Path: "web/login/form.go", Line: 1, Body: "why?", Unresolved: true}}))
 	w.vote("alice", all["logout"].ID, 1, 2)
+	w.must(w.review.SetHashtags(w.ctx, w.people["bob"], all["logout"].ID, []string{"urgent"}, nil))
 	w.must(w.review.Abandon(w.ctx, w.people["carol"], all["docs"].ID, ""))
 	w.must(w.review.Star(w.ctx, w.people["dan"], all["docs"].ID, true))
 	return all
@@ -117,6 +118,9 @@ func TestSearch(t *testing.T) {
 		{"dan", string(ps.Commit), []string{login}},
 		{"dan", "commit:" + string(ps.Commit)[:9], []string{login}},
 		{"dan", "is:starred", []string{docs}},
+		{"dan", "hashtag:urgent", []string{logout}},
+		{"dan", "tag:#urgent has:hashtag", []string{logout}},
+		{"dan", "is:private", nil},
 		{"alice", "has:star", nil},
 		{"dan", "has:unresolved", []string{login}},
 		{"dan", "has:votes is:reviewed", []string{logout, login}},

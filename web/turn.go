@@ -322,6 +322,13 @@ func (w *Web) bulkAct(c *call, v *bulkView) (func(id int64) error, error) {
 	case "topic":
 		v.Act = "Topic set"
 		return func(id int64) error { return w.Review.SetTopic(ctx, actor, id, with) }, nil
+	case "hashtag":
+		v.Act = "Hashtags added"
+		tags := strings.FieldsFunc(with, func(r rune) bool { return r == ',' || r == ' ' })
+		if len(tags) == 0 {
+			return nil, fault.New(fault.Invalid, "web.bulk", "no hashtag is named", "write one behind the act")
+		}
+		return func(id int64) error { return w.Review.SetHashtags(ctx, actor, id, tags, nil) }, nil
 	case "star":
 		v.Act = "Starred"
 		return func(id int64) error { return w.Review.Star(ctx, actor, id, true) }, nil

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"gatehouse/gitserver/account"
@@ -44,12 +45,14 @@ type Change struct {
 // ChangeDetail is a change with everything that was said about it.
 type ChangeDetail struct {
 	Change
-	PatchSets []PatchSet `json:"patch_sets"`
-	Votes     []Vote     `json:"votes" doc:"On the current patch set and on those before."`
-	Hashtags  []string   `json:"hashtags"`
-	Reviewers []string   `json:"reviewers" doc:"Who was asked to look, or did."`
-	Messages  []Message  `json:"messages"`
-	Comments  []Comment  `json:"comments"`
+	PatchSets []PatchSet  `json:"patch_sets"`
+	Votes     []Vote      `json:"votes" doc:"On the current patch set and on those before."`
+	Hashtags  []string    `json:"hashtags"`
+	Reviewers []string    `json:"reviewers" doc:"Who was asked to look, or did."`
+	CC        []string    `json:"cc,omitempty" doc:"Who is only let know."`
+	Attention []Attention `json:"attention" doc:"Whose turn it is, and why."`
+	Messages  []Message   `json:"messages"`
+	Comments  []Comment   `json:"comments"`
 }
 
 // PatchSet is one version of a change.
@@ -109,6 +112,8 @@ type changesIn struct {
 	Key        string `query:"key" maxLength:"100" doc:"A Change-Id."`
 	Status     string `query:"status" enum:"open,landed,abandoned"`
 	Limit      int    `query:"limit" minimum:"0" maximum:"200" doc:"At most so many; 0 is 50."`
+	Query      string `query:"q" maxLength:"2000" doc:"A search, such as is:open owner:self file:web/; the others below narrow it."`
+	After      string `query:"after" maxLength:"60" doc:"With q: the next of the answer before."`
 	Before     int64  `query:"before" minimum:"0" doc:"Only changes with a smaller number: the next page."`
 }
 
@@ -126,6 +131,9 @@ func (s *Server) changeRoutes() {
 }
 
 func (s *Server) listChanges(ctx context.Context, who account.Actor, in *changesIn) (*answer[list[Change]], error) {
+	if in.Query != "" {
+		return s.searchChanges(ctx, who, in)
+	}
 	filter := review.Filter{Branch: in.Branch, Topic: in.Topic, Key: in.Key, Status: review.Status(in.Status), Limit: in.Limit, Before: in.Before}
 	if filter.Limit == 0 {
 		filter.Limit = usualPage
@@ -147,6 +155,33 @@ func (s *Server) listChanges(ctx context.Context, who account.Actor, in *changes
 	if err != nil {
 		return nil, err
 	}
+	return s.listedChanges(ctx, found)
+}
+
+// searchChanges lists what a search finds, last touched first.
+func (s *Server) searchChanges(ctx context.Context, who account.Actor, in *changesIn) (*answer[list[Change]], error) {
+	query := in.Query
+	for _, narrow := range [][2]string{{"repo", in.Repository}, {"branch", in.Branch}, {"owner", in.Owner}, {"reviewer", in.Reviewer}, {"topic", in.Topic}, {"status", in.Status}, {"change", in.Key}} {
+		if narrow[1] != "" {
+			// Behind what was asked, so that a place in that stays the same.
+			query += fmt.Sprintf(" %s:{%s}", narrow[0], strings.NewReplacer(`\`, `\\`, "}", `\}`).Replace(narrow[1]))
+		}
+	}
+	if query != in.Query && strings.Contains(in.Query, "OR") {
+		query = "(" + in.Query + ")" + query[len(in.Query):]
+	}
+	page, err := s.Review.Search(ctx, who, review.Search{Query: query, Limit: in.Limit, After: in.After})
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.listedChanges(ctx, page.Changes)
+	if err == nil {
+		out.Body.Next = page.Next
+	}
+	return out, err
+}
+
+func (s *Server) listedChanges(ctx context.Context, found []review.Change) (*answer[list[Change]], error) {
 	var ids []int64
 	for _, c := range found {
 		ids = append(ids, c.Owner, c.SubmitBy)
@@ -244,7 +279,9 @@ func (s *Server) getChange(ctx context.Context, who account.Actor, in *ChangePat
 	detail := ChangeDetail{Change: s.changeOf(c, name), PatchSets: []PatchSet{}, Votes: []Vote{}, Reviewers: []string{}, Messages: []Message{}, Comments: commentsOf(comments, sets, name)}
 	detail.Hashtags = append([]string{}, tags...)
 	for _, r := range reviewers {
-		if !r.CC {
+		if r.CC {
+			detail.CC = append(detail.CC, name(r.Account))
+		} else {
 			detail.Reviewers = append(detail.Reviewers, name(r.Account))
 		}
 	}
@@ -256,6 +293,13 @@ func (s *Server) getChange(ctx context.Context, who account.Actor, in *ChangePat
 	}
 	for _, m := range messages {
 		detail.Messages = append(detail.Messages, Message{PatchSet: m.PS, Author: name(m.Author), Body: m.Body, CreatedAt: m.CreatedAt})
+	}
+	turn, err := s.Review.Attention(ctx, q, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	if detail.Attention, err = s.attentionOf(ctx, turn); err != nil {
+		return nil, err
 	}
 	return &answer[ChangeDetail]{detail}, nil
 }

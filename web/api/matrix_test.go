@@ -206,7 +206,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 // ofRepository reports whether an operation has to do with a repository.
 func ofRepository(path string) bool {
 	return !strings.HasPrefix(path, "/api/v1/accounts") && !strings.HasPrefix(path, "/api/v1/groups") &&
-		path != "/api/v1/queues" && path != "/api/v1/self" && path != "/api/v1/version" && path != "/api/v1/repositories"
+		path != "/api/v1/queues" && !strings.HasPrefix(path, "/api/v1/self") && path != "/api/v1/version" && path != "/api/v1/repositories"
 }
 
 // reopen undoes what an earlier caller did to the change: it is open, and its author asked to land it.

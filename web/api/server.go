@@ -80,6 +80,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.mirrorRoutes()
 	s.changeRoutes()
 	s.reviewRoutes()
+	s.turnRoutes()
 	s.actRoutes()
 	s.gateRoutes()
 	s.queueRoutes()
@@ -185,14 +186,15 @@ type answer[T any] struct{ Body T }
 
 // list is the body of an operation that lists things.
 type list[T any] struct {
-	Items []T `json:"items"`
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty" doc:"Where there is another page: the value of after that asks for it."`
 }
 
 func listed[T any](items []T) *answer[list[T]] {
 	if items == nil {
 		items = []T{}
 	}
-	return &answer[list[T]]{list[T]{items}}
+	return &answer[list[T]]{list[T]{Items: items}}
 }
 
 // nothing is the answer of an operation that has none.
