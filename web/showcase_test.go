@@ -68,6 +68,7 @@ func showcase(t testing.TB) *world {
 	w.showGates()
 	w.showMirror(r)
 	w.showQueue(r)
+	w.showTold(r)
 	w.showDiff(r)
 	w.showChecks()
 	return w

@@ -40,6 +40,7 @@ type world struct {
 	mu     sync.Mutex
 	now    time.Time
 	work   string // a clone that commits are made in
+	hookID int64  // the showcase's webhook
 }
 
 const password = "correct horse battery"

@@ -259,7 +259,7 @@ func TestChatsAreInert(t *testing.T) {
 func TestUnsubscribeLinksAreSigned(t *testing.T) {
 	w := newWorld(t)
 	id := w.change(w.repo, "alice", "x")
-	good, err := w.s.token(Subscription{w.people["bob"].ID, id})
+	good, err := w.s.Token(Subscription{w.people["bob"].ID, id})
 	w.must(err)
 	if sub, err := w.s.Subscription(good); err != nil || sub.Account != w.people["bob"].ID || sub.Change != id {
 		t.Fatalf("%+v, %v", sub, err)
@@ -274,7 +274,7 @@ func TestUnsubscribeLinksAreSigned(t *testing.T) {
 		}
 	}
 	other := &Service{Dir: t.TempDir()}
-	if forged, err := other.token(Subscription{w.people["bob"].ID, id}); err != nil || forged == good {
+	if forged, err := other.Token(Subscription{w.people["bob"].ID, id}); err != nil || forged == good {
 		t.Errorf("another server's key signs the same: %v", err)
 	}
 }

@@ -94,9 +94,9 @@ type Subscription struct {
 	Change  int64
 }
 
-// token is the signed name of a subscription. It lets its bearer stop or restart that mail and
+// Token is the signed name of a subscription. It lets its bearer stop or restart that mail and
 // nothing else, so it has no end: mails are kept for years.
-func (s *Service) token(sub Subscription) (string, error) {
+func (s *Service) Token(sub Subscription) (string, error) {
 	key, err := s.signingKey()
 	if err != nil {
 		return "", err
@@ -125,7 +125,7 @@ func (s *Service) Subscription(token string) (Subscription, error) {
 		return Subscription{}, bad
 	}
 	sub := Subscription{account, change}
-	want, err := s.token(sub)
+	want, err := s.Token(sub)
 	if err != nil {
 		return Subscription{}, err
 	}

@@ -139,7 +139,7 @@ func (s *Service) letterOf(ctx context.Context, m mailRow, to account.Actor, abo
 		}
 		l.Entries = append(l.Entries, e)
 	}
-	token, err := s.token(Subscription{m.account, m.change})
+	token, err := s.Token(Subscription{m.account, m.change})
 	if err != nil {
 		return l, err
 	}
