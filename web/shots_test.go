@@ -53,5 +53,5 @@ func everyPage(w *world) []pageOf {
 		{"change-old", "bob", "/c/2?ps=1"}, {"change-between", "bob", "/c/2?ps=2&base=1"}, {"change-anon", "", "/c/1"}, {"change-mine", "alice", "/c/3"},
 		{"tests", "bob", "/team/hello/-/tests"}, {"test-history", "bob", "/team/hello/-/tests?stage=unit&name=example.test%2Fhello.TestGreet"}, {"stage-find", "bob", "/stage/11/log?find=greet&tests=all"},
 		{"stage-failed", "bob", "/stage/11/log"}, {"stage-running", "bob", "/stage/21/log"}, {"settings", "alice", "/settings"},
-	}
+	}...)
 }
