@@ -8,7 +8,7 @@ DB   := ./migrations/... ./gitserver/account/... ./gitserver/repo/... ./gitserve
 # The project behind its own gate: a stage of many minutes that has no database in it.
 ONCE := '^TestGatehouseBehindItself$$'
 
-.PHONY: build demo test test-quick lint bench bench-queue check-queue setup screenshots clean
+.PHONY: build demo test test-quick lint bench bench-web bench-queue check-queue setup screenshots clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o gate ./cmd/gate
@@ -45,6 +45,12 @@ clean:
 # Ratios to plain git and sshd, on the same repositories in the same run.
 bench: setup
 	$(GO) test ./cmd/gate/bench -run '^$$' -bench . -benchtime=20x -timeout 30m
+
+# How long the pages take, the 95th percentile beside the mean, and the bytes of HTML, script and style of each:
+# in a repository as large as git/git, warm and cold, and a list of 100,000 changes. GATE_BENCH_REPO=DIR adds a
+# change of a real repository.
+bench-web:
+	$(GO) test ./web -run '^$$' -bench 'Pages|Lists|RealRepository' -benchtime=40x -timeout 30m
 
 # Every queue policy on the same workloads, as ratios to a queue that knows all outcomes. TRACES=DIR plays
 # the traces of a folder instead of drawn workloads; JSON=1 answers in JSON.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/chroma/v2/lexers"
+
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
 )
@@ -339,7 +341,7 @@ func TestThousandFiles(t *testing.T) {
 	c := w.session("bob")
 	page := c.get("/c/1").ok(200)
 	later := page.find(".file.later")
-	if got := fmt.Sprint(len(page.find(".leaf")), len(page.find("details.file")), len(page.find("table.code.unified")), len(later)); got != "1001 1001 150 850" {
+	if got := fmt.Sprint(len(page.find(".leaf")), len(page.find("details.file")), len(page.find("table.code.unified")), len(later)); got != fmt.Sprint(1001, 1001, maxPageFiles, 1000-maxPageFiles) {
 		t.Fatalf("listed, files, shown, later: %s", got)
 	}
 	address := attr(later[0], "data-load")
@@ -382,5 +384,22 @@ func TestHostileParts(t *testing.T) {
 	}
 	for _, path := range []string{"/c/1/stack", "/c/1?filter=" + url.QueryEscape(hostile[1]), "/c/1?at=" + url.QueryEscape(hostile[1]+":R3"), "/c/1?context=" + url.QueryEscape(hostile[0])} {
 		inert(t, path, c.get(path).ok(200).page())
+	}
+}
+
+// What is remembered by the end of a name is what the registry says of the whole name.
+func TestLexersByTheEndOfAName(t *testing.T) {
+	for _, name := range []string{"main.go", "a.test.go", "x.txt", "CMakeLists.txt", "Makefile", "makefile", "MAIN.GO", "Dockerfile", "Dockerfile.prod", "a.blade.php", "x.php", ".bashrc", ".gitignore", "go.mod", "nginx.conf", "apache.conf", "other.conf",
+		"noending", "x.", "package.json", "a.b.c.d.py", "BUILD", "foo.BUILD", "Jenkinsfile", "x.svg", "Gemfile", ".zshrc", "x.h", "xorg.conf", "requirements.txt", "x.html.erb", "a.tf", "Cargo.lock", "\u202e.go"} {
+		for range 2 {
+			want := lexers.Match(name)
+			if want == nil {
+				want = lexers.Match(strings.ToLower(name))
+			}
+			got := lexerFor(name)
+			if (got == nil) != (want == nil) || got != nil && got.Config().Name != want.Config().Name {
+				t.Errorf("%s: %v, want %v", name, got, want)
+			}
+		}
 	}
 }

@@ -23,8 +23,8 @@ const (
 	// maxFileLines is the changed lines of one file: more is rarely read by eye.
 	maxFileLines = 1_500
 	// maxPageLines and maxPageFiles bound a page; beyond them browsers get slow.
-	maxPageLines = 8_000
-	maxPageFiles = 150
+	maxPageLines = 6_000
+	maxPageFiles = 80
 	// maxFileAlone is the changed lines of a file that was asked for by name.
 	maxFileAlone = 40_000
 	// maxListed is how many files the list names at all.
@@ -160,7 +160,7 @@ type spot struct {
 var whiteSpace = map[string]string{"": "", "trailing": "eol", "change": "change", "all": "all"}
 
 // passing are the values of an address that are about one look at the page.
-var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start"}
+var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest"}
 
 // with is the address of the page with other values in its query; "" takes one out.
 func (q diffRequest) with(pairs ...string) string { return withQuery(q.self, pairs...) }

@@ -58,10 +58,7 @@ func highlight(ctx context.Context, name, text string) (colors colored, whole bo
 	if len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
 		return nil, true
 	}
-	lexer := lexers.Match(baseName(name))
-	if lexer == nil {
-		lexer = lexers.Match(strings.ToLower(baseName(name)))
-	}
+	lexer := lexerFor(baseName(name))
 	if lexer == nil {
 		return nil, true
 	}
