@@ -89,6 +89,18 @@ func (wv *weaver) linesOf(ctx context.Context, c review.Comment) ([]string, erro
 	return text[c.First()-1 : c.Line], nil
 }
 
+// suggestionOf is a comment that suggests lines as they are, with a fence that none of them
+// ends.
+func suggestionOf(lines []string) string {
+	fence := "```"
+	for _, l := range lines {
+		for strings.HasPrefix(strings.TrimLeft(l, " "), fence) {
+			fence += "`"
+		}
+	}
+	return fence + "suggestion\n" + strings.ReplaceAll(strings.Join(lines, "\n"), "\r", "") + "\n" + fence + "\n"
+}
+
 // suggestedRows is a difference of a few lines.
 func suggestedRows(old, new []string) template.HTML {
 	h := diff.Hunk{}

@@ -23,6 +23,7 @@ type threadView struct {
 	Folded     bool   // resolved: one line until somebody opens it
 	Gist       string // that line
 	Where      string // the place in words
+	Span       string // its lines here, when there are several
 	Origin     string // where it was begun, when that is another patch set
 	OriginURL  string
 	Fate       string   // what became of its lines since
@@ -79,6 +80,7 @@ type writeView struct {
 	Here        bool   // the one form that this page was asked for
 	Back        string // the page to come back to
 	CancelURL   string
+	SuggestURL  string // the form with the lines in it, to be changed
 }
 
 // ID tells the fields of the forms of a page apart.

@@ -19,9 +19,14 @@ func TestSuggestionInTheBrowser(t *testing.T) {
 	if got := ask[string](t, bob, `document.querySelector('tr.new .where').textContent`); got != "main.go, lines 6 to 7" {
 		t.Errorf("the form is about %q", got)
 	}
-	w.must(chromedp.Do(bob, chromedp.SendKeys("tr.new textarea", "```suggestion\nfunc greet(name string) string { // <b>\n\treturn \"good morning, \" + name\n```")))
+	w.must(chromedp.Do(bob, chromedp.Click("tr.new a[data-suggest]")))
+	until(t, bob, `document.querySelector('#comment textarea') !== null && document.readyState === 'complete'`)
+	if got := ask[string](t, bob, `document.querySelector('#comment textarea').value`); got != "```suggestion\nfunc greet(name string) string {\n\treturn fmt.Sprintf(\"good day, %s!\", name)\n```\n" {
+		t.Errorf("the form begins with %q", got)
+	}
+	ask[string](t, bob, `document.querySelector('#comment textarea').value = "\x60\x60\x60suggestion\nfunc greet(name string) string { // <b>\n\treturn \"good morning, \" + name\n\x60\x60\x60"`)
 	// Ctrl and Enter save the draft
-	ask[bool](t, bob, `document.querySelector('tr.new textarea').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true, cancelable: true }))`)
+	ask[bool](t, bob, `document.querySelector('#comment textarea').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true, cancelable: true }))`)
 	until(t, bob, `document.querySelector('.note.draft') !== null && document.readyState === 'complete'`)
 	w.must(chromedp.Do(bob, chromedp.Reload(), chromedp.Click("#reply button.main")))
 	until(t, bob, `location.search === '?done=voted' && document.readyState === 'complete'`)

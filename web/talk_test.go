@@ -229,6 +229,27 @@ func TestSuggestionsOnThePage(t *testing.T) {
 	}
 }
 
+// The form of a suggestion begins with the lines as they are.
+func TestSuggestingWithoutScript(t *testing.T) {
+	w, _ := hello(t)
+	bob := w.session("bob")
+	page := bob.get("/c/1?on=main.go&comment=R7&start=6").ok(200)
+	link := attr(page.find("#comment a[data-suggest]")[0], "href")
+	page = bob.get(strings.TrimSuffix(link, "#comment")).ok(200)
+	if got := page.find("#comment textarea")[0].FirstChild.Data; got != "```suggestion\nfunc greet(name string) string {\n\treturn fmt.Sprintf(\"good day, %s!\", name)\n```\n" {
+		t.Errorf("the form begins with %q", got)
+	}
+	if start := attr(page.find("#comment input[name=start]")[0], "value"); start != "6" {
+		t.Errorf("the form begins at line %s", start)
+	}
+	if page = bob.get("/c/1?on=main.go&comment=L7").ok(200); len(page.find("#comment a[data-suggest]")) != 0 {
+		t.Error("the old side takes suggestions")
+	}
+	if got := suggestionOf([]string{"a", "```go", "````"}); got != "`````suggestion\na\n```go\n````\n`````\n" {
+		t.Errorf("a suggestion of fences is %q", got)
+	}
+}
+
 // Whoever is called becomes a link, nobody else.
 func TestMentionsAreLinks(t *testing.T) {
 	for body, want := range map[string]string{

@@ -112,6 +112,9 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		if start, err := strconv.Atoi(c.query("start")); err == nil && start > 0 && start < line {
 			form.Start = start
 		}
+		if err := wv.suggest(c.ctx(), &form); err != nil {
+			return nil, err
+		}
 		if side == review.SideOld && v.Base != 0 { // the left side is a patch set of its own
 			form.PS, form.Side = v.Base, review.SideNew
 		}
@@ -122,6 +125,25 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		}
 	}
 	return t, nil
+}
+
+// suggest offers to begin a comment with the lines that it is about, and does so when the
+// address asks for it.
+func (wv *weaver) suggest(ctx context.Context, form *writeView) error {
+	if form.Side != review.SideNew || form.Line == 0 {
+		return nil
+	}
+	at := []string{"comment", "R" + strconv.Itoa(form.Line), "on", form.Path, "start", strconv.Itoa(form.Start), "suggest", "1"}
+	if wv.c.query("suggest") == "" {
+		form.SuggestURL = wv.q.with(at...) + "#comment"
+		return nil
+	}
+	lines, err := wv.linesOf(ctx, review.Comment{PS: form.PS, Path: form.Path, Side: form.Side, Line: form.Line, StartLine: form.Start})
+	if err != nil || lines == nil {
+		return err
+	}
+	form.Body = suggestionOf(lines)
+	return nil
 }
 
 // threads makes a view of every thread, and of every draft that begins one. texts is done
@@ -235,13 +257,14 @@ var fates = map[diff.Fate]string{diff.Edited: "the lines were changed since", di
 func (wv *weaver) place(at review.Spot) *threadView {
 	v := wv.v
 	view := &threadView{Path: at.Path, Side: at.Side, Line: at.Line, ps: at.PS, Where: placeWords(at.Path, at.StartLine, at.Line)}
+	view.Span = spanWords(at.StartLine, at.Line)
 	switch p, ok := wv.placed[at]; {
 	case v.Base != 0 && at.PS == v.Base && at.Side == review.SideNew: // the left side is that patch set
 		view.side = 'L'
 		return view
 	case !ok, at.Side == review.SideOld && v.Base != 0:
 	default:
-		view.Path, view.Line, view.side = p.Path, p.Line, 'R'
+		view.Path, view.Line, view.side, view.Span = p.Path, p.Line, 'R', spanWords(p.StartLine, p.Line)
 		if at.Side == review.SideOld {
 			view.side = 'L'
 		}
@@ -259,6 +282,13 @@ func (wv *weaver) place(at review.Spot) *threadView {
 		view.OriginURL = fmt.Sprintf("/c/%d?ps=%d", v.Change.ID, at.PS)
 	}
 	return view
+}
+
+func spanWords(start, line int) string {
+	if start == 0 || start == line {
+		return ""
+	}
+	return fmt.Sprintf("lines %d to %d", start, line)
 }
 
 func (wv *weaver) draft(ctx context.Context, d review.Draft) noteView {

@@ -12,6 +12,13 @@
   };
   const place = (form, file, from, to) => {
     fields(form, { start: from, line: to });
+    const link = $('[data-suggest]', form), at = new URL(location), f = form.elements;
+    if (link && f.side.value !== 'new') link.remove();
+    else if (link) {
+      for (const [name, value] of Object.entries({ comment: 'R' + to, on: f.path.value, start: from, suggest: 1 })) at.searchParams.set(name, value);
+      at.hash = 'comment';
+      link.href = at;
+    }
     $('.where', form).textContent = $('.path', file).textContent + (from === to ? ', line ' + to : ', lines ' + from + ' to ' + to);
   };
 
@@ -40,6 +47,7 @@
   const reply = (link, quote) => {
     const foot = link.closest('footer'), form = blank({ reply_to: quote || link.dataset.reply }), text = $('textarea', form);
     $('label', form).textContent = 'Answer';
+    $('[data-suggest]', form).remove();
     form.elements.unresolved.checked = false;
     if (quote) {
       const note = $$('.note:not(.draft)', foot.parentElement).pop();
