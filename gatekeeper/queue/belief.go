@@ -3,7 +3,6 @@ package queue
 import (
 	"math"
 	"slices"
-	"time"
 )
 
 // belief is what the evidence of the runs says about one entry.
@@ -11,9 +10,9 @@ type belief struct {
 	passes float64    // probability that it is good
 	proved bool       // it has passed, somewhere
 	with   []int      // candidates (by index) that passed with it in them
-	failed int        // failed runs with it in them
-	passed time.Time  // the first time that it passed
-	strong int        // failed runs that nothing but it explains
+	failed int        // failed runs with it among the members
+	told   int        // failed runs in which all but it is landed or proved
+	strong int        // failed runs of it, or of those that land with it, on what has landed
 	last   *Candidate // the newest of those
 	// A candidate of it alone that cannot be merged onto the branch, and one that the machinery
 	// could not run.
@@ -21,10 +20,11 @@ type belief struct {
 }
 
 const (
-	provedPasses   = 0.995 // of a change that has passed: it may have by luck
-	enoughRefusals = 2     // runs that must say no before a change leaves: one may be luck
-	flakeRate      = 0.01  // how often a run of good code fails
-	rounds         = 4     // of weighing failures against each other
+	provedPasses   = 0.995  // of a change that has passed: it may have by luck
+	enoughRefusals = 2      // runs that must say no before a change leaves: one may be luck
+	certainly      = 0.0005 // how likely good a change may be at most that leaves by what others tell of it
+	accused        = 0.2    // how likely good one is at most whose leaving is prepared for
+	rounds         = 8      // of weighing failures against each other
 	surely         = 1e-6
 )
 
@@ -90,9 +90,7 @@ func (v *look) clear(all []belief) []int64 {
 			}
 			all[i].with = append(all[i].with, n)
 			if at < len(k.Members) || whole {
-				if all[i].proved = true; all[i].passed.IsZero() || k.Run.EndedAt.Before(all[i].passed) {
-					all[i].passed = k.Run.EndedAt
-				}
+				all[i].proved = true
 				cleared[i] = max(cleared[i], k.Seq)
 			}
 		}
@@ -102,10 +100,7 @@ func (v *look) clear(all []belief) []int64 {
 
 func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 	f := failure{k: k}
-	luck := 1.0
-	for range times {
-		luck *= flakeRate
-	}
+	luck := math.Pow(v.Model.Flakes(), float64(times))
 	for at, m := range slices.Concat(k.On, k.Members) {
 		i, queued := v.at[m.Change]
 		switch {
@@ -126,41 +121,31 @@ func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 }
 
 // accuse counts a failure that only one member, or one group that lands together, explains:
-// all else in it has landed, or is proved.
+// all else in it has landed.
 func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
-	var sole []int
-	several := false
+	together, doubted := true, 0
 	for _, i := range f.in {
-		own := has(f.k.Members, v.order[i].Change)
+		if !all[i].proved {
+			doubted++
+		}
+	}
+	for _, i := range f.in {
+		b, e := &all[i], v.order[i]
+		if f.k.Conflict == "" && !b.proved && doubted == 1 {
+			b.told += f.k.Run.Refusals
+		}
+		own := has(f.k.Members, e.Change)
 		if own {
-			all[i].failed += times
+			b.failed += times
 		}
-		switch {
-		case !own:
-			return // what it stands on has not landed
-		case all[i].proved && len(f.in) > 1:
-		case len(sole) > 0 && !slices.Contains(v.order[sole[0]].With, v.order[i].Change):
-			several = true
-		default:
-			sole = append(sole, i)
-		}
+		together = together && own && (i == f.in[0] || slices.Contains(v.order[f.in[0]].With, e.Change))
 	}
-	// Who conflicts with whom in a batch is not known; one group lands as one or not at all.
-	group := len(f.in) > 0 && !slices.ContainsFunc(f.in, func(i int) bool {
-		return i != f.in[0] && !slices.Contains(v.order[f.in[0]].With, v.order[i].Change)
-	})
-	switch {
-	case group:
-		sole = f.in
-	case several, f.k.Conflict != "":
+	if !together || f.k.Conflict != "" && f.k.Seq != v.branches[f.k.Branch].Seq {
 		return
 	}
-	if f.k.Conflict != "" && f.k.Seq != v.branches[f.k.Branch].Seq {
-		return
-	}
-	for _, i := range sole {
+	for _, i := range f.in {
 		b := &all[i]
-		if !group && b.proved && f.k.Seq < cleared[i] || group && len(f.in) == 1 && b.proved && f.k.Seq < cleared[i] {
+		if len(f.in) == 1 && b.proved && f.k.Seq < cleared[i] {
 			continue
 		}
 		switch {
@@ -198,10 +183,25 @@ func weigh(all []belief, prior []float64, failures []failure) {
 			}
 		}
 		for i, evidence := range odds {
-			bad := max(1-prior[i], surely) / max(prior[i], surely) * math.Exp(evidence)
-			all[i].passes = 0.5*all[i].passes + 0.5/(1+bad)
+			good := logit(bounded(prior[i])) - evidence
+			was := logit(bounded(all[i].passes))
+			all[i].passes = 1 / (1 + math.Exp(-(was+good)/2))
 		}
 	}
+}
+
+func bounded(p float64) float64 { return min(max(p, surely), 1-surely) }
+
+// sentenced says that an entry must leave: enough runs said no to it alone, or so many to it with
+// others that it can hardly be good. It is told with the run that says so.
+func (b *belief) sentenced() (*Candidate, bool) {
+	switch {
+	case b.strong >= enoughRefusals:
+		return b.last, true
+	case b.strong > 0 && b.told >= enoughRefusals && b.passes < certainly:
+		return b.last, true
+	}
+	return nil, false
 }
 
 func (v *look) landing(change int64) bool {

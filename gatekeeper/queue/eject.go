@@ -23,27 +23,30 @@ func (v *look) eject() {
 	cycles := v.cycles()
 	for i, e := range v.order {
 		b := &beliefs[i]
-		out2 := Eject{Member: Member{e.Change, e.PS}}
+		x := Eject{Member: Member{e.Change, e.PS}}
+		last, sentenced := b.sentenced()
 		switch {
 		case v.landing(e.Change):
 			continue
 		case cycles[e.Change]:
-			out2.Reason, out2.Words = EjectCycle, "it waits for changes that wait for it: make them land together, or cut the circle"
+			x.Reason, x.Words = EjectCycle, "it waits for changes that wait for it: make them land together, or cut the circle"
 		case b.conflict != nil:
-			out2.Reason, out2.Words, out2.Candidate = EjectConflict, b.conflict.Conflict, b.conflict.ID
-		case b.strong >= enoughRefusals:
-			if !v.green(e.Branch, b.last) {
+			x.Reason, x.Words, x.Candidate = EjectConflict, b.conflict.Conflict, b.conflict.ID
+		case sentenced:
+			if !v.green(e.Branch, last, beliefs) {
 				continue
 			}
-			out2.Reason, out2.Words, out2.Candidate = EjectRefused, cmp.Or(b.last.Run.Reason, "its stages refused it"), b.last.ID
-			v.learnClash(i, b.proved)
+			x.Reason, x.Words, x.Candidate = EjectRefused, cmp.Or(last.Run.Reason, "its stages refused it"), last.ID
+			if b.proved {
+				v.learnClash(1, 1)
+			}
 		case b.broken != nil && b.broken.Run.State == RunErrored:
-			out2.Reason, out2.Candidate = EjectErrored, b.broken.ID
-			out2.Words = fmt.Sprintf("its stages could not be run, %d times: %s", b.broken.Run.Errors, b.broken.Run.Reason)
+			x.Reason, x.Candidate = EjectErrored, b.broken.ID
+			x.Words = fmt.Sprintf("its stages could not be run, %d times: %s", b.broken.Run.Errors, b.broken.Run.Reason)
 		default:
 			continue
 		}
-		out = append(out, out2)
+		out = append(out, x)
 	}
 	if len(out) == 0 {
 		return
@@ -61,31 +64,46 @@ func (v *look) eject() {
 	v.forget()
 }
 
-// learnClash takes in that a change that is good alone did not go with what landed, or that
-// one did.
-func (v *look) learnClash(i int, clashed bool) {
-	pairs, _ := v.before(i, maxDepth)
-	clashes := 0
-	if clashed {
-		clashes = 1
-	}
-	v.Model = v.Model.LearnPairs(len(pairs), clashes)
-}
+// learnClash takes in how many pairs of changes that may conflict were tried with each other,
+// and how many of them did.
+func (v *look) learnClash(pairs, clashes int) { v.Model = v.Model.LearnPairs(pairs, clashes) }
 
-// green says that a run on the branch passed after the failure began: it is not the branch,
-// or what all runs need, that is broken.
-func (v *look) green(branch string, failed *Candidate) bool {
-	if k := v.bare(branch); k != nil && k.Run.State == RunPassed && !k.Run.StartedAt.Before(failed.Run.StartedAt) {
+// green says that a run on the branch passed since the failed one began: it is not the branch,
+// or what all runs need, that is broken. Where more than one has failed, one that passed may be
+// what mends the branch; then it takes the bare branch, or two that have nothing in common.
+func (v *look) green(branch string, failed *Candidate, beliefs []belief) bool {
+	since := func(at time.Time) bool {
+		return !at.Before(failed.Run.StartedAt) && !at.After(v.now) // a clock may have been set back
+	}
+	if k := v.bare(branch); k != nil && k.Run.State == RunPassed && (since(k.Run.StartedAt) || since(k.Run.EndedAt)) {
 		return true
 	}
-	return !v.branches[branch].GreenAt.Before(failed.Run.StartedAt)
+	if !since(v.branches[branch].GreenAt) {
+		return false
+	}
+	for n, late := range v.Greens[branch] {
+		for _, early := range v.Greens[branch][n+1:] {
+			if since(late.To) && since(early.To) && late.From.Before(early.To) && !slices.ContainsFunc(late.In, func(c int64) bool { return slices.Contains(early.In, c) }) {
+				return true
+			}
+		}
+	}
+	failing := 0
+	for i, e := range v.order {
+		if b := &beliefs[i]; e.Branch == branch && b.strong > 0 && !b.proved {
+			failing++
+		}
+	}
+	return failing <= 1
 }
 
-// doubted are the branches on which somebody would leave if it were known that they are green.
-func (v *look) doubted(beliefs []belief) map[string]bool {
+// doubted are the branches on which somebody would leave if it were known that they are green,
+// or may when the run of it that is under way has ended.
+func (v *look) doubted(beliefs []belief, tested []bool) map[string]bool {
 	found := map[string]bool{}
 	for i, e := range v.order {
-		if b := &beliefs[i]; b.strong >= enoughRefusals && !v.green(e.Branch, b.last) {
+		b := &beliefs[i]
+		if last, sentenced := b.sentenced(); sentenced && !v.green(e.Branch, last, beliefs) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
 			found[e.Branch] = true
 		}
 	}
@@ -110,8 +128,8 @@ func (v *look) red(branch string) bool {
 
 // lookAtBare has the bare tip tried where somebody has failed and nobody passed since, and
 // again and again while it is red.
-func (v *look) lookAtBare(beliefs []belief) {
-	doubted := v.doubted(beliefs)
+func (v *look) lookAtBare(beliefs []belief, tested []bool) {
+	doubted := v.doubted(beliefs, tested)
 	for i := range v.Branches {
 		name := v.Branches[i].Name
 		if !doubted[name] || v.running >= v.Workers || v.busy(name) {
@@ -122,7 +140,7 @@ func (v *look) lookAtBare(beliefs []belief) {
 		case k == nil || k.Seq != v.branches[name].Seq && !k.asked():
 			v.Candidates = append(v.Candidates, Candidate{Branch: name, Seq: v.branches[name].Seq})
 			k = &v.Candidates[len(v.Candidates)-1]
-		case k.Run.State == RunRunning:
+		case k.Run.State == RunRunning, tested != nil && k.Run.State == RunPassed && v.now.Sub(k.Run.StartedAt) < redPause:
 			continue
 		case k.Run.Refusals >= enoughRefusals && v.now.Sub(k.Run.EndedAt) < redPause && !v.now.Before(k.Run.EndedAt):
 			continue

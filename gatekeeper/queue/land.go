@@ -2,7 +2,6 @@ package queue
 
 import (
 	"slices"
-	"time"
 )
 
 // land asks for every landing that can be made now. Branches whose changes land together get
@@ -40,12 +39,22 @@ func (p *planner) land() {
 		}
 		for _, part := range together {
 			for _, m := range part.Members {
-				p.learnClash(p.at[m.Change], false)
+				p.learnClash(p.triedWith(part, m), 0)
 			}
 		}
 		p.Landings = append(p.Landings, Landing{Parts: together})
 		p.actions = append(p.actions, Land{Parts: together})
 	}
+}
+
+// triedWith counts those that a landing change passed with.
+func (p *planner) triedWith(part Part, m Member) int {
+	for n := range p.live {
+		if k := &p.Candidates[p.live[n].n]; slices.Contains(part.Candidates, k.ID) && has(k.Members, m.Change) {
+			return len(k.On) + slices.IndexFunc(k.Members, func(o Member) bool { return o.Change == m.Change })
+		}
+	}
+	return 0
 }
 
 // complete says whether all that must land with a change, or before it on another branch, does.
@@ -89,7 +98,7 @@ func (p *planner) gather(b *Branch, banned map[int64]bool) (Part, bool) {
 	for n := range p.live {
 		l := p.live[n]
 		k := &p.Candidates[l.n]
-		if k.Branch == b.Name && l.passed && !banned[k.ID] && (l.lined || p.worth(l)) {
+		if k.Branch == b.Name && k.Seq <= b.Seq && l.passed && !banned[k.ID] && (l.lined || p.worth(l)) {
 			passed = append(passed, k)
 		}
 	}
@@ -180,28 +189,29 @@ func (p *planner) parentsLanded(members, now []Member) bool {
 	return true
 }
 
-// worth says whether a candidate that passed out of its turn should land all the same: what
-// runs in the line without it is lost, what it would wait for else is saved.
+// worth says whether a candidate that passed out of its turn should land all the same: it saves
+// another run of its members, and loses what those in the line have run for that would land else.
 func (p *planner) worth(l *alive) bool {
 	if p.running == 0 {
 		return true // nothing is lost, and others may wait for it
 	}
-	lost, saved := time.Duration(0), time.Duration(0)
+	branch := p.branches[p.Candidates[l.n].Branch]
+	saved := float64(len(l.members)) * float64(p.takes(l.members, branch))
+	lost := 0.0
 	for _, s := range p.line {
 		if s.alive < 0 || !p.voids(l, s) {
 			continue
 		}
 		r := p.live[s.alive]
-		k := &p.Candidates[r.n]
-		if r.passed {
-			lost += time.Duration(len(s.members)) * p.takes(s.members, p.branches[k.Branch])
-			continue
+		ran := p.takes(s.members, branch)
+		if k := &p.Candidates[r.n]; !r.passed {
+			ran = min(ran, p.now.Sub(k.Run.StartedAt))
 		}
-		ran := p.now.Sub(k.Run.StartedAt)
-		lost += ran * time.Duration(len(s.members))
-		saved = max(saved, p.takes(s.members, p.branches[k.Branch])-ran)
+		if lost += float64(len(s.members)) * float64(ran) * p.hoped(s.on) * s.passes; lost > saved {
+			return false
+		}
 	}
-	return saved*time.Duration(len(l.members)) >= lost
+	return true
 }
 
 // voids says whether landing a candidate would make a stop of the line worthless.

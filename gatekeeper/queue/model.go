@@ -6,70 +6,93 @@ import (
 	"strconv"
 )
 
-// Model is what has been learnt of who lands: a logistic regression that learns with each
-// decided change, by author, size and targets. It is never changed, only replaced.
+// Model is what has been learnt of who lands: how often the changes of each author, and those
+// that touch each target, were refused, beside how often all were; and how much larger ones
+// are refused more often. It is never changed, only replaced.
 type Model struct {
-	weights map[string]float64
-	seen    float64
+	all   tally
+	by    map[string]tally // authors and targets
+	slope float64          // of the size
 	// pairs and clashes count how often changes that may conflict did.
 	pairs, clashes float64
+	// runs counts those of good code, flakes how many of them failed.
+	runs, flakes float64
 }
+
+// tally counts decided changes.
+type tally struct{ seen, refused float64 }
 
 const (
-	startBias   = 2.2   // of a queue that knows nothing: nine in ten pass
-	learnRate   = 0.12  // how far one outcome moves a weight
-	weightDecay = 0.002 // how fast what is not seen again is forgotten
-	sizeScale   = 8.0   // sizes are logarithms of lines: most are below this
-	maxWeights  = 20000 // authors and targets that are remembered
-	leastPass   = 0.02
-	mostPass    = 0.985
-	startPairs  = 400.0 // pairs that a queue which knows nothing is taken to have seen
-	startClash  = 2.0   // how many of those conflicted
+	startRefused = 0.1   // how often changes are refused in a queue that knows nothing
+	startSeen    = 10.0  // how many changes that is worth
+	authorWeight = 4.0   // changes of an author after which half is believed of what they tell
+	targetWeight = 25.0  // and of those that touch a target
+	forgetting   = 0.01  // how much of what was counted each further change makes forgotten
+	slopeRate    = 0.02  // how far one outcome moves the slope
+	sizeMean     = 5.0   // sizes are logarithms of lines
+	maxTallies   = 20000 // authors and targets that are remembered
+	leastPass    = 0.02
+	mostPass     = 0.985
+	startPairs   = 400.0 // pairs that a queue which knows nothing is taken to have seen
+	startClash   = 2.0   // how many of those conflicted
+	startRuns    = 100.0 // runs of good code that a queue which knows nothing is taken to have seen
+	startFlakes  = 1.0   // how many of those failed
 )
 
-func features(e *Entry) []string {
-	f := make([]string, 0, len(e.Targets)+1)
-	f = append(f, "author "+e.Author)
-	for _, t := range e.Targets {
-		f = append(f, "target "+t)
-	}
-	return f
+// refusedBy is how often the changes of a tally are refused, when it is worth what so many of the
+// others are until it has seen as many itself.
+func (t tally) refusedBy(others, weight float64) float64 {
+	return (t.refused + others*weight) / (t.seen + weight)
 }
+
+func (t tally) with(refused bool, keep float64) tally {
+	t.seen, t.refused = t.seen*keep+1, t.refused*keep
+	if refused {
+		t.refused++
+	}
+	return t
+}
+
+func logit(p float64) float64 { return math.Log(p / (1 - p)) }
 
 // Passes is the probability that the entry passes on its own.
 func (m *Model) Passes(e *Entry) float64 {
 	if m == nil {
-		return 1 / (1 + math.Exp(-startBias))
+		return 1 - startRefused
 	}
-	return min(mostPass, max(leastPass, 1/(1+math.Exp(-m.score(e)))))
+	return min(mostPass, max(leastPass, 1-m.refuses(e)))
 }
 
-func (m *Model) score(e *Entry) float64 {
-	z := startBias + m.weights["bias"] + m.weights["size"]*e.Size/sizeScale
-	for _, f := range features(e) {
-		z += m.weights[f]
+func (m *Model) refuses(e *Entry) float64 {
+	all := m.all.refusedBy(startRefused, startSeen)
+	z := logit(m.by["author "+e.Author].refusedBy(all, authorWeight)) + m.slope*(e.Size-sizeMean)
+	for _, t := range e.Targets {
+		z += (logit(m.by["target "+t].refusedBy(all, targetWeight)) - logit(all)) / float64(len(e.Targets))
 	}
-	return z
+	return 1 / (1 + math.Exp(-z))
 }
 
 // Learn is the model after a change was decided.
 func (m *Model) Learn(e *Entry, passed bool) *Model {
-	next := &Model{weights: map[string]float64{}}
+	next := &Model{by: map[string]tally{}}
 	if m != nil {
-		next.weights, next.seen, next.pairs, next.clashes = maps.Clone(m.weights), m.seen, m.pairs, m.clashes
+		*next = *m
+		next.by = maps.Clone(m.by)
 	}
-	next.seen++
-	wrong := -1 / (1 + math.Exp(-next.score(e)))
-	if passed {
+	wrong := -next.refuses(e)
+	if !passed {
 		wrong++
 	}
-	rate := learnRate * max(0.25, 1/math.Sqrt(1+next.seen/200))
-	next.weights["bias"] += rate * wrong
-	next.weights["size"] += rate * wrong * e.Size / sizeScale
-	for _, f := range features(e) {
-		if _, known := next.weights[f]; known || len(next.weights) < maxWeights {
-			next.weights[f] += rate * (wrong - weightDecay*next.weights[f])
+	next.slope += slopeRate * wrong * (e.Size - sizeMean) / math.Sqrt(1+next.all.seen/100)
+	next.all = next.all.with(!passed, 1-forgetting/10)
+	tell := func(key string) {
+		if had, known := next.by[key]; known || len(next.by) < maxTallies {
+			next.by[key] = had.with(!passed, 1-forgetting)
 		}
+	}
+	tell("author " + e.Author)
+	for _, t := range e.Targets {
+		tell("target " + t)
 	}
 	return next
 }
@@ -84,7 +107,7 @@ func (m *Model) Clash() float64 {
 
 // LearnPairs is the model after pairs of changes that may conflict were decided.
 func (m *Model) LearnPairs(pairs, clashes int) *Model {
-	next := &Model{weights: map[string]float64{}}
+	next := &Model{by: map[string]tally{}}
 	if m != nil {
 		*next = *m
 	}
@@ -93,10 +116,29 @@ func (m *Model) LearnPairs(pairs, clashes int) *Model {
 	return next
 }
 
+// Flakes is how often a run of good code fails.
+func (m *Model) Flakes() float64 {
+	if m == nil {
+		return startFlakes / startRuns
+	}
+	return (m.flakes + startFlakes) / (m.runs + startRuns)
+}
+
+// LearnRuns is the model after a candidate passed, in so many runs.
+func (m *Model) LearnRuns(failed int) *Model {
+	next := &Model{by: map[string]tally{}}
+	if m != nil {
+		*next = *m
+	}
+	next.runs += float64(1 + failed)
+	next.flakes += float64(failed)
+	return next
+}
+
 // String sums the model up for people.
 func (m *Model) String() string {
 	if m == nil {
 		return "nothing learnt"
 	}
-	return strconv.Itoa(int(m.seen)) + " decided changes learnt from"
+	return strconv.Itoa(int(m.all.seen)) + " decided changes learnt from"
 }

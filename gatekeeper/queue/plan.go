@@ -14,11 +14,11 @@ const (
 	worthMain    = 0.45 // how likely all that a candidate stands on must land
 	worthSpare   = 0.15 // how many landings an alternate must save on average
 	worthless    = 0.02 // a run that is needed less likely than this is stopped
-	jointly      = 0.55 // how likely a batch must pass
+	jointly      = 0.75 // how likely a batch must pass
 	jointProof   = 0.5  // how likely a group must pass that proves itself
 	likelyLands  = 0.5  // whom others are built upon
 	suspectAt    = 0.75 // who is less likely good after a failure lets the others pass
-	batchable    = 0.97 // how likely one that has failed must be good to be tried with others
+	paying       = 0.7  // of the time that its members take apart that a batch may take
 	longAgo      = 3    // times its run that a change which failed waits for others
 	quicker      = 0.6  // of the time of what runs that one which comes later may take to pass it
 	worthKeeping = 0.2  // landings that an alternate must stand for to keep its worker from the line
@@ -84,6 +84,9 @@ func (v *look) plan() {
 	p := v.planner()
 	p.draw()
 	p.land()
+	if !slices.ContainsFunc(p.Branches, func(b Branch) bool { return !p.busy(b.Name) }) {
+		return // what lands changes what is wanted
+	}
 	p.rank()
 	p.spares()
 	p.start()
@@ -94,7 +97,7 @@ func (v *look) plan() {
 func (p *planner) rank() {
 	var old, young []want
 	for _, w := range p.looks {
-		if e := p.order[w.members[0]]; p.now.Sub(e.EnqueuedAt) > longAgo*e.Takes {
+		if i := w.members[0]; p.beliefs[i].passes < likelyLands || p.longWaiting(i) {
 			old = append(old, w)
 		} else {
 			young = append(young, w)
@@ -107,6 +110,11 @@ func (p *planner) rank() {
 	}
 	p.wants = slices.Concat(old, p.wants, young, p.proofs)
 	slices.SortStableFunc(p.wants, func(a, b want) int { return cmp.Compare(p.priority(b.members), p.priority(a.members)) })
+}
+
+// longWaiting says that an entry has waited for several times what its run takes.
+func (p *planner) longWaiting(i int) bool {
+	return p.now.Sub(p.order[i].EnqueuedAt) > longAgo*p.order[i].Takes
 }
 
 func (p *planner) priority(members []int) int {
@@ -242,8 +250,8 @@ func (p *planner) drawLive(from, to int) {
 			if l.passed {
 				passes = 1
 			}
-			if passes < likelyLands && len(l.members) == 1 && p.suspected(l.members[0]) || passes < likelyLands/2 {
-				continue
+			if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
+				continue // others go on without it; it tells how it is all the same
 			}
 			if p.letPass(l, fresh) {
 				continue
@@ -478,22 +486,45 @@ func (p *planner) drawWaiting(from, to int) {
 			waiting = append(waiting, i)
 		}
 	}
-	// Who has passed goes first: a long line of those who have not would hardly hold.
-	slices.SortStableFunc(waiting, func(a, b int) int {
-		switch x, y := p.beliefs[a].proved, p.beliefs[b].proved; {
-		case x && !y:
-			return -1
-		case y && !x:
-			return 1
-		}
-		return 0
-	})
 	free := p.Workers - p.running + p.unlined()
+	// Who has passed goes first: a long line of those who have not would hardly hold.
+	// Who will hardly pass goes last, and nobody stands on it.
+	class := func(i int) int {
+		switch b := &p.beliefs[i]; {
+		case b.proved:
+			return 0
+		case b.passes < likelyLands:
+			return 4
+		case len(waiting) <= free:
+			return 1
+		case b.passes < 0.8:
+			return 3
+		case b.passes < 0.9:
+			return 2
+		}
+		return 1
+	}
+	slices.SortStableFunc(waiting, func(a, b int) int { return class(a) - class(b) })
+	alone := 0
+	for i := range p.tested {
+		if p.tested[i] && !p.beliefs[i].proved && p.place[i] == 0 {
+			alone++
+		}
+	}
 	var open, deep []int // stops of the line that can still grow, entries too deep for it
 	for at, i := range waiting {
 		group := p.group(i)
 		if p.place[i] != 0 || slices.ContainsFunc(group, func(j int) bool { return p.place[j] != 0 || p.orphan(j) || p.suspected(j) || p.barred(j) }) {
 			continue
+		}
+		if len(waiting) > free && class(i) >= 3 && p.longWaiting(i) && len(group) == 1 && !p.below(i) && len(p.order[i].With) == 0 {
+			if !p.underTest(i) && alone < max(1, p.Workers/4) {
+				alone++
+				p.looks = append(p.looks, want{members: group, value: 0.1, spare: true})
+			}
+			if p.underTest(i) {
+				continue
+			}
 		}
 		on := p.under(group)
 		if len(group) == 1 && len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
@@ -565,7 +596,10 @@ func (p *planner) prove(deep []int, free int) {
 		for n := len(groups) - 1; n >= 0 && len(deep)-at > free-len(groups); n-- {
 			g := &groups[n]
 			b := p.branches[e.Branch]
-			if p.order[g.members[0]].Branch != e.Branch || len(g.members) >= b.MaxBatch || p.beliefs[i].failed > 0 || p.beliefs[g.members[0]].failed > 0 {
+			if p.order[g.members[0]].Branch != e.Branch || len(g.members) >= b.MaxBatch {
+				continue
+			}
+			if !slices.ContainsFunc(g.members, func(j int) bool { return p.conflicts(i, j) }) {
 				continue
 			}
 			members := append(slices.Clone(g.members), i)
@@ -589,14 +623,14 @@ func (p *planner) underTest(i int) bool { return p.tested[i] }
 func (p *planner) joinBatch(open []int, i int, on []int) bool {
 	e := p.order[i]
 	b := p.branches[e.Branch]
-	if p.beliefs[i].failed > 0 && p.beliefs[i].passes < batchable {
-		return false
-	}
 	for at := len(open) - 1; at >= 0; at-- {
 		s := &p.line[open[at]]
 		first := s.members[0]
-		if p.order[first].Branch != e.Branch || len(p.order[first].With) > 0 || len(s.members) >= b.MaxBatch || p.beliefs[first].failed > 0 && p.beliefs[first].passes < batchable {
+		if p.order[first].Branch != e.Branch || len(p.order[first].With) > 0 || len(s.members) >= b.MaxBatch {
 			continue
+		}
+		if !slices.ContainsFunc(s.members, func(j int) bool { return p.conflicts(i, j) }) {
+			continue // to fail with those it has nothing to do with helps nobody
 		}
 		// What it stands on must be in the line before the batch, or in it.
 		if slices.ContainsFunc(on, func(j int) bool { return p.place[j] > p.place[s.members[len(s.members)-1]] }) {
@@ -635,7 +669,7 @@ func (p *planner) lateFor(i int, s *stop) bool {
 func (p *planner) pays(members []int, more int, b *Branch) bool {
 	together := p.takes(append(slices.Clone(members), more), b)
 	apart := p.takes(members, b) + p.order[more].Takes
-	return float64(together) < 0.85*float64(apart)
+	return float64(together) < paying*float64(apart)
 }
 
 // below says that the entry has parents in the queue for its branch.
@@ -649,12 +683,15 @@ func (p *planner) drawSuspects() {
 		if p.place[i] != 0 || p.barred(i) || !p.suspected(i) || p.underTest(i) {
 			continue
 		}
+		if _, sentenced := p.beliefs[i].sentenced(); sentenced {
+			continue // what is missing is only whether the branch is green
+		}
 		group := p.group(i)
 		if slices.ContainsFunc(group, func(j int) bool { return p.orphan(j) || p.barred(j) || j < i && p.suspected(j) }) {
 			continue
 		}
 		w := want{members: group, on: p.under(group), value: 0.1, spare: true}
-		if len(w.on) > maxDepth || p.hoped(w.on) < likelyLands {
+		if len(w.on) > maxDepth || p.beliefs[i].passes < likelyLands || p.hoped(w.on) < likelyLands {
 			if w.on = nil; p.below(i) {
 				continue
 			}

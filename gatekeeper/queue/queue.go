@@ -40,6 +40,8 @@ type State struct {
 	Landings []Landing
 	// Asked counts the asks of Try; a rebuilt state begins at 0.
 	Asked int64
+	// Greens are the newest runs that passed, the newest first, by branch.
+	Greens map[string][]Green
 	// Model is what has been learnt; nil has learnt nothing.
 	Model *Model
 }
@@ -62,6 +64,12 @@ type Branch struct {
 	// Whole says that a run tests all that its candidate holds, not only the targets of its
 	// members: what it stands on is proven with it.
 	Whole bool
+}
+
+// Green is a run on a branch that passed, from when to when, and the changes in it that had not landed.
+type Green struct {
+	From, To time.Time
+	In       []int64
 }
 
 // Entry is one change in the queue.

@@ -30,6 +30,24 @@ func (p *planner) spares() {
 		return 0
 	})
 	p.wants = append(p.wants, found...)
+	p.alone()
+}
+
+// alone wants each of those that wait for long, by itself on what has landed: where the line
+// does not hold, that ends somebody's waiting all the same.
+func (p *planner) alone() {
+	for i := range p.n {
+		if !p.longWaiting(i) || p.tested[i] || p.barred(i) || p.below(i) || p.place[i] == 0 && p.suspected(i) {
+			continue
+		}
+		if p.place[i] != 0 && p.hoped(p.line[p.stopOf[i]].on) > likelyLands {
+			continue
+		}
+		w := want{members: p.group(i), value: p.beliefs[i].passes * worthless, spare: true}
+		if !p.spoilt(nil, w.members) {
+			p.wants = append(p.wants, w)
+		}
+	}
 }
 
 // without is the alternate that leaves one candidate of the line out.

@@ -9,16 +9,17 @@ import (
 func (p *planner) start() {
 	for n := range p.live {
 		l := p.live[n]
-		if p.dispensable(l) && p.needed(l) < worthless && (len(l.on) > 0 || p.provedAll(l.members)) {
+		if p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) {
 			p.stop(l, "it is not needed any more")
 		}
 	}
-	p.lookAtBare(p.beliefs)
+	p.lookAtBare(p.beliefs, nil)
 	for _, w := range p.wants {
-		if !p.red(p.order[w.members[0]].Branch) {
+		if branch := p.order[w.members[0]].Branch; !p.red(branch) && !p.busy(branch) {
 			p.try(w)
 		}
 	}
+	p.lookAtBare(p.beliefs, p.tested)
 	p.unlock()
 }
 
@@ -55,6 +56,22 @@ func (p *planner) ancestors(members []int) []int {
 
 func (p *planner) provedAll(list []int) bool {
 	return !slices.ContainsFunc(list, func(i int) bool { return !p.beliefs[i].proved })
+}
+
+// tells says that a run shows whether its members are good, wherever they land: nobody knows
+// yet, and what they stand on is likely good.
+func (p *planner) tells(l *alive) bool {
+	if p.provedAll(l.members) {
+		return len(l.on) == 0 && p.longWaiting(l.members[0]) // it may land as it is
+	}
+	if len(l.on) == 0 {
+		return true
+	}
+	good := 1.0
+	for _, j := range l.on {
+		good *= p.beliefs[j].passes
+	}
+	return len(l.members) == 1 && good >= likelyLands
 }
 
 // needed is how likely a candidate's ground comes true.
@@ -185,7 +202,7 @@ func (p *planner) preempt(w want) bool {
 // worthOf is how many landings a run may bring about, or what it tells is worth.
 func (p *planner) worthOf(l *alive) float64 {
 	worth := p.needed(l)
-	if len(l.on) == 0 && !p.provedAll(l.members) { // it tells of them
+	if p.tells(l) {
 		worth = max(worth, 0.5)
 	}
 	// What the line lands anyhow is worth the less.

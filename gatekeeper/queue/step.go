@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -127,6 +128,23 @@ func (s *State) setBranch(b Branch) {
 	*have = b
 }
 
+// mostGreens is how many runs that passed are remembered of a branch.
+const mostGreens = 8
+
+// greens takes note of a run that passed.
+func (s *State) greens(k *Candidate, now time.Time) {
+	g := Green{From: k.Run.StartedAt, To: now}
+	for _, m := range slices.Concat(k.On, k.Members) {
+		g.In = append(g.In, m.Change)
+	}
+	had := s.Greens[k.Branch]
+	s.Greens = maps.Clone(s.Greens)
+	if s.Greens == nil {
+		s.Greens = map[string][]Green{}
+	}
+	s.Greens[k.Branch] = append([]Green{g}, had[:min(len(had), mostGreens-1)]...)
+}
+
 // tried fills in the candidate that was asked for. Any other answer is stale: a run that
 // nobody knows is stopped, an answer that was given before changes nothing.
 func (s *State) tried(e Tried, now time.Time) (stale []Action, quiet bool) {
@@ -171,8 +189,10 @@ func (s *State) ended(e RunEnded, now time.Time) {
 		}
 		switch e.State {
 		case RunPassed:
+			s.Model = s.Model.LearnRuns(k.Run.Refusals)
 			if b := s.branch(k.Branch); b != nil && b.GreenAt.Before(now) {
 				b.GreenAt = now
+				s.greens(k, now)
 			}
 		case RunNone:
 		case RunRefused:

@@ -192,15 +192,10 @@ func (v *look) useless(k *Candidate, st standing) string {
 		}
 		return ""
 	}
-	left := 0
-	for _, m := range k.Members {
-		if v.queued(k.Branch, m) {
-			left++
-		}
-	}
+	waits := func(m Member) bool { return v.queued(k.Branch, m) }
 	told := k.Run.Refusals > 0 || k.Run.State == RunPassed || k.Conflict != ""
 	switch {
-	case left == 0:
+	case !slices.ContainsFunc(k.Members, waits) && (k.Run.Refusals == 0 || k.Run.State == RunRunning || !slices.ContainsFunc(k.On, waits)):
 		return "its changes have left the queue"
 	case told || st != void && (k.Run.State == RunRunning || k.Run.Errors > 0):
 		return ""

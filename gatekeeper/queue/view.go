@@ -16,9 +16,6 @@ type look struct {
 	order    []*Entry
 	raised   map[int64]int // priorities of parents whose children have higher ones
 	at       map[int64]int // position by change
-	byTarget map[laneKey][]int
-	barriers map[string][]int // positions of barriers, by branch
-	all      map[string][]int // positions, by branch
 	stories  map[string]*past
 	branches map[string]*Branch
 	running  int
@@ -67,17 +64,8 @@ func (v *look) index() {
 	})
 	v.parentsFirst()
 	v.at = make(map[int64]int, len(v.order))
-	v.byTarget, v.barriers, v.all = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}
 	for i, e := range v.order {
 		v.at[e.Change] = i
-		v.all[e.Branch] = append(v.all[e.Branch], i)
-		if e.Barrier {
-			v.barriers[e.Branch] = append(v.barriers[e.Branch], i)
-		}
-		for _, t := range e.Targets {
-			key := laneKey{e.Branch, t}
-			v.byTarget[key] = append(v.byTarget[key], i)
-		}
 	}
 	v.running = 0
 	for i := range v.Candidates {
@@ -176,33 +164,4 @@ func conflict(aBranch string, aTargets []string, aBarrier bool, b *Entry) bool {
 func (v *look) conflicts(i, j int) bool {
 	a := v.order[i]
 	return conflict(a.Branch, a.Targets, a.Barrier, v.order[j]) || slices.Contains(a.Parents, v.order[j].Change) || slices.Contains(v.order[j].Parents, a.Change)
-}
-
-// before are the positions ahead of i that it conflicts with, in order, at most limit of them
-// (the nearest); ok is false when there are more.
-func (v *look) before(i, limit int) (found []int, ok bool) {
-	e := v.order[i]
-	add := func(list []int) {
-		end, _ := slices.BinarySearch(list, i)
-		found = append(found, list[max(0, end-limit-1):end]...)
-	}
-	if e.Barrier {
-		add(v.all[e.Branch])
-	} else {
-		add(v.barriers[e.Branch])
-		for _, t := range e.Targets {
-			add(v.byTarget[laneKey{e.Branch, t}])
-		}
-	}
-	for _, p := range e.Parents {
-		if j, queued := v.at[p]; queued && v.order[j].Branch == e.Branch && j < i {
-			found = append(found, j)
-		}
-	}
-	slices.Sort(found)
-	found = slices.Compact(found)
-	if len(found) > limit {
-		return found[len(found)-limit:], false
-	}
-	return found, true
 }

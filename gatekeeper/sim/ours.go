@@ -12,7 +12,8 @@ import (
 // ours plays the production queue: it carries out what Step asks for, at once.
 type ours struct {
 	state  queue.State
-	builds map[int64]*Build
+	builds map[int64]*Build // by candidate
+	tried  map[*Build]int64 // and the other way
 	took   []time.Duration
 	serial int64
 	micro  func() time.Duration
@@ -26,7 +27,7 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // NewOurs is the production queue, warmed with the trace's history. clock measures how long
 // decisions take; it has no part in them.
 func NewOurs(t *Trace, workers int, clock func() time.Duration) Policy {
-	o := &ours{builds: map[int64]*Build{}, micro: clock}
+	o := &ours{builds: map[int64]*Build{}, tried: map[*Build]int64{}, micro: clock}
 	o.state = queue.State{Workers: workers, Branches: []queue.Branch{{Name: branch, Tip: "0", MaxBatch: maxBatch, BatchCost: t.BatchBeta, Whole: !t.Analyzer}}}
 	for i, c := range t.History {
 		e := t.entry(c, -int64(i)-1)
@@ -54,8 +55,8 @@ func (o *ours) now(w *World) time.Time {
 	return epoch.Add(time.Duration(w.Now * float64(time.Minute)))
 }
 
-func (o *ours) Arrive(w *World, change int) {
-	o.step(w, queue.Enqueued{Entry: w.Trace.entry(w.Trace.Changes[change], int64(change))})
+func (o *ours) Arrive(w *World, i int) {
+	o.step(w, queue.Enqueued{Entry: w.Trace.entry(w.Trace.Changes[i], number(i))})
 }
 
 func (o *ours) Ended(w *World, b *Build, passed bool) {
@@ -63,17 +64,8 @@ func (o *ours) Ended(w *World, b *Build, passed bool) {
 	if passed {
 		state = queue.RunPassed
 	}
-	id := int64(b.ID)
-	o.step(w, queue.RunEnded{Candidate: o.candidate(b), Run: id, Commit: "c" + strconv.FormatInt(o.candidate(b), 10), State: state})
-}
-
-func (o *ours) candidate(b *Build) int64 {
-	for id, have := range o.builds {
-		if have == b {
-			return id
-		}
-	}
-	return 0
+	candidate := o.tried[b]
+	o.step(w, queue.RunEnded{Candidate: candidate, Run: int64(b.ID), Commit: "c" + strconv.FormatInt(candidate, 10), State: state})
 }
 
 func (o *ours) step(w *World, e queue.Event) {
@@ -108,19 +100,19 @@ func (o *ours) act(w *World, a queue.Action) queue.Event {
 				id = k.ID
 			}
 		}
-		o.builds[id] = b
+		o.builds[id], o.tried[b] = b, id
 		return queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: int64(len(w.landed)), Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
 	case queue.Cancel:
 		w.Cancel(o.builds[a.Candidate])
 	case queue.Eject:
-		w.Reject(int(a.Change))
+		w.Reject(change(a.Change))
 	case queue.Land:
 		for _, p := range a.Parts {
 			left := p.Members
 			for _, id := range p.Candidates {
 				var now []int
-				for len(left) > 0 && slices.Contains(o.builds[id].Members, int(left[0].Change)) {
-					now = append(now, int(left[0].Change))
+				for len(left) > 0 && slices.Contains(o.builds[id].Members, change(left[0].Change)) {
+					now = append(now, change(left[0].Change))
 					left = left[1:]
 				}
 				w.Land(now, o.builds[id])
@@ -133,10 +125,14 @@ func (o *ours) act(w *World, a queue.Action) queue.Event {
 	return nil
 }
 
+// The queue knows change i of a trace by the number i+1: 0 is none.
+func number(change int) int64 { return int64(change) + 1 }
+func change(number int64) int { return int(number) - 1 }
+
 func changes(members []queue.Member) []int {
 	all := make([]int, 0, len(members))
 	for _, m := range members {
-		all = append(all, int(m.Change))
+		all = append(all, change(m.Change))
 	}
 	return all
 }
