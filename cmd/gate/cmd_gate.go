@@ -40,6 +40,7 @@ func (c *logCmd) Run(p *process) error {
 }
 
 type planCheckCmd struct {
+	replaying
 	reading
 	File string `arg:"" optional:"" default:"gatehouse.yaml" help:"The plan file."`
 }
@@ -60,6 +61,9 @@ func (c *planCheckCmd) Run(p *process) error {
 	report := planReport{OK: len(problems) == 0, Stages: []string{}, Problems: problems}
 	if report.OK {
 		report.Stages, report.Problems = append(report.Stages, parsed.StageOrder()...), []plan.Problem{}
+	}
+	if c.Since != "" && report.OK {
+		return c.replay(p, text, c.JSON)
 	}
 	if c.JSON {
 		if err := printJSON(p.stdout, report); err != nil {

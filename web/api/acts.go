@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"strings"
+	"time"
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
@@ -63,6 +65,7 @@ func (s *Server) actRoutes() {
 	add(s, route{id: "revert", at: "POST /changes/{number}/revert", summary: "Propose to take a landed change back; the answer is about the change made for it"}, s.revert)
 	add(s, route{id: "retarget", at: "POST /changes/{number}/branch", summary: "Propose a change for another branch instead: its votes are void"}, s.retarget)
 	add(s, route{id: "set-private", at: "POST /changes/{number}/private", summary: "Hide a change from all but its owner, its reviewers and administrators, or show it"}, s.setPrivate)
+	add(s, route{id: "replay-plan", at: "POST /repositories/{repository}/replay", summary: "Say which past decisions on a branch a plan would have made otherwise; nothing is changed"}, s.replay)
 	add(s, route{id: "set-hashtags", at: "POST /changes/{number}/hashtags", summary: "Tie words to a change, and take others off"}, s.setHashtags)
 }
 
@@ -141,4 +144,32 @@ func (s *Server) setHashtags(ctx context.Context, who account.Actor, in *struct 
 	body[Hashtags]
 }) (*answer[gatekeeper.Explanation], error) {
 	return s.act(ctx, who, in.Number, func() error { return s.Review.SetHashtags(ctx, who, in.Number, in.Body.Add, in.Body.Remove) })
+}
+
+// maxReplayed is how far back a replay goes.
+const maxReplayed = 366 * 24 * time.Hour
+
+// PlanReplay is a plan that is tried on past decisions.
+type PlanReplay struct {
+	Branch string    `json:"branch,omitempty" maxLength:"200" doc:"Empty is the default branch."`
+	Since  time.Time `json:"since" doc:"Decisions before this are left out; at most a year."`
+	Plan   string    `json:"plan,omitempty" maxLength:"1000000" doc:"The text of the plan; empty is the branch's own."`
+}
+
+func (s *Server) replay(ctx context.Context, who account.Actor, in *struct {
+	Repository string `path:"repository" maxLength:"100"`
+	body[PlanReplay]
+}) (*answer[gatekeeper.Replay], error) {
+	if age := s.Now().Sub(in.Body.Since); age < 0 || age > maxReplayed {
+		return nil, fault.New(fault.Invalid, "api.replay", "a replay looks back at most a year, and not ahead", "give a later moment")
+	}
+	var text []byte
+	if in.Body.Plan != "" {
+		text = []byte(in.Body.Plan)
+	}
+	out, err := s.Gate.Replay(ctx, who, strings.ReplaceAll(in.Repository, "~", "/"), in.Body.Branch, in.Body.Since, text)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[gatekeeper.Replay]{out}, nil
 }
