@@ -96,6 +96,7 @@ type File struct {
 	Added   int    `json:"added"`
 	Deleted int    `json:"deleted"`
 	Binary  bool   `json:"binary,omitempty"`
+	Viewed  bool   `json:"viewed,omitempty" doc:"Whoever asks has marked it as viewed, and the patch set does the same to it still."`
 }
 
 // ChangePath names a change in a path.
@@ -355,9 +356,15 @@ func (s *Server) listFiles(ctx context.Context, who account.Actor, in *diffIn) (
 	if err != nil {
 		return nil, err
 	}
+	viewed, err := s.seen(ctx, who, g, in.Number, in.PatchSet)
+	if err != nil {
+		return nil, err
+	}
 	var all []File
 	for _, f := range found {
-		all = append(all, File{Path: f.Path, OldPath: f.OldPath, Status: string(rune(f.Status)), Added: f.Added, Deleted: f.Deleted, Binary: f.Binary})
+		all = append(all, File{
+			Path: f.Path, OldPath: f.OldPath, Status: string(rune(f.Status)), Added: f.Added, Deleted: f.Deleted, Binary: f.Binary, Viewed: viewed[f.Path],
+		})
 	}
 	return listed(all), nil
 }

@@ -48,7 +48,7 @@ var calls = map[string]call{
 	"list-rules": plain(nil), "add-rule": plain(api.Rule{Pattern: "x", Verb: "x", Role: "read"}), "remove-rule": onRule,
 	"list-mirrors": plain(nil), "add-mirror": plain(api.NewMirror{URL: "nowhere"}),
 	"retry-mirror": onMirror, "pause-mirror": onMirror, "remove-mirror": onMirror,
-	"list-changes": onQuery, "get-change": plain(nil), "list-comments": plain(nil), "list-files": plain(nil), "get-diff": plain(nil),
+	"list-changes": onQuery, "get-change": plain(nil), "list-comments": plain(nil), "list-files": plain(nil), "get-diff": plain(nil), "set-viewed": plain(api.ViewedFile{Path: review.CommitMessage, Viewed: true}),
 	"review": plain(api.Review{Message: "hm"}), "submit": plain(nil), "withdraw": plain(nil),
 	"abandon": plain(api.Reason{}), "restore": plain(api.Reason{}), "set-wip": plain(api.Progress{}), "set-topic": plain(api.Topic{Topic: "x"}), "recheck": plain(nil),
 	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "stage-report": onStage, "stage-tests": onStage, "checks": plain(nil), "list-tests": plain(nil), "test-history": onTest, "list-queues": plain(nil), "queue": onMain(nil), "flakes": plain(nil),

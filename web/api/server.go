@@ -80,6 +80,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.mirrorRoutes()
 	s.changeRoutes()
 	s.reviewRoutes()
+	s.viewedRoutes()
 	s.turnRoutes()
 	s.actRoutes()
 	s.gateRoutes()
