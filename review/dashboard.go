@@ -13,10 +13,11 @@ const (
 	// than anybody works through in a day.
 	maxTurn = 100
 	maxMine = 100
-	// maxWaiting, maxWatched and maxLanded are a glance.
+	// maxWaiting, maxWatched, maxUnasked and maxLanded are a glance.
 	maxWaiting = 50
 	maxWatched = 50
 	maxLanded  = 15
+	maxUnasked = 25
 	// lookBehind is how many more rows are read than are shown, for those that the asker may
 	// not see.
 	lookBehind = 4
@@ -27,6 +28,7 @@ const (
 	WaitingQuery = "is:open -is:wip is:reviewer -is:attention -is:owner"
 	WatchedQuery = "is:open is:watched -is:owner -is:attention"
 	LandedQuery  = "is:landed -age:14d (is:owner OR is:reviewer OR is:watched)"
+	UnaskedQuery = "is:open -is:wip -is:owner -has:reviewer"
 	MineQuery    = "is:open is:owner"
 	TurnQuery    = "is:open is:attention"
 )
@@ -42,6 +44,9 @@ type Dashboard struct {
 	Mine    []Change // own open changes, last touched first
 	Watched []Change // open ones of others that the person watches
 	Landed  []Change // lately
+	// Unasked are open ones of others that nobody is asked to review and on which the person
+	// may vote.
+	Unasked []Change
 	// WaitFor says whose turn it is on the changes of all lists.
 	WaitFor map[int64][]Attention
 	// Watches says whether the person watches anything at all.
@@ -80,6 +85,7 @@ func (s *Service) Dashboard(ctx context.Context, actor account.Actor) (Dashboard
 		ask   bool
 	}{
 		{&d.Waiting, WaitingQuery, maxWaiting, true}, {&d.Watched, WatchedQuery, maxWatched, d.Watches}, {&d.Landed, LandedQuery, maxLanded, true},
+		{&d.Unasked, UnaskedQuery, maxUnasked, true},
 	} {
 		if !part.ask {
 			continue
@@ -89,6 +95,9 @@ func (s *Service) Dashboard(ctx context.Context, actor account.Actor) (Dashboard
 			return Dashboard{}, fmt.Errorf("review: dashboard: %w", err)
 		}
 		*part.list = page.Changes
+	}
+	if d.Unasked, err = v.keepThose(ctx, d.Unasked, maxUnasked, account.Vote); err != nil {
+		return Dashboard{}, err
 	}
 	d.ownWaiting()
 	return d, s.waitFor(ctx, v.q, &d)
@@ -151,7 +160,7 @@ func (d *Dashboard) ownWaiting() {
 
 func (s *Service) waitFor(ctx context.Context, q db.Querier, d *Dashboard) error {
 	var ids []int64
-	for _, list := range [][]Change{d.Turn, d.Waiting, d.Mine, d.Watched} {
+	for _, list := range [][]Change{d.Turn, d.Waiting, d.Mine, d.Watched, d.Unasked} {
 		for _, c := range list {
 			ids = append(ids, c.ID)
 		}
@@ -163,9 +172,14 @@ func (s *Service) waitFor(ctx context.Context, q db.Querier, d *Dashboard) error
 
 // keep leaves the first of the changes that the actor may see.
 func (v *sight) keep(ctx context.Context, all []Change, most int) ([]Change, error) {
+	return v.keepThose(ctx, all, most, account.Read)
+}
+
+// keepThose leaves the first of the changes on which the actor may do verb.
+func (v *sight) keepThose(ctx context.Context, all []Change, most int, verb account.Verb) ([]Change, error) {
 	var kept []Change
 	for _, c := range all {
-		ok, err := v.allows(ctx, account.Read, c)
+		ok, err := v.allows(ctx, verb, c)
 		if err != nil {
 			return nil, err
 		}

@@ -48,6 +48,7 @@ func TestDashboard(t *testing.T) {
 		{"waiting", subjects(d.Waiting), "[Add calm Add reviewed]"},
 		{"mine", subjects(d.Mine), "[Add disliked Add draft Add refused Add calm]"},
 		{"watched", subjects(d.Watched), "[Add docs-watched]"},
+		{"unasked", subjects(d.Unasked), "[Add docs-watched Add other]"},
 		{"landed", subjects(d.Landed), "[Add landed]"},
 	} {
 		if part.got != part.want {

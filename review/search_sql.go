@@ -266,6 +266,8 @@ func (c *compiler) has(ctx context.Context, n *node, must bool) (string, error) 
 		return "c.topic <> ''", nil
 	case "hashtag":
 		return "EXISTS (SELECT 1 FROM hashtags h WHERE h.change_id = c.id)", nil
+	case "reviewer":
+		return "EXISTS (SELECT 1 FROM reviewers w WHERE w.change_id = c.id AND w.state = 'reviewer')", nil
 	case "votes":
 		return "EXISTS (SELECT 1 FROM votes v WHERE v.change_id = c.id AND v.ps = c.current_ps)", nil
 	case "unresolved":
@@ -280,7 +282,7 @@ func (c *compiler) has(ctx context.Context, n *node, must bool) (string, error) 
 		table := map[string]string{"draft": "drafts", "star": "stars"}[strings.ToLower(n.value)]
 		return c.member(ctx, "SELECT change_id FROM "+table+" WHERE account_id = "+me, "", must)
 	}
-	return "", wrong(n.at, fmt.Sprintf("nothing here has %q", clip(n.value)), "known are attention, draft, hashtag, star, topic, unresolved and votes")
+	return "", wrong(n.at, fmt.Sprintf("nothing here has %q", clip(n.value)), "known are attention, draft, hashtag, reviewer, star, topic, unresolved and votes")
 }
 
 func (c *compiler) people(ctx context.Context, n *node, must bool) (string, error) {

@@ -154,7 +154,7 @@ type section struct {
 	List              listView
 	More              string // the search that shows all of it
 	Icon, Empty, Hint string
-	Rest              bool // folded away when it is empty
+	Rest              bool // left out when it is empty
 }
 
 type dashboardView struct {
@@ -198,6 +198,7 @@ func (w *Web) dashboard(c *call) error {
 			Hint: "Changes come here when you are asked to review one, when one of yours is answered or refused, and when somebody names you with @."}, d.Turn},
 		{section{ID: "waiting", Title: "Waiting on others", Icon: "wait", More: review.WaitingQuery, Empty: "You wait for nobody",
 			Hint: "Your changes that others look at, and those that you have reviewed, stand here until it is your turn again."}, d.Waiting},
+		{section{ID: "unasked", Title: "Nobody is asked", Note: "to review these of others", Icon: "people", More: review.UnaskedQuery, Rest: true}, d.Unasked},
 		{section{ID: "mine", Title: "Mine", Icon: "branch", More: review.MineQuery, Empty: "You have no open change", Hint: "Push one to refs/for/ and the name of a branch."}, d.Mine},
 		{section{ID: "watched", Title: "Watched", Icon: "eye", More: review.WatchedQuery, Empty: "Nothing to see of what you watch", Hint: watchHint}, d.Watched},
 		{section{ID: "landed", Title: "Recently landed", Note: "of yours, reviewed or watched", Icon: "done", More: review.LandedQuery, Empty: "Nothing landed in the last two weeks",
@@ -211,7 +212,9 @@ func (w *Web) dashboard(c *call) error {
 		if err != nil {
 			return err
 		}
-		s.Count = len(rows)
+		if s.Count = len(rows); s.Count == 0 && s.Rest {
+			continue
+		}
 		s.List = listView{Caption: s.Title, Rows: rows, ShowRepo: true, Bulk: s.ID != "landed", ID: s.ID, Back: "/"}
 		s.More = "/changes?q=" + url.QueryEscape(s.More)
 		v.Sections = append(v.Sections, s.section)

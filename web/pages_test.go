@@ -97,8 +97,8 @@ func TestDashboard(t *testing.T) {
 	if got := mine.one("[aria-labelledby=mine-h] tbody .title"); got != "Greet politely" {
 		t.Errorf("mine: %q", got)
 	}
-	if got := w.session("bob").get("/").ok(200).one("[aria-labelledby=turn-h] tbody .title"); got != "Greet politely" {
-		t.Errorf("bob's turn: %q", got)
+	if got := w.session("bob").get("/").ok(200).one("[aria-labelledby=unasked-h] tbody .title"); got != "Greet politely" {
+		t.Errorf("nobody is asked: %q", got)
 	}
 	w.repo("secret", "alice", true, nil)
 	if got := w.session("bob").get("/repositories").ok(200).find("tbody tr"); len(got) != 1 {

@@ -48,6 +48,7 @@ type Dashboard struct {
 	Waiting []Change `json:"waiting" doc:"What waits for others."`
 	Mine    []Change `json:"mine"`
 	Watched []Change `json:"watched"`
+	Unasked []Change `json:"unasked" doc:"Open ones of others that nobody is asked to review and on which you may vote."`
 	Landed  []Change `json:"landed"`
 }
 
@@ -261,7 +262,7 @@ func (s *Server) dashboard(ctx context.Context, who account.Actor, _ *struct{}) 
 		return nil, err
 	}
 	var ids []int64
-	for _, part := range [][]review.Change{d.Turn, d.Waiting, d.Mine, d.Watched, d.Landed} {
+	for _, part := range [][]review.Change{d.Turn, d.Waiting, d.Mine, d.Watched, d.Unasked, d.Landed} {
 		for _, c := range part {
 			ids = append(ids, c.Owner, c.SubmitBy)
 		}
@@ -280,7 +281,7 @@ func (s *Server) dashboard(ctx context.Context, who account.Actor, _ *struct{}) 
 		}
 		return all
 	}
-	out := Dashboard{Turn: []Turn{}, Waiting: changes(d.Waiting), Mine: changes(d.Mine), Watched: changes(d.Watched), Landed: changes(d.Landed)}
+	out := Dashboard{Turn: []Turn{}, Waiting: changes(d.Waiting), Mine: changes(d.Mine), Watched: changes(d.Watched), Unasked: changes(d.Unasked), Landed: changes(d.Landed)}
 	for _, c := range d.Turn {
 		a := d.Why[c.ID]
 		out.Turn = append(out.Turn, Turn{Change: s.changeOf(c, name), Reason: a.Reason, By: name(a.By), Since: a.Since})

@@ -18,7 +18,7 @@
   });
   document.addEventListener('keydown', (e) => {
     if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || e.target.closest('input, textarea, select, [contenteditable]')) return;
-    const box = document.getElementById('q') || document.getElementById('find');
+    const box = document.getElementById('q') || document.getElementById('find-changes');
     if (box) { e.preventDefault(); box.focus(); box.select(); }
   });
 })();
