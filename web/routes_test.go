@@ -30,7 +30,7 @@ func samples(commit string) map[string]sample {
 		"watches.remove.do": {path: "/settings/watches/remove", form: "watch=999999"}, "change.reviewers": {path: "/c/1/reviewers"}, "change.reviewers.do": {path: "/c/1/reviewers", form: "who=bob"},
 		"change.unreview.do": {path: "/c/1/reviewers/remove", form: "account=999999"}, "change.turn.do": {path: "/c/1/turn", form: "who=bob"}, "change.unturn.do": {path: "/c/1/turn/remove", form: "account=1"},
 		"change.star.do": {path: "/c/1/star", form: "on=1"},
-		"settings": {path: "/settings"}, "settings.key.do": {path: "/settings/keys", form: "key=none"},
+		"settings":       {path: "/settings"}, "settings.key.do": {path: "/settings/keys", form: "key=none"},
 		"settings.unkey.do": {path: "/settings/keys/remove", form: "key_id=1"}, "settings.token.do": {path: "/settings/tokens", form: "label=x&days=1"},
 		"settings.revoke.do": {path: "/settings/tokens/revoke", form: "token_id=999999"}, "settings.password.do": {path: "/settings/password", form: "old=x&new=x"},
 		"notifications": {path: "/notifications"}, "notifications.events": {path: "/notifications/events", stream: true}, "notifications.read.do": {path: "/notifications/read", form: "upto=1"},
