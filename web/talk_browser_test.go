@@ -60,6 +60,10 @@ func TestAnswersInTheBrowser(t *testing.T) {
 	w, _ := hello(t)
 	w.say("bob", review.NewComment{Path: "main.go", Line: 7, Body: "Is *this* right?", Unresolved: true})
 	tab := open(t, chrome(t), w, "alice", "/c/1", 1300, "light")
+	press(t, tab, "N")
+	if !ask[bool](t, tab, `document.activeElement.closest('.thread') !== null`) {
+		t.Error("N does not go to the thread")
+	}
 	w.must(chromedp.Do(tab, chromedp.Click("a[data-quote]")))
 	if got := ask[string](t, tab, `document.activeElement.value`); got != "> Is this right?\n\n" {
 		t.Errorf("quoted %q", got)

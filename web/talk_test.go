@@ -280,7 +280,7 @@ func TestMarkupIsText(t *testing.T) {
 
 // What drafts and suggestions hold is inert, and hidden characters in it are marked.
 func TestHostileSuggestionsAreInert(t *testing.T) {
-	w, _ := hello(t)
+	w, r := hello(t)
 	for i, h := range hostile {
 		if !strings.Contains(h, "```") && !strings.ContainsRune(h, 0) {
 			w.say("bob", review.NewComment{Path: "main.go", Line: 7, Body: "```suggestion\n" + h + "\n```\n"})
@@ -288,7 +288,12 @@ func TestHostileSuggestionsAreInert(t *testing.T) {
 			w.must(err)
 		}
 	}
-	w.say("bob", review.NewComment{Path: "main.go\u202e<b>", Line: 7, Body: "odd place"})
+	for _, odd := range append([]string{"main.go\u202e<b>", "../up", "/etc/passwd", "a//b", "a/", ":(glob)*", "\"q\"\n", ".git/config"}, hostile...) {
+		if !strings.ContainsRune(odd, 0) {
+			w.say("bob", review.NewComment{Path: odd, Line: 7, Body: "odd place"})
+			w.say("bob", review.NewComment{Path: odd, Side: review.SideOld, Line: 7, Body: "odd place"})
+		}
+	}
 	w.say("bob", review.NewComment{Path: "main.go", Line: 7, Body: "```suggestion\na\u202eb\u200b\n```"})
 	for _, path := range []string{"/c/1?threads=all", "/c/1?threads=drafts&diff=unified", "/c/1?draft=1", "/c/1?quote=1&reply=1"} {
 		page := w.session("alice").get(path).ok(200)
@@ -297,7 +302,10 @@ func TestHostileSuggestionsAreInert(t *testing.T) {
 			t.Errorf("%s: a hidden character reaches the page", path)
 		}
 	}
-	page := w.session("alice").get("/c/1").ok(200)
+	w.git("commit", "-q", "--amend", "-m", "Greet\n\n"+changeID(1)) // and carried to another patch set
+	w.propose(r, "alice", review.PushOptions{})
+	inert(t, "carried", w.session("alice").get("/c/1").ok(200).page())
+	page := w.session("alice").get("/c/1?ps=1").ok(200)
 	found := false
 	for _, line := range page.find(".suggest .a") {
 		found = found || words(line) == "+ a U+202E b U+200B"

@@ -75,8 +75,20 @@
     else if ((b = hit('.write .cancel')) && cancel(b)) e.preventDefault();
   });
 
-  // Ctrl and Enter press the first button of the form.
+  const unfold = (e) => { for (let d = e.closest('details:not([open])'); d; d = d.closest('details:not([open])')) d.open = true; };
+
+  // N and P go from thread to thread; Ctrl and Enter press the first button of a form.
+  let here = null;
   doc.addEventListener('keydown', (e) => {
+    if ((e.key === 'N' || e.key === 'P') && !e.ctrlKey && !e.metaKey && !e.altKey && !e.target.matches('input, textarea, select') && !$('dialog[open]')) {
+      const all = $$('.thread'), at = all.indexOf(here), to = all[Math.min(Math.max(at + (e.key === 'N' ? 1 : -1), 0), all.length - 1)];
+      if (!to) return;
+      here = to;
+      unfold(to.parentElement);
+      const stop = $('summary, .by a', to);
+      to.scrollIntoView({ block: 'center' });
+      if (stop) stop.focus({ preventScroll: true });
+    }
     if (e.key !== 'Enter' || !(e.ctrlKey || e.metaKey) || !e.target.matches('textarea')) return;
     const b = $('button.main', e.target.form);
     if (b) { e.preventDefault(); b.click(); }
@@ -85,8 +97,9 @@
   // A resolved thread that is linked to opens.
   const show = () => {
     const at = location.hash.length > 1 && doc.getElementById(location.hash.slice(1));
-    for (let d = at && at.closest('details:not([open])'); d; d = d.parentElement.closest('details:not([open])')) d.open = true;
-    if (at && at.closest('.thread')) at.scrollIntoView({ block: 'center' });
+    if (!at || !at.closest('.thread')) return;
+    unfold(at);
+    at.scrollIntoView({ block: 'center' });
   };
   addEventListener('hashchange', show);
   show();
