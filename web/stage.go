@@ -67,7 +67,8 @@ func (w *Web) stageLog(c *call) error {
 		return err
 	}
 	c.rw.Header().Add("Vary", "Accept")
-	if c.r.URL.Query().Has("raw") || wantsText(c.r) {
+	part := c.r.URL.Query().Has("part") // more lines, for the script
+	if c.r.URL.Query().Has("raw") || !part && wantsText(c.r) {
 		return w.rawLog(c, id)
 	}
 	v := stageView{Stage: s}
@@ -77,7 +78,7 @@ func (w *Web) stageLog(c *call) error {
 	if v.Log, err = w.logOf(c, s); err != nil {
 		return err
 	}
-	if c.r.URL.Query().Has("part") { // more lines, for the script
+	if part {
 		return w.sendPart(c, "stage", "log-lines", v.Log)
 	}
 	report, err := w.Gate.StageReport(c.ctx(), c.actor, id)

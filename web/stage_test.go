@@ -65,7 +65,7 @@ func TestLogWindows(t *testing.T) {
 				t.Errorf("from %s to %s", first, last)
 			}
 			earlier, later := "", ""
-			for _, a := range page.find("#log a[data-more]") {
+			for _, a := range page.find("#log a[data-log-more]") {
 				if attr(a, "rel") == "prev" {
 					earlier = attr(a, "href")
 				} else {

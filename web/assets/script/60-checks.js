@@ -39,7 +39,7 @@
   };
   let anchor = 0;
   log.addEventListener('click', async (e) => {
-    const number = e.target.closest('li > a:first-child'), more = e.target.closest('[data-more]'), head = e.target.closest('li.group');
+    const number = e.target.closest('li > a:first-child'), more = e.target.closest('[data-log-more]'), head = e.target.closest('li.group');
     if (more && !e.ctrlKey && !e.metaKey) {
       e.preventDefault();
       const answer = await fetch(more.href + '&part'), box = doc.createElement('template');
