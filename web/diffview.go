@@ -61,15 +61,6 @@ type diffView struct {
 	done func()
 }
 
-// after has f called when all files were given.
-func (v *diffView) after(f func()) {
-	before := v.done
-	v.done = func() {
-		before()
-		f()
-	}
-}
-
 // field is a hidden field of a form.
 type field struct{ Name, Value string }
 
