@@ -45,10 +45,22 @@ func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
 	if err := w.askAll(ctx, h); err != nil {
 		return err
 	}
-	if len(w.prep.votes) == 0 || (h.Unchanged && !isTip) {
+	b := ballot{change: h.Change, ps: h.PatchSet, voter: p.Actor.ID, now: w.now}
+	if !h.Unchanged || isTip {
+		b.votes = w.prep.votes
+	}
+	if o.Drafts {
+		if err := w.takeDrafts(ctx, w.tx, &b); err != nil {
+			return err
+		}
+		if err := w.publish(ctx, w.tx, &b, p.Repo); err != nil {
+			return err
+		}
+	}
+	if len(b.votes) == 0 && len(b.comments) == 0 {
 		return nil
 	}
-	return w.cast(ctx, w.tx, ballot{change: h.Change, ps: h.PatchSet, voter: p.Actor.ID, votes: w.prep.votes, now: w.now})
+	return w.cast(ctx, w.tx, b)
 }
 
 // edit writes topic and work-in-progress.

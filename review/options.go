@@ -29,6 +29,7 @@ type PushOptions struct {
 	// Private hides the change from all but its owner, its reviewers and administrators;
 	// RemovePrivate shows it again.
 	Private, RemovePrivate bool
+	Drafts                 bool // publish the pusher's drafts on the changes
 	explicitTop            bool // topic= was given, so that topic= alone clears it
 }
 
@@ -68,6 +69,7 @@ func knownOptions() []option {
 		{[]string{"hashtag", "t"}, "WORD", "tie a word to the changes; may be given more than once", (*PushOptions).addHashtag},
 		{[]string{"submit"}, "", "land when the gates are open", bare(func(o *PushOptions) { o.Submit = true })},
 		{[]string{"wait"}, "", "stay until landed or refused", bare(func(o *PushOptions) { o.Wait = true })},
+		{[]string{"publish-comments"}, "", "publish your drafts on the changes", bare(func(o *PushOptions) { o.Drafts = true })},
 		{[]string{"message", "m"}, "TEXT", "what is new in these patch sets", (*PushOptions).setMessage},
 		{[]string{"label", "l"}, "LABEL+N", "vote", (*PushOptions).setVote},
 		{[]string{"reviewer", "r"}, "ACCOUNT", "ask somebody to review", (*PushOptions).addReviewer},

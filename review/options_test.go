@@ -32,6 +32,7 @@ func TestParseOptions(t *testing.T) {
 		{ref: "refs/for/main%l=Code-Review+2,label=Verified-1", branch: "main", want: review.PushOptions{Votes: map[string]int{"Code-Review": 2, "Verified": -1}}},
 		{ref: "refs/for/main", opts: []string{"label=Code-Review=2", "label=Verified=-1"}, branch: "main", want: review.PushOptions{Votes: map[string]int{"Code-Review": 2, "Verified": -1}}},
 		{ref: "refs/for/main%private,t=a,hashtag=#b", opts: []string{"t=c", "hashtag=a"}, branch: "main", want: review.PushOptions{Private: true, Hashtags: []string{"a", "b", "c"}}},
+		{ref: "refs/for/main%publish-comments", branch: "main", want: review.PushOptions{Drafts: true}},
 		{ref: "refs/for/main", opts: []string{"remove-private"}, branch: "main", want: review.PushOptions{RemovePrivate: true}},
 	} {
 		t.Run(test.ref+" "+strings.Join(test.opts, " "), func(t *testing.T) {

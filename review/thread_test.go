@@ -95,6 +95,30 @@ func TestDraftsArePublishedTogether(t *testing.T) {
 	refused(t, err, fault.Invalid, "this review says nothing", "give a vote")
 }
 
+// A push can publish the drafts with which its author answered.
+func TestPushPublishesDrafts(t *testing.T) {
+	w := newWorld(t)
+	c, ch := w.propose("alice", "a")
+	w.must(w.review.Vote(w.ctx, w.people["bob"], ch.ID, 1, nil, "", []review.NewComment{{Path: "a", Line: 1, Body: "why?", Unresolved: true}}))
+	w.draft("alice", ch.ID, review.NewComment{ReplyTo: w.comments(ch.ID)[0].ID, Body: "Done"})
+	w.draft("bob", ch.ID, review.NewComment{Body: "not yet"})
+	c.write("a", "2\n")
+	c.git("commit", "-q", "--amend", "--no-edit")
+	w.push(c, "alice", "main")
+	if n := len(w.comments(ch.ID)); n != 1 {
+		t.Errorf("%d comments: a push published what it was not asked for", n)
+	}
+	c.write("a", "3\n")
+	c.git("commit", "-q", "--amend", "--no-edit")
+	w.push(c, "alice", "main%publish-comments")
+	if n := review.Unresolved(w.comments(ch.ID)); n != 0 || len(w.drafts(ch.ID, "alice")) != 0 || len(w.drafts(ch.ID, "bob")) != 1 {
+		t.Errorf("%d unresolved; comments %+v", n, w.comments(ch.ID))
+	}
+	if !strings.HasSuffix(w.story(ch.ID), "---\nPatch Set 3:\n\n(1 comment)") {
+		t.Errorf("story %s", w.story(ch.ID))
+	}
+}
+
 // A review that is refused leaves the drafts as they were.
 func TestRefusedReviewKeepsDrafts(t *testing.T) {
 	w := newWorld(t)
