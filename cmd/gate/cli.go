@@ -36,8 +36,29 @@ type commands struct {
 	Change struct {
 		List changeListCmd `cmd:"" help:"List changes, newest first."`
 		Show changeShowCmd `cmd:"" help:"Show a change and where it stands."`
+
+		Files  changeFilesCmd  `cmd:"" help:"List the files that a change touches, and which of them you have viewed."`
+		Viewed changeViewedCmd `cmd:"" help:"Mark files of a change as viewed, or take the marks back."`
 		changeActs
 	} `cmd:"" help:"Changes."`
+	Inbox    inboxCmd `cmd:"" help:"What concerns you: my turn, waiting on others, mine, watched, recently landed."`
+	Reviewer struct {
+		List    reviewerListCmd    `cmd:"" help:"List who was asked to review, or did."`
+		Add     reviewerAddCmd     `cmd:"" help:"Ask people to review."`
+		Remove  reviewerRemoveCmd  `cmd:"" help:"Take people off the reviewers."`
+		Suggest reviewerSuggestCmd `cmd:"" help:"Whom to ask: owners of the paths, and who wrote the lines."`
+	} `cmd:"" help:"Reviewers of a change."`
+	Attention struct {
+		List   attentionListCmd   `cmd:"" help:"List whose turn it is, and why."`
+		Add    attentionAddCmd    `cmd:"" help:"Make it somebody's turn."`
+		Remove attentionRemoveCmd `cmd:"" help:"Say that it is not your turn, or somebody's."`
+	} `cmd:"" help:"Whose turn it is on a change."`
+	Watch struct {
+		List   watchListCmd   `cmd:"" help:"List what you watch."`
+		Add    watchAddCmd    `cmd:"" help:"Watch a repository, a branch, a path or a search."`
+		Remove watchRemoveCmd `cmd:"" help:"Watch something no more."`
+	} `cmd:"" help:"What you watch: it stands on your dashboard."`
+	Star    starCmd    `cmd:"" help:"Star a change."`
 	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what."`
 	Vote    voteCmd    `cmd:"" help:"Vote on a change."`
 	Comment commentCmd `cmd:"" help:"Comments, drafts, threads and suggestions. Without a verb: add."`
@@ -112,7 +133,13 @@ var examples = map[string][]string{
 	"repo grant":      {"gate repo grant hello --to alice --role write", "gate repo grant hello --to group:release --role maintain --branch 'release/*'", "gate repo grant hello --to alice --role none"},
 	"repo rule":       {"gate repo rule hello --branch 'release/*' --verb submit --role maintain"},
 	"mirror add":      {"gate mirror add hello ssh://git@github.com/team/hello.git", "gate mirror add hello https://git.example.org/hello.git --token-file upstream-token"},
-	"change list":     {"gate change list", "gate change list --repo hello --status landed --json", "gate change list --reviewer self"},
+	"change list":     {"gate change list", "gate change list --repo hello --status landed --json", "gate change list --reviewer self", "gate change list -q 'is:open file:web/ -owner:self'"},
+	"change files":    {"gate change files 12", "gate change files 12 --base 1"},
+	"change viewed":   {"gate change viewed 12 main.go docs/guide.md", "gate change viewed 12 main.go --off"},
+	"inbox":           {"gate inbox", "gate inbox --json"},
+	"reviewer":        {"gate reviewer suggest 12", "gate reviewer add 12 alice bob", "gate reviewer add 12 carol --cc", "gate reviewer remove 12 bob"},
+	"attention":       {"gate attention list 12", "gate attention add 12 alice -m 'you know this file'", "gate attention remove 12"},
+	"watch":           {"gate watch add --repo hello --path docs/", "gate watch add --query 'message:security'", "gate watch list"},
 	"change show":     {"gate change show 12", "gate change show 12 --json"},
 	"why":             {"gate why 12", "gate why 12 --if 'alice approves and unit passes'"},
 	"vote":            {"gate vote 12 --label Code-Review=+2 -m 'reads well'", "gate vote 12 --label Code-Review=-1 -m 'see my comments'"},
