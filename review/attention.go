@@ -203,7 +203,9 @@ func (s *Service) company(ctx context.Context, q db.Querier, c Change) (company,
 	for _, v := range Bound(c, ps, given) {
 		content[v.Account] = content[v.Account] && v.Value > 0
 	}
-	err = each(ctx, q, "who commented", `SELECT DISTINCT author_id FROM comments WHERE change_id = $1`, []any{c.ID}, func(row scanner) error {
+	// Every review leaves a message that begins so, also one without votes and comments.
+	err = each(ctx, q, "who reviewed", `SELECT DISTINCT author_id FROM comments WHERE change_id = $1
+		UNION SELECT DISTINCT author_id FROM messages WHERE change_id = $1 AND author_id <> 0 AND body LIKE 'Patch Set %'`, []any{c.ID}, func(row scanner) error {
 		var id int64
 		err := row.Scan(&id)
 		took[id] = true

@@ -21,14 +21,19 @@ type changeListCmd struct {
 	Branch   string `placeholder:"B" help:"Only for this branch."`
 	Owner    string `placeholder:"NAME" help:"Only of this account; self is you."`
 	Reviewer string `placeholder:"NAME" help:"Only those that this account reviews; self is you."`
-	Status   string `enum:"open,landed,abandoned,all" default:"open" help:"open, landed, abandoned or all."`
+	Status   string `enum:"open,landed,abandoned,all," default:"" help:"open, landed, abandoned or all; without a search open ones are meant."`
+	Query    string `short:"q" placeholder:"SEARCH" help:"Only what this search finds, last touched first: gate change list -q 'is:open file:web/'."`
+	After    string `placeholder:"PLACE" help:"With a search: the next page, as the one before says."`
 	Limit    int    `default:"50" help:"At most so many."`
 	Before   int64  `placeholder:"N" help:"Only changes with a smaller number: the next page."`
 }
 
 func (c *changeListCmd) Run(p *process) error {
 	q := url.Values{}
-	for name, value := range map[string]string{"repository": c.Repo, "branch": c.Branch, "owner": c.Owner, "reviewer": c.Reviewer, "status": c.Status} {
+	if c.Status == "" && c.Query == "" {
+		c.Status = "open"
+	}
+	for name, value := range map[string]string{"repository": c.Repo, "branch": c.Branch, "owner": c.Owner, "reviewer": c.Reviewer, "status": c.Status, "q": c.Query, "after": c.After} {
 		if value != "" && value != "all" {
 			q.Set(name, value)
 		}
@@ -37,17 +42,36 @@ func (c *changeListCmd) Run(p *process) error {
 	if c.Before != 0 {
 		q.Set("before", strconv.FormatInt(c.Before, 10))
 	}
-	return fetchAll(p, c.target, c.reading, "/changes?"+q.Encode(), func(w io.Writer, all []api.Change) error {
-		var rows [][]string
-		for _, ch := range all {
-			status := ch.Status
-			if ch.WIP {
-				status = "wip"
-			}
-			rows = append(rows, []string{number(ch.Number), ch.Repository, ch.Branch, status, ch.Owner, ch.Subject})
+	return c.with(p, func(cl *client) error {
+		var found struct {
+			Items []api.Change `json:"items"`
+			Next  string       `json:"next"`
 		}
-		return printTable(w, "CHANGE REPOSITORY BRANCH STATUS OWNER SUBJECT", rows)
+		if err := cl.do(http.MethodGet, "/changes?"+q.Encode(), nil, &found); err != nil {
+			return err
+		}
+		show := func() error { return showChanges(p.stdout, found.Items) }
+		if c.JSON {
+			show = func() error { return printJSON(p.stdout, found.Items) }
+		}
+		if err := show(); err != nil || found.Next == "" {
+			return err
+		}
+		return line(p.stderr, "more: --after %s", found.Next)
 	})
+}
+
+// showChanges prints a table of changes.
+func showChanges(w io.Writer, all []api.Change) error {
+	var rows [][]string
+	for _, ch := range all {
+		status := ch.Status
+		if ch.WIP {
+			status = "wip"
+		}
+		rows = append(rows, []string{number(ch.Number), ch.Repository, ch.Branch, status, ch.Owner, ch.Subject})
+	}
+	return printTable(w, "CHANGE REPOSITORY BRANCH STATUS OWNER SUBJECT", rows)
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
