@@ -282,4 +282,3 @@ func (f *facts) again(d pastDecision) Redecision {
 
 // kindTests is the kind of a reason about test results.
 const kindTests = "tests"
-

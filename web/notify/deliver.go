@@ -57,6 +57,9 @@ type Delivery struct {
 
 // queueDeliveries writes a delivery of an event for each webhook of its repository that wants it.
 func (s *Service) queueDeliveries(ctx context.Context, tx *db.Tx, sub subject) error {
+	if sub.change.Private { // nobody knows who reads what a webhook is sent
+		return nil
+	}
 	hooks, err := webhooks(ctx, tx, `WHERE repo_id = $1 AND state = $2 ORDER BY id`, sub.repo.ID, HookOn)
 	if err != nil {
 		return err
