@@ -76,14 +76,14 @@
     if ((b = hit('.more a')) && b.closest('table[data-lines]')) { e.preventDefault(); more(b); }
     else if ((b = hit('a[data-show]')) && b.closest('.file[data-load]')) { e.preventDefault(); whole(b.closest('.file'), b.href); }
     else if ((b = hit('button.view'))) { e.preventDefault(); view(b); }
-    else if ((b = hit('td.n a, td.n button'))) {
+    else if ((b = hit('td.n a')) && place(b.parentElement.id)) { e.preventDefault(); history.replaceState(null, '', place(b.parentElement.id)); location.hash = b.hash; }
+    else if ((b = hit('td.n button'))) setTimeout(() => { // after the form has opened
       const address = place(b.parentElement.id), row = b.closest('tr').nextElementSibling, acts = row && $('.write .acts', row);
-      if (address && acts && !$('.linkto', acts)) {
-        const a = doc.createElement('a');
-        a.href = address; a.textContent = 'Link to this line'; a.className = 'linkto';
-        acts.append(a);
-      } else if (address && b.tagName === 'A') { e.preventDefault(); history.replaceState(null, '', address); location.hash = b.hash; }
-    }
+      if (!address || !acts || $('.linkto', acts)) return;
+      const a = doc.createElement('a');
+      a.href = address; a.textContent = 'Link to this line'; a.className = 'linkto';
+      acts.append(a);
+    });
   });
   doc.addEventListener('input', (e) => {
     if (e.target.matches('.look input[type=range]')) e.target.closest('.pictures').style.setProperty('--at', e.target.value + '%');
