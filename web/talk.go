@@ -84,7 +84,12 @@ type writeView struct {
 }
 
 // ID tells the fields of the forms of a page apart.
-func (f *writeView) ID() string { return fmt.Sprintf("%d-%d-%d", f.ReplyTo, f.Line, f.Draft) }
+func (f *writeView) ID() string {
+	if f.Blank {
+		return "blank"
+	}
+	return fmt.Sprintf("%d-%d-%d", f.ReplyTo, f.Line, f.Draft)
+}
 
 // talk is what is said about one diff: the threads on its two sides and the form that
 // somebody asked for.
