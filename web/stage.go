@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/git"
 	"gatehouse/review"
 )
 
@@ -72,7 +73,8 @@ func (w *Web) stageLog(c *call) error {
 		return w.rawLog(c, id)
 	}
 	v := stageView{Stage: s}
-	if v.Change, v.MayRerun, err = w.changeOf(c, s); err != nil {
+	commit, err := w.subject(c, &v)
+	if err != nil {
 		return err
 	}
 	if v.Log, err = w.logOf(c, s); err != nil {
@@ -82,10 +84,6 @@ func (w *Web) stageLog(c *call) error {
 		return w.sendPart(c, "stage", "log-lines", v.Log)
 	}
 	report, err := w.Gate.StageReport(c.ctx(), c.actor, id)
-	if err != nil {
-		return err
-	}
-	commit, err := w.testedBy(c, s)
 	if err != nil {
 		return err
 	}
@@ -104,19 +102,35 @@ func wantsText(r *http.Request) bool {
 	return accept == "*/*" || strings.HasPrefix(accept, "text/plain")
 }
 
-// changeOf reads the change of a stage run, and whether the reader may run the stage again.
-func (w *Web) changeOf(c *call, s gatekeeper.StageRun) (ch review.Change, may bool, err error) {
-	if ch, err = w.Review.Get(c.ctx(), c.actor, s.Change); err != nil {
-		return ch, false, err
+// subject reads what a stage run is about: its change, the commit that it tested, and whether
+// the reader may run the stage again. Only what the newest run has can run again, and only
+// once that has ended.
+func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
+	s := v.Stage
+	if v.Change, err = w.Review.Get(c.ctx(), c.actor, s.Change); err != nil {
+		return "", err
 	}
-	r, err := w.Repos.ByID(c.ctx(), w.DB.Read(), ch.Repo)
+	runs, err := w.Gate.Runs(c.ctx(), c.actor, s.Change)
 	if err != nil {
-		return ch, false, err
+		return "", err
 	}
-	resource := r.Resource(ch.Branch)
-	resource.ChangeOwner = ch.Owner
-	may = c.signedIn() && ch.Status == review.Open && s.State.Settled() && w.may(c, account.Propose, resource) == nil
-	return ch, may, nil
+	newest := false
+	for i, r := range runs {
+		if r.ID == s.Run {
+			commit, newest = r.Candidate, i == 0 && r.State != gatekeeper.RunRunning && r.State != gatekeeper.RunSuperseded
+		}
+	}
+	if !newest || !c.signedIn() || v.Change.Status != review.Open {
+		return commit, nil
+	}
+	r, err := w.Repos.ByID(c.ctx(), w.DB.Read(), v.Change.Repo)
+	if err != nil {
+		return "", err
+	}
+	resource := r.Resource(v.Change.Branch)
+	resource.ChangeOwner = v.Change.Owner
+	v.MayRerun = w.may(c, account.Propose, resource) == nil
+	return commit, nil
 }
 
 // logOf reads the part of the log that the address asks for: around a line (?at=12 or

@@ -181,17 +181,6 @@ func reportOf(r gatekeeper.StageReport, repoName string, commit git.OID) reportV
 	return v
 }
 
-// testedBy is the commit that a stage run tested.
-func (w *Web) testedBy(c *call, s gatekeeper.StageRun) (git.OID, error) {
-	runs, err := w.Gate.Runs(c.ctx(), c.actor, s.Change)
-	for _, r := range runs {
-		if r.ID == s.Run {
-			return r.Candidate, nil
-		}
-	}
-	return "", err
-}
-
 // testsPage lists the tests of a repository, or with ?name= the history of one.
 func (w *Web) testsPage(c *call) error {
 	p, err := w.repoOf(c, "tests")
