@@ -18,6 +18,10 @@
 //     again and ignores votes that do not fit.
 //   - Whoever uploaded, wrote, committed or co-wrote any patch set has a part in the change
 //     and cannot approve it where the plan says so (I5), by account and by e-mail address.
+//   - Drafts are their writer's alone, and are published with their review or not at all.
+//   - No comment is lost: [Service.Place] tells where its lines are on a later patch set, or
+//     that they are gone and which line was closest. A suggestion is applied only where the very
+//     lines that it was written on still are.
 //   - A new patch set takes back the request to land, unless its push asks again.
 //   - Trailers never give rights: they name a change and people to exclude, nothing else.
 //

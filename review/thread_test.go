@@ -224,3 +224,17 @@ func TestMentionedAreTold(t *testing.T) {
 		t.Errorf("reviewers %+v", reviewers)
 	}
 }
+
+// Calling somebody does not let them into a private change.
+func TestMentionsOpenNoDoors(t *testing.T) {
+	w := newWorld(t)
+	_, ch := w.propose("alice", "a")
+	w.must(w.review.SetPrivate(w.ctx, w.people["alice"], ch.ID, true))
+	w.must(w.review.Publish(w.ctx, w.people["alice"], ch.ID, review.Review{Message: "@bob must not see this"}))
+	if reviewers, err := w.review.Reviewers(w.ctx, w.db.Read(), ch.ID); err != nil || len(reviewers) != 0 {
+		t.Errorf("reviewers %+v, %v", reviewers, err)
+	}
+	if err := save(w, w.people["bob"], ch.ID, review.NewComment{Body: "x"}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a draft on a private change of somebody else's: %v", err)
+	}
+}

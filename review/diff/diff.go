@@ -5,7 +5,8 @@
 // file's hunks gives back the patch's own text — and refuses a patch that is cut or whose
 // counts do not add up, because a reviewer who is shown less than what lands approves
 // something else. The work of [Intraline] is bounded by counting steps, never by a clock, so
-// the same patch always looks the same.
+// the same patch always looks the same. [Porter] says that a line was kept only of one with the
+// same text.
 package diff
 
 // File is one file of a patch.
