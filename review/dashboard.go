@@ -26,7 +26,7 @@ const (
 // The searches behind parts of the dashboard; the pages link to them.
 const (
 	WaitingQuery = "is:open -is:wip is:reviewer -is:attention -is:owner"
-	WatchedQuery = "is:open is:watched -is:owner -is:attention"
+	WatchedQuery = "is:open is:watched -is:wip -is:owner -is:reviewer -is:attention"
 	LandedQuery  = "is:landed -age:14d (is:owner OR is:reviewer OR is:watched)"
 	UnaskedQuery = "is:open -is:wip -is:owner -has:reviewer"
 	MineQuery    = "is:open is:owner"

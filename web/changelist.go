@@ -186,7 +186,7 @@ func (w *Web) dashboard(c *call) error {
 		}
 		v.Start = len(seen) == 0
 	}
-	watchHint := "Choose on the page of a repository, or in your settings, what to watch: a repository, a branch, a path or a search."
+	watchHint := "Press \"What you watch\" above, and name a repository, a branch, a path or a search."
 	if d.Watches {
 		watchHint = "Nothing of what you watch is open and waits for others."
 	}

@@ -41,7 +41,7 @@ func TestScreenshots(t *testing.T) {
 type pageOf struct{ name, who, path string }
 
 func everyPage(w *world) []pageOf {
-	return append(w.toldPages(), []pageOf{
+	return append(append(append(w.toldPages(), w.turnPages()...), w.actPages()...), []pageOf{
 		{"signin", "", "/signin"}, {"link", "", "/signin/abc"}, {"missing", "", "/nowhere"},
 		{"dashboard", "bob", "/"}, {"dashboard-empty", "carol", "/"}, {"repositories", "bob", "/repositories"},
 		{"repo", "bob", "/team/hello"}, {"repo-empty", "alice", "/empty"}, {"tree", "bob", "/team/hello/-/tree/main/docs"}, {"file", "bob", "/team/hello/-/file/main/server.go"},

@@ -65,12 +65,14 @@ func showcase(t testing.TB) *world {
 	w.showChanges(r)
 	w.showTalk(r)
 	w.showThreads()
+	w.showActs()
 	w.showGates()
 	w.showMirror(r)
 	w.showQueue(r)
 	w.showTold(r)
 	w.showDiff(r)
 	w.showChecks()
+	w.showTurn(r)
 	return w
 }
 

@@ -47,7 +47,7 @@ func TestTheDashboardSaysWhoseTurn(t *testing.T) {
 	if got := page.texts("#main [aria-labelledby=turn-h] tbody .title"); strings.Join(got, "|") != "Upper <b>&|Lower" {
 		t.Errorf("bob's turn: %q", got)
 	}
-	if got := page.texts("[aria-labelledby=turn-h] tbody .sub"); len(got) == 0 || got[0] != "alice asked for a review" {
+	if got := page.texts("[aria-labelledby=turn-h] tbody .why-turn"); len(got) == 0 || got[0] != "alice asked for a review" {
 		t.Errorf("why: %q", got)
 	}
 	if got := page.texts("[aria-labelledby=turn-h] tbody .small"); strings.Join(got, "|") != "2 of 2 in a stack|1 of 2 in a stack" {
