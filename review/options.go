@@ -75,7 +75,7 @@ func knownOptions() []option {
 		{[]string{"reviewer", "r"}, "ACCOUNT", "ask somebody to review", (*PushOptions).addReviewer},
 		{[]string{"cc"}, "ACCOUNT", "let somebody know", (*PushOptions).addCC},
 		// There is no mail to hold back; the option is known because common clients always send it.
-		{[]string{"notify"}, "WHOM", "accepted and without effect: this server sends no mail", func(*PushOptions, string) error { return nil }},
+		{[]string{"notify"}, "WHOM", "accepted and without effect: what is mailed is each account's own choice", func(*PushOptions, string) error { return nil }},
 	}
 }
 

@@ -124,11 +124,7 @@ func (w *Web) notificationsOf(ctx context.Context, c *call, all bool) (notificat
 			g.More++
 			continue
 		}
-		who := n.Who
-		if who == "" && (n.Change != 0 || n.Repo != 0) {
-			who = "Gatehouse"
-		}
-		g.Items = append(g.Items, newsItem{who, n.Text, whyTold[n.Reason], n.At, n.Read})
+		g.Items = append(g.Items, newsItem{n.Who, n.Line(), whyTold[n.Reason], n.At, n.Read})
 	}
 	v.MailOn = w.Notify.Mail != nil
 	bell, err := w.unread(ctx, c)

@@ -189,7 +189,7 @@ func (s *Service) changeLetter(ctx context.Context, q db.Querier, l letter, to a
 		if a.reason == "" || t.Reason == reasonMentioned {
 			a.reason = t.Reason
 		}
-		if t.Kind == "patchset.created" {
+		if t.Kind == "patchset.created" || t.Kind == "reviewer.added" {
 			a.Message = clip(clean(strings.TrimSpace(set.Message)), maxMessage)
 		}
 	}

@@ -91,7 +91,7 @@ var newsOf = map[string]news{
 	"submit.withdrawn": {to: toOwner, words: says("took the wish to land it back")},
 	"queue.held":       {to: toOwner, words: says("holds it back in the queue")},
 	"queue.released":   {to: toOwner, words: says("released it in the queue")},
-	"queue.ejected":    {to: toOwner, server: true, words: func(s subject) string { return "was put out of the queue: " + s.event.Data["words"] }},
+	"queue.ejected":    {to: toOwner, server: true, words: func(s subject) string { return because("was put out of the queue", s.event.Data["words"]) }},
 	"run.ended":        {to: toOwner, server: true, words: runWords, silent: runSilent},
 	"landed":           {to: toAll, server: true, words: func(s subject) string { return "landed on " + s.change.Branch + " as " + short(s.event.Data["commit"]) }},
 	"mirror.diverged": {to: toRepoOwners, server: true, words: func(s subject) string {
@@ -121,11 +121,14 @@ func patchSetKind(kind string) string {
 	return ""
 }
 
-func runWords(s subject) string {
-	if reason := s.event.Data["reason"]; reason != "" {
-		return "was refused by its stages: " + reason
+func runWords(s subject) string { return because("was refused by its stages", s.event.Data["reason"]) }
+
+// because adds a reason, when there is one.
+func because(what, why string) string {
+	if why == "" {
+		return what
 	}
-	return "was refused by its stages"
+	return what + ": " + why
 }
 
 // attentionSilent leaves out turns that follow from what is told anyway: a vote, a patch set, a

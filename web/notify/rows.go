@@ -92,6 +92,14 @@ type Listed struct {
 	URL      string // a path on this server
 }
 
+// Line is the notification in one sentence, after the name of who did it.
+func (l Listed) Line() string {
+	if l.Who != "" {
+		return l.Text
+	}
+	return entry{Did: l.Text}.line()
+}
+
 // List gives the newest notifications of an account, newest first: those that it may still
 // read. more says that there are older ones.
 func (s *Service) List(ctx context.Context, account int64, unread bool) (all []Listed, more bool, err error) {

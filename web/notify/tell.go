@@ -224,8 +224,32 @@ func (s *Service) tell(ctx context.Context, tx *db.Tx, e event.Event) ([]int64, 
 	return told, nil
 }
 
+// deedTime is how far apart the events of one push are at most.
+const deedTime = 2 * time.Second
+
+// sameDeed reports whether somebody was told of the same act by another event: a push that
+// brings a patch set and asks them to review it is one.
+func sameDeed(ctx context.Context, q db.Querier, sub subject, account int64) (bool, error) {
+	switch sub.event.Kind {
+	case "patchset.created", "reviewer.added", "cc.added":
+	default:
+		return false, nil
+	}
+	var n int
+	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM notifications WHERE account_id = $1 AND change_id = $2 AND actor_id = $3 AND kind <> $4
+		AND kind IN ('patchset.created', 'reviewer.added', 'cc.added') AND at BETWEEN $5 AND $6`, account, sub.change.ID, sub.event.Account, sub.event.Kind,
+		db.Micros(sub.event.At.Add(-deedTime)), db.Micros(sub.event.At.Add(deedTime))).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("notify: what was told: %w", err)
+	}
+	return n > 0, nil
+}
+
 // notify writes one account's notification, and has it mailed as the account wants.
 func (s *Service) notify(ctx context.Context, tx *db.Tx, sub subject, t news, p person) error {
+	if twice, err := sameDeed(ctx, tx, sub, p.account); err != nil || twice {
+		return err
+	}
 	prefs, err := s.preferences(ctx, tx, p.account)
 	if err != nil {
 		return err

@@ -15,8 +15,10 @@ func TestWhoIsTold(t *testing.T) {
 	w := newWorld(t)
 	id := w.change(w.repo, "alice", "Greet")
 	w.work()
+	w.pass(time.Minute)
 	w.ask(id, "alice", "bob")
 	w.work()
+	w.pass(time.Minute)
 	w.says("bob", id, -1, "What about @dora and `@admin`?")
 	w.work()
 	w.says("alice", id, 0, "Good point.")
@@ -40,6 +42,17 @@ func TestWhoIsTold(t *testing.T) {
 	w.must(err)
 	if n, err := w.s.Unread(w.ctx, w.people["bob"].ID); err != nil || n != 4 || len(all) != 4 || !all[3].Turn {
 		t.Errorf("bob's bell says %d (%v); his turn: %+v", n, err, all[3])
+	}
+}
+
+// A push that asks somebody to review is told once, whichever of its events comes first.
+func TestAPushIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	id := w.change(w.repo, "alice", "Greet")
+	w.ask(id, "alice", "bob")
+	w.work()
+	if got := w.told("bob"); strings.Count(got, "\n") != 0 || !strings.HasPrefix(got, "alice asks") {
+		t.Errorf("bob was told:\n%s", got)
 	}
 }
 

@@ -65,6 +65,7 @@ type world struct {
 	repos     map[string]string   // repository name to its folder
 	snapshots map[string]snapshot // by repository
 	ssh       string              // ssh's configuration file
+	sinks     sinks
 }
 
 // script is a running script.
@@ -129,6 +130,9 @@ var commands = map[string]func(*script, []string){
 	"get":        (*script).get,       // VARIABLE PATH: keep it
 	"snapshot":   (*script).snapshot,  // REPO: remember its refs and changes
 	"unchanged":  (*script).unchanged, // REPO: they are what the last snapshot saw, and nothing is left over
+	"sinks":      (*script).sinksUp,   // : a mail server and a web server, $MAIL_SINK and $HOOK_SINK
+	"mailed":     (*script).mailed,    // NAME REGEXP…: until NAME has a mail that matches all; the file mail is it
+	"hooked":     (*script).hooked,    // REGEXP…: until something was sent that matches all; the file hook is it
 	"pkt":        (*script).pkt,       // FILE ITEM…: write pkt-lines
 	"cut-push":   (*script).cutPush,   // http|ssh NAME REPO REF: a push whose connection ends in mid-pack
 }
