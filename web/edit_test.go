@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gatehouse/gitserver/repo"
+	"gatehouse/migrations/db"
 	"gatehouse/review"
 )
 
@@ -126,6 +127,12 @@ func TestEditRefuses(t *testing.T) {
 func TestActsPages(t *testing.T) {
 	w, r := editing(t)
 	alice := w.session("alice")
+	if a := alice.get("/c/1/acts"); strings.Contains(a.body, "/c/1/move") {
+		t.Error("there is no other branch, and it can be moved there")
+	}
+	w.git("push", "-q", w.dir(r), "HEAD~1:refs/heads/stable")
+	r.Gated = append(r.Gated, "stable")
+	w.transact(func(tx *db.Tx) error { return w.web.Repos.Update(t.Context(), tx, r) })
 	a := alice.get("/c/1/acts")
 	for _, want := range []string{"/c/1/rebase", "/c/1/pick", "/c/1/move", "/c/1/topic", "/c/1/hashtags"} {
 		if !strings.Contains(a.body, `action="`+want+`"`) {
@@ -151,5 +158,4 @@ func TestActsPages(t *testing.T) {
 	if a := w.session("bob").get("/hello/-/changes"); strings.Contains(a.body, "Two") {
 		t.Error("a list shows bob a private change")
 	}
-	_ = r
 }

@@ -18,13 +18,14 @@ import (
 // fakeGate is a gatekeeper that keeps state: requirements and runs that a test sets, logs
 // that grow. Rights are asked of the real decision point, as the real one does.
 type fakeGate struct {
-	w     *world
-	mu    sync.Mutex
-	needs map[int64][]gatekeeper.Requirement
-	runs  map[int64][]gatekeeper.Run
-	logs  map[int64]*fakeLog
-	flaky gatekeeper.FlakeReport
-	fail  error
+	likely *gatekeeper.WhatIf // of every open change
+	w      *world
+	mu     sync.Mutex
+	needs  map[int64][]gatekeeper.Requirement
+	runs   map[int64][]gatekeeper.Run
+	logs   map[int64]*fakeLog
+	flaky  gatekeeper.FlakeReport
+	fail   error
 
 	checks  map[int64]gatekeeper.Checks
 	reports map[int64]gatekeeper.StageReport
@@ -63,7 +64,7 @@ func (g *fakeGate) Explain(ctx context.Context, a account.Actor, change int64) (
 			return e, nil
 		}
 		if r.State != string(plan.Open) && r.State != string(plan.Passed) && r.Kind != "submit" && e.State == gatekeeper.Ready {
-			e.State, e.Summary = gatekeeper.Open, r.Name+": "+r.Reason
+			e.State, e.Summary, e.WhatIf = gatekeeper.Open, r.Name+": "+r.Reason, g.likely
 		}
 	}
 	if e.State == gatekeeper.Ready && ch.SubmitBy != 0 {
