@@ -18,6 +18,10 @@ const (
 	// maxPortFrom is from how many patch sets comments are carried at once, the latest first; the
 	// others are shown where they were written.
 	maxPortFrom = 40
+	// maxPortFiles of one patch set are carried, and maxPortPaths bytes of their names: git takes
+	// them on its command line. People comment on a few.
+	maxPortFiles = 300
+	maxPortPaths = 256 << 10
 	// maxPorterBytes is how much of files' differences is remembered.
 	maxPorterBytes = 32 << 20
 	// porterCost is what remembering one costs beside its text.
@@ -97,6 +101,7 @@ func (s *Service) Place(ctx context.Context, g *git.Repo, sets []PatchSet, to Pa
 func (s *Service) placeFrom(ctx context.Context, g *git.Repo, from, to PatchSet, spots []Spot, placed map[Spot]Placed) error {
 	var message *diff.Porter
 	paths := map[string][]string{} // by side
+	files, room := 0, maxPortPaths
 	for _, spot := range spots {
 		switch {
 		case spot.Path == CommitMessage:
@@ -104,17 +109,18 @@ func (s *Service) placeFrom(ctx context.Context, g *git.Repo, from, to PatchSet,
 			placed[spot] = carry(spot, to.Number, carried{path: CommitMessage, porter: message})
 		case !fs.ValidPath(spot.Path):
 			placed[spot] = carry(spot, to.Number, carried{path: spot.Path})
-		case !slices.Contains(paths[spot.Side], spot.Path):
+		case !slices.Contains(paths[spot.Side], spot.Path) && files < maxPortFiles && len(spot.Path) <= room:
+			files, room = files+1, room-len(spot.Path)
 			paths[spot.Side] = append(paths[spot.Side], spot.Path)
 		}
 	}
 	for side, names := range paths {
-		files, err := s.carriers(ctx, g, from, to, side, names)
+		became, err := s.carriers(ctx, g, from, to, side, names)
 		if err != nil {
 			return err
 		}
 		for _, spot := range spots {
-			if file, ok := files[spot.Path]; ok && spot.Side == side && spot.Path != CommitMessage {
+			if file, ok := became[spot.Path]; ok && spot.Side == side && spot.Path != CommitMessage {
 				placed[spot] = carry(spot, to.Number, file)
 			}
 		}

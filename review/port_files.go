@@ -3,7 +3,6 @@ package review
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"gatehouse/gitserver/git"
@@ -118,21 +117,20 @@ func (s *Service) compare(ctx context.Context, g *git.Repo, a, b git.OID, names 
 	if err != nil {
 		return nil, err
 	}
-	var pairs []string
 	for _, old := range lost {
-		if now, ok := renamed[old]; ok {
-			pairs = append(pairs, old, now)
+		now, ok := renamed[old]
+		if !ok {
+			continue
 		}
-	}
-	if len(pairs) == 0 {
-		return all, nil
-	}
-	if files, err = patchOf(ctx, g, a, b, pairs); err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		if f.Status == 'R' && slices.Contains(lost, f.OldPath) {
-			all[f.OldPath] = becomes(f)
+		// One by one: beside others that are alike, git could pair them another way.
+		files, err := patchOf(ctx, g, a, b, []string{old, now})
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if f.Status == 'R' && f.OldPath == old {
+				all[old] = becomes(f)
+			}
 		}
 	}
 	return all, nil

@@ -225,3 +225,19 @@ func TestPlacingWithoutAParent(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+// However many files are commented on, git is asked about a bounded number.
+func TestPlacingIsBounded(t *testing.T) {
+	w := newWorld(t)
+	c, ch := w.propose("alice", "a")
+	c.write("a", "0\n1\n")
+	w.amend(c, "")
+	spots := []review.Spot{{PS: 1, Path: "a", Side: "new", Line: 1}}
+	for i := range 4000 {
+		spots = append(spots, review.Spot{PS: 1, Path: fmt.Sprintf("%d/%s", i, strings.Repeat("x", 4000)), Side: []string{"new", "old"}[i%2], Line: 1})
+	}
+	placed := w.place(ch.ID, spots...)
+	if p := placed[spots[0]]; p.Line != 2 || len(placed) < 10 || len(placed) > 301 {
+		t.Errorf("%d are placed; the first at %+v", len(placed), p)
+	}
+}
