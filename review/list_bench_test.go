@@ -72,6 +72,7 @@ func BenchmarkList(b *testing.B) {
 		"", "status:open", "status:open owner:self", "attention:self", "reviewer:self status:open", "reviewer:self", "owner:bob status:abandoned",
 		"repo:hello branch:main status:landed", "topic:t77", "file:pkg7", "ext:go is:open", "file:pkg7/file3.go", "parser cache", "unique4711",
 		"message:retry -status:landed", "(owner:alice OR owner:bob) -is:open timeout", "age:1y is:abandoned", "is:watched is:open -owner:self",
+		review.WaitingQuery, review.LandedQuery, review.UnaskedQuery,
 	} {
 		name := query
 		if name == "" {

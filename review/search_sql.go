@@ -52,6 +52,10 @@ func (c *compiler) compile(ctx context.Context, n *node, must bool) (string, err
 		return c.term(ctx, n, must)
 	case nodeNot:
 		inner, err := c.compile(ctx, n.kids[0], false)
+		if op := n.kids[0].op; op == "age" || op == "before" || op == "after" {
+			// Turned round, an index serves: the newest are read up to there and no further.
+			return strings.NewReplacer("<=", ">", ">=", "<", "<", ">=").Replace(inner), err
+		}
 		return "NOT (" + inner + ")", err
 	}
 	glue := " AND "
