@@ -11,7 +11,6 @@ type belief struct {
 	proved bool       // it has passed, somewhere
 	with   []int      // candidates (by index) that passed with it in them
 	failed int        // failed runs with it among the members
-	told   int        // failed runs in which all but it is landed or proved
 	strong int        // failed runs of it, or of those that land with it, on what has landed
 	last   *Candidate // the newest of those
 	// A candidate of it alone that cannot be merged onto the branch, and one that the machinery
@@ -20,11 +19,10 @@ type belief struct {
 }
 
 const (
-	provedPasses   = 0.995  // of a change that has passed: it may have by luck
-	enoughRefusals = 2      // runs that must say no before a change leaves: one may be luck
-	certainly      = 0.0005 // how likely good a change may be at most that leaves by what others tell of it
-	accused        = 0.2    // how likely good one is at most whose leaving is prepared for
-	rounds         = 8      // of weighing failures against each other
+	provedPasses   = 0.995 // of a change that has passed: it may have by luck
+	enoughRefusals = 2     // runs that must say no before a change leaves: one may be luck
+	accused        = 0.2   // how likely good one is at most whose leaving is prepared for
+	rounds         = 8     // of weighing failures against each other
 	surely         = 1e-6
 )
 
@@ -123,17 +121,9 @@ func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 // accuse counts a failure that only one member, or one group that lands together, explains:
 // all else in it has landed.
 func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
-	together, doubted := true, 0
-	for _, i := range f.in {
-		if !all[i].proved {
-			doubted++
-		}
-	}
+	together := true
 	for _, i := range f.in {
 		b, e := &all[i], v.order[i]
-		if f.k.Conflict == "" && !b.proved && doubted == 1 {
-			b.told += f.k.Run.Refusals
-		}
 		own := has(f.k.Members, e.Change)
 		if own {
 			b.failed += times
@@ -192,17 +182,8 @@ func weigh(all []belief, prior []float64, failures []failure) {
 
 func bounded(p float64) float64 { return min(max(p, surely), 1-surely) }
 
-// sentenced says that an entry must leave: enough runs said no to it alone, or so many to it with
-// others that it can hardly be good. It is told with the run that says so.
-func (b *belief) sentenced() (*Candidate, bool) {
-	switch {
-	case b.strong >= enoughRefusals:
-		return b.last, true
-	case b.strong > 0 && b.told >= enoughRefusals && b.passes < certainly:
-		return b.last, true
-	}
-	return nil, false
-}
+// sentenced says that enough runs said no to an entry, and tells the newest of them.
+func (b *belief) sentenced() (*Candidate, bool) { return b.last, b.strong >= enoughRefusals }
 
 func (v *look) landing(change int64) bool {
 	for _, l := range v.Landings {

@@ -19,7 +19,8 @@ const redPause = 10 * time.Minute
 // machinery does not get done.
 func (v *look) eject() {
 	var out []Eject
-	beliefs := v.believe()
+	v.beliefs = v.believe()
+	beliefs := v.beliefs
 	cycles := v.cycles()
 	for i, e := range v.order {
 		b := &beliefs[i]
@@ -62,6 +63,7 @@ func (v *look) eject() {
 	v.Entries = slices.DeleteFunc(slices.Clone(v.Entries), func(e Entry) bool { return gone[e.Change] })
 	v.index()
 	v.forget()
+	v.beliefs = v.believe()
 }
 
 // learnClash takes in how many pairs of changes that may conflict were tried with each other,

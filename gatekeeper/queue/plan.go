@@ -17,13 +17,17 @@ const (
 	jointly      = 0.75 // how likely a batch must pass
 	jointProof   = 0.5  // how likely a group must pass that proves itself
 	likelyLands  = 0.5  // whom others are built upon
+	doubtful     = 0.8  // who is less likely good goes last where workers are few
+	likely       = 0.9  // and who is less likely good than this, before those
 	suspectAt    = 0.75 // who is less likely good after a failure lets the others pass
 	paying       = 0.7  // of the time that its members take apart that a batch may take
-	longAgo      = 3    // times its run that a change which failed waits for others
+	longAgo      = 3    // times its run after which one that waits is looked at by itself
+	starving     = 24   // the same, of one that hardly passes, where workers are few
 	quicker      = 0.6  // of the time of what runs that one which comes later may take to pass it
 	worthKeeping = 0.2  // landings that an alternate must stand for to keep its worker from the line
 	horizon      = 4    // entries looked at for each worker
 	leastSearch  = 64   // and at least
+	worthLook    = 0.1  // landings that knowing about one change is worth
 	worthProven  = 0.15 // how likely the ground of one must be that has passed before
 )
 
@@ -97,7 +101,7 @@ func (v *look) plan() {
 func (p *planner) rank() {
 	var old, young []want
 	for _, w := range p.looks {
-		if i := w.members[0]; p.beliefs[i].passes < likelyLands || p.longWaiting(i) {
+		if i := w.members[0]; p.beliefs[i].passes < likelyLands || p.waited(i, longAgo) {
 			old = append(old, w)
 		} else {
 			young = append(young, w)
@@ -112,9 +116,9 @@ func (p *planner) rank() {
 	slices.SortStableFunc(p.wants, func(a, b want) int { return cmp.Compare(p.priority(b.members), p.priority(a.members)) })
 }
 
-// longWaiting says that an entry has waited for several times what its run takes.
-func (p *planner) longWaiting(i int) bool {
-	return p.now.Sub(p.order[i].EnqueuedAt) > longAgo*p.order[i].Takes
+// waited says that an entry has waited for so many times what its run takes.
+func (p *planner) waited(i, times int) bool {
+	return p.now.Sub(p.order[i].EnqueuedAt) > time.Duration(times)*p.order[i].Takes
 }
 
 func (p *planner) priority(members []int) int {
@@ -126,7 +130,7 @@ func (p *planner) priority(members []int) int {
 }
 
 func (v *look) planner() *planner {
-	p := &planner{look: v, beliefs: v.believe(), clash: v.Model.Clash()}
+	p := &planner{look: v, beliefs: v.beliefs, clash: v.Model.Clash()}
 	p.n = min(len(v.order), max(leastSearch, horizon*v.Workers))
 	p.known, p.tested, p.byLast = make([]bool, len(v.order)), make([]bool, len(v.order)), map[int64][]int{}
 	p.place, p.stopOf, p.lands = make([]int, len(v.order)), make([]int, len(v.order)), make([]float64, len(v.order))
@@ -497,9 +501,9 @@ func (p *planner) drawWaiting(from, to int) {
 			return 4
 		case len(waiting) <= free:
 			return 1
-		case b.passes < 0.8:
+		case b.passes < doubtful:
 			return 3
-		case b.passes < 0.9:
+		case b.passes < likely:
 			return 2
 		}
 		return 1
@@ -517,10 +521,10 @@ func (p *planner) drawWaiting(from, to int) {
 		if p.place[i] != 0 || slices.ContainsFunc(group, func(j int) bool { return p.place[j] != 0 || p.orphan(j) || p.suspected(j) || p.barred(j) }) {
 			continue
 		}
-		if len(waiting) > free && class(i) >= 3 && p.longWaiting(i) && len(group) == 1 && !p.below(i) && len(p.order[i].With) == 0 {
+		if len(waiting) > free && class(i) >= 3 && p.waited(i, starving) && len(group) == 1 && !p.below(i) && len(p.order[i].With) == 0 {
 			if !p.underTest(i) && alone < max(1, p.Workers/4) {
 				alone++
-				p.looks = append(p.looks, want{members: group, value: 0.1, spare: true})
+				p.looks = append(p.looks, want{members: group, value: worthLook, spare: true})
 			}
 			if p.underTest(i) {
 				continue
@@ -610,7 +614,7 @@ func (p *planner) prove(deep []int, free int) {
 			break
 		}
 		if !joined {
-			groups = append(groups, want{members: []int{i}, value: 0.1, spare: true})
+			groups = append(groups, want{members: []int{i}, value: worthLook, spare: true})
 		}
 	}
 	p.proofs = append(p.proofs, groups...)
@@ -623,14 +627,19 @@ func (p *planner) underTest(i int) bool { return p.tested[i] }
 func (p *planner) joinBatch(open []int, i int, on []int) bool {
 	e := p.order[i]
 	b := p.branches[e.Branch]
-	for at := len(open) - 1; at >= 0; at-- {
-		s := &p.line[open[at]]
-		first := s.members[0]
-		if p.order[first].Branch != e.Branch || len(p.order[first].With) > 0 || len(s.members) >= b.MaxBatch {
+	// With those that it has nothing to do with it would only fail for them.
+	last := -1
+	if len(open) > 0 {
+		last = open[len(open)-1]
+	}
+	for n := len(on) - 1; n >= 0; n-- {
+		at := p.stopOf[on[n]]
+		if n < len(on)-1 && at == p.stopOf[on[n+1]] || p.line[at].alive >= 0 || !slices.Contains(open, at) {
 			continue
 		}
-		if !slices.ContainsFunc(s.members, func(j int) bool { return p.conflicts(i, j) }) {
-			continue // to fail with those it has nothing to do with helps nobody
+		s := &p.line[at]
+		if p.order[s.members[0]].Branch != e.Branch || len(p.order[s.members[0]].With) > 0 || len(s.members) >= b.MaxBatch {
+			continue
 		}
 		// What it stands on must be in the line before the batch, or in it.
 		if slices.ContainsFunc(on, func(j int) bool { return p.place[j] > p.place[s.members[len(s.members)-1]] }) {
@@ -647,12 +656,12 @@ func (p *planner) joinBatch(open []int, i int, on []int) bool {
 		if passes < jointly || p.spoilt(ground, members) || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
 			continue
 		}
-		if at != len(open)-1 && p.lateFor(i, s) {
+		if at != last && p.lateFor(i, s) {
 			continue
 		}
 		slices.SortFunc(ground, func(a, b int) int { return p.place[a] - p.place[b] })
 		s.on, s.members, s.passes = ground, members, passes
-		p.enter(i, open[at])
+		p.enter(i, at)
 		return true
 	}
 	return false
@@ -690,7 +699,7 @@ func (p *planner) drawSuspects() {
 		if slices.ContainsFunc(group, func(j int) bool { return p.orphan(j) || p.barred(j) || j < i && p.suspected(j) }) {
 			continue
 		}
-		w := want{members: group, on: p.under(group), value: 0.1, spare: true}
+		w := want{members: group, on: p.under(group), value: worthLook, spare: true}
 		if len(w.on) > maxDepth || p.beliefs[i].passes < likelyLands || p.hoped(w.on) < likelyLands {
 			if w.on = nil; p.below(i) {
 				continue

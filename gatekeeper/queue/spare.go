@@ -37,7 +37,7 @@ func (p *planner) spares() {
 // does not hold, that ends somebody's waiting all the same.
 func (p *planner) alone() {
 	for i := range p.n {
-		if !p.longWaiting(i) || p.tested[i] || p.barred(i) || p.below(i) || p.place[i] == 0 && p.suspected(i) {
+		if !p.waited(i, longAgo) || p.tested[i] || p.barred(i) || p.below(i) || p.place[i] == 0 && p.suspected(i) {
 			continue
 		}
 		if p.place[i] != 0 && p.hoped(p.line[p.stopOf[i]].on) > likelyLands {

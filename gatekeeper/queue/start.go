@@ -62,7 +62,7 @@ func (p *planner) provedAll(list []int) bool {
 // yet, and what they stand on is likely good.
 func (p *planner) tells(l *alive) bool {
 	if p.provedAll(l.members) {
-		return len(l.on) == 0 && p.longWaiting(l.members[0]) // it may land as it is
+		return len(l.on) == 0 && p.waited(l.members[0], longAgo) // it may land as it is
 	}
 	if len(l.on) == 0 {
 		return true

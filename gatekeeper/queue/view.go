@@ -20,6 +20,7 @@ type look struct {
 	branches map[string]*Branch
 	running  int
 	st       []standing // of the candidates, as forget left them
+	beliefs  []belief   // of the entries, once eject has weighed them
 }
 
 type laneKey struct{ branch, target string }

@@ -194,7 +194,7 @@ func (m *model) judgeEject(t *told, entries map[int64]queue.Entry, a queue.Eject
 func (m *model) record(x queue.Member, entries map[int64]queue.Entry) (refusals, flakes, errors int) {
 	all := together(x, entries)
 	for _, k := range m.candidates {
-		if !slices.ContainsFunc(slices.Concat(k.members, k.on), func(y queue.Member) bool { return slices.Contains(all, y) }) {
+		if !slices.ContainsFunc(k.members, func(y queue.Member) bool { return slices.Contains(all, y) }) {
 			continue
 		}
 		for _, r := range k.runs {
