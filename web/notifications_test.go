@@ -99,11 +99,11 @@ func TestNotifySettings(t *testing.T) {
 	if got := checked(); got != "all soon 1" {
 		t.Errorf("usual: %q", got)
 	}
-	alice.post("/settings/notifications", url.Values{"mail": {"turn"}, "comments": {"daily"}}).ok(http.StatusSeeOther)
+	alice.post("/settings/notifications/save", url.Values{"mail": {"turn"}, "comments": {"daily"}}).ok(http.StatusSeeOther)
 	if got := checked(); got != "turn daily" {
 		t.Errorf("chosen: %q", got)
 	}
-	alice.post("/settings/notifications", url.Values{"mail": {"loud"}, "comments": {"daily"}}).ok(http.StatusBadRequest)
+	alice.post("/settings/notifications/save", url.Values{"mail": {"loud"}, "comments": {"daily"}}).ok(http.StatusBadRequest)
 	w.web.Notify.Mail = nil
 	if got := alice.get("/settings/notifications").ok(http.StatusOK); !strings.Contains(got.one("main"), "This server sends no mail") {
 		t.Error("the page does not say that there is no mail")
@@ -147,7 +147,7 @@ func TestWebhookPages(t *testing.T) {
 	w := newWorld(t)
 	w.repo("hello", "alice", false, nil)
 	alice := w.session("alice")
-	page := alice.post("/hello/-/webhooks", url.Values{"kind": {"generic"}, "url": {"https://hook.test/x"}, "event": {"landed", "vote"}}).ok(http.StatusOK)
+	page := alice.post("/hello/-/webhooks/add", url.Values{"kind": {"generic"}, "url": {"https://hook.test/x"}, "event": {"landed", "vote"}}).ok(http.StatusOK)
 	if got := page.one("#secret"); !strings.HasPrefix(got, "whsec_") {
 		t.Errorf("the secret is %q", got)
 	}
@@ -165,8 +165,8 @@ func TestWebhookPages(t *testing.T) {
 		alice.post(link, url.Values{"do": {do}}).ok(http.StatusSeeOther)
 	}
 	alice.post(link, url.Values{"do": {"dance"}}).ok(http.StatusBadRequest)
-	alice.post("/hello/-/webhooks", url.Values{"kind": {"generic"}, "url": {"https://127.0.0.1/"}}).ok(http.StatusConflict)
-	bad := alice.post("/hello/-/webhooks", url.Values{"kind": {"slack"}, "url": {`"><script>`}}).ok(http.StatusBadRequest)
+	alice.post("/hello/-/webhooks/add", url.Values{"kind": {"generic"}, "url": {"https://127.0.0.1/"}}).ok(http.StatusConflict)
+	bad := alice.post("/hello/-/webhooks/add", url.Values{"kind": {"slack"}, "url": {`"><script>`}}).ok(http.StatusBadRequest)
 	if strings.Contains(bad.body, `"><script>`) {
 		t.Error("the form gives markup back")
 	}
