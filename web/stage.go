@@ -45,7 +45,7 @@ type logPart struct {
 	Find           string
 	Found          []found
 	FoundMore      bool
-	Raw            string
+	Path           string // of the page
 }
 
 func (c *call) number(name string) (int64, error) {
@@ -142,7 +142,7 @@ func (w *Web) logOf(c *call, s gatekeeper.StageRun) (logPart, error) {
 		return logPart{}, err
 	}
 	path := fmt.Sprintf("/stage/%d/log", s.ID)
-	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Raw: path + "?raw"}
+	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Path: path}
 	win, err := v.place(c, x, done)
 	if err != nil {
 		return logPart{}, err

@@ -26,14 +26,14 @@ const (
 
 // testsView is the table of a stage run's tests.
 type testsView struct {
-	Counts  *plan.Tests // nil when the stage reports no tests
-	Rows    []testView
-	Show    string // failed, slow or all
-	Views   []testsFilter
-	Text    string // that their names hold
-	More    int    // that are not listed
-	Unkept  bool   // there were more tests than are kept
-	Failing bool
+	Counts *plan.Tests // nil when the stage reports no tests
+	Rows   []testView
+	Show   string // failed, slow or all
+	Views  []testsFilter
+	Text   string // that their names hold
+	More   int    // that are not listed
+	Unkept bool   // there were more tests than are kept
+	Path   string // of the page
 }
 
 type testsFilter struct {
@@ -64,7 +64,7 @@ var testTones = map[plan.CaseStatus]string{plan.CaseFailed: "bad", plan.CasePass
 // testsOf reads the tests of a stage run that the address asks for: the failed ones at first,
 // or none when all is well.
 func (w *Web) testsOf(c *call, s gatekeeper.StageRun, repoName string) (testsView, error) {
-	v := testsView{Counts: s.Tests, Show: c.query("tests"), Text: c.query("name")}
+	v := testsView{Path: fmt.Sprintf("/stage/%d/log", s.ID), Counts: s.Tests, Show: c.query("tests"), Text: c.query("name")}
 	if s.Tests == nil {
 		return v, nil
 	}
@@ -84,10 +84,9 @@ func (w *Web) testsOf(c *call, s gatekeeper.StageRun, repoName string) (testsVie
 			v.Show = showFailed
 		}
 	}
-	v.Failing = s.Tests.Failed > 0
 	for _, f := range []testsFilter{{Name: "Failed", URL: showFailed, Count: s.Tests.Failed}, {Name: "Slowest", URL: showSlow}, {Name: "All", URL: showAll, Count: s.Tests.Passed + s.Tests.Failed + s.Tests.Skipped}} {
 		f.On = f.URL == v.Show
-		f.URL = "?" + url.Values{"tests": {f.URL}}.Encode() + "#tests"
+		f.URL = v.Path + "?" + url.Values{"tests": {f.URL}}.Encode() + "#tests"
 		v.Views = append(v.Views, f)
 	}
 	v.choose(rows, outputsOf(s.Tests), repoName)
