@@ -16,6 +16,10 @@ const (
 	// maxSuggestedFile how large each may be.
 	maxSuggested     = 40
 	maxSuggestedFile = 2 << 20
+	// maxSuggestedLines is how many replaced lines a suggestion shows, and maxCompared how many
+	// suggestions of a page show them at all: a comment can hold hundreds, each on a whole file.
+	maxSuggestedLines = 80
+	maxCompared       = 60
 )
 
 // suggestionView is a suggestion as a small difference.
@@ -42,7 +46,11 @@ func (wv *weaver) suggestion(ctx context.Context, c review.Comment, at review.Sp
 	if err != nil {
 		return nil, err
 	}
-	v.HTML = suggestedRows(old, lines)
+	if wv.compared++; wv.compared > maxCompared {
+		v.HTML = suggestedRows(nil, lines)
+	} else {
+		v.HTML = suggestedRows(old, lines)
+	}
 	placed, here := wv.placed[at]
 	current := wv.v.PS.Number == wv.v.Change.Current
 	switch ps := wv.applied[pick]; {
@@ -104,16 +112,27 @@ func suggestionOf(lines []string) string {
 // suggestedRows is a difference of a few lines.
 func suggestedRows(old, new []string) template.HTML {
 	h := diff.Hunk{}
-	for i, l := range old {
+	more := max(0, len(old)-maxSuggestedLines)
+	for i, l := range old[:len(old)-more] {
 		h.Lines = append(h.Lines, diff.Line{Kind: '-', Old: i + 1, Text: strings.TrimSuffix(l, "\r")})
 	}
 	for i, l := range new {
 		h.Lines = append(h.Lines, diff.Line{Kind: '+', New: i + 1, Text: l})
 	}
-	diff.Intraline(&h)
+	if len(h.Lines) <= 2*maxSuggestedLines {
+		diff.Intraline(&h)
+	}
 	var b strings.Builder
+	left := func() {
+		if more > 0 {
+			b.WriteString(`<div class="c d">` + plural(more, "more line", "more lines") + `</div>`)
+		}
+	}
 	for i := range h.Lines {
 		line := &h.Lines[i]
+		if i == maxSuggestedLines {
+			left()
+		}
 		class, sign := "d", "−"
 		if line.Kind == '+' {
 			class, sign = "a", "+"
@@ -121,6 +140,9 @@ func suggestedRows(old, new []string) template.HTML {
 		b.WriteString(`<div class="c ` + class + `"><span class="sign">` + sign + `</span>`)
 		writeCode(&b, line.Text, nil, line.Marks)
 		b.WriteString("</div>")
+	}
+	if len(h.Lines) == maxSuggestedLines {
+		left()
 	}
 	return template.HTML(b.String()) //nolint:gosec // escaped by writeCode
 }

@@ -250,6 +250,25 @@ func TestSuggestingWithoutScript(t *testing.T) {
 	}
 }
 
+// A comment with hundreds of suggestions, each on a whole file, is a page of a size.
+func TestManySuggestionsAreBounded(t *testing.T) {
+	w, r := hello(t)
+	w.commit("alice", "Count\n\n"+changeID(2), map[string]string{"long.txt": strings.Repeat("a line of words that are many and long\n", 5000)})
+	w.propose(r, "alice", review.PushOptions{})
+	w.must(w.web.Review.Publish(context.Background(), w.actor("bob"), 2, review.Review{Comments: []review.NewComment{
+		{Path: "long.txt", StartLine: 1, Line: 5000, Body: strings.Repeat("```suggestion\nx\n```\n", 700)}}}))
+	page := w.session("alice").get("/c/2?file=main.go").ok(200)
+	if n := len(page.find(".suggest")); n != 700 {
+		t.Errorf("%d suggestions", n)
+	}
+	if n := len(page.find(".suggest .d")); n != maxCompared*(maxSuggestedLines+1) {
+		t.Errorf("%d replaced lines are shown", n)
+	}
+	if got := page.texts(".suggest .d")[maxSuggestedLines]; got != "4920 more lines" {
+		t.Errorf("the last line is %q", got)
+	}
+}
+
 // Whoever is called becomes a link, nobody else.
 func TestMentionsAreLinks(t *testing.T) {
 	for body, want := range map[string]string{

@@ -23,6 +23,7 @@ type weaver struct {
 	back    string
 
 	mayApply bool
+	compared int // suggestions that show what they replace
 }
 
 // changeTalk is what the page of a change shows of its conversation.
