@@ -48,6 +48,8 @@ func TestDiffInTheBrowser(t *testing.T) {
 	}
 
 	tab = open(t, browser, w, "bob", w.diffPage(""), 1300, "light")
+	press(t, tab, "j", "j", "v") // the message, then the first file
+	until(t, tab, `document.querySelector('#f0 button.view').name === 'unview' && document.querySelector('#viewed-count b').textContent === '1'`)
 	click(`.look input[value=swipe]`)
 	run(`const f = document.querySelector('.look input[type=range]'); f.value = '30'; f.dispatchEvent(new Event('input', {bubbles: true}))`)
 	if got := ask[string](t, tab, `getComputedStyle(document.querySelector('.pictures .is img')).clipPath`); got != "inset(0px 70% 0px 0px)" && got != "inset(0px calc(70%) 0px 0px)" {

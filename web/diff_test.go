@@ -311,7 +311,7 @@ func TestWholeStack(t *testing.T) {
 		if got := strings.Join(members, ", "); got != "Third, Second, Greet politely" {
 			t.Errorf("from %d: stack %q", id, got)
 		}
-		if got := strings.Join(files, ", "); got != "main.go 1, three.txt 3, two.txt 2 3" {
+		if got := strings.Join(files, ", "); got != "main.go change 1, three.txt change 3, two.txt change 2 change 3" {
 			t.Errorf("from %d: files %q", id, got)
 		}
 	}

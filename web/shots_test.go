@@ -48,7 +48,7 @@ func everyPage(w *world) []pageOf {
 		{"branches", "bob", "/team/hello/-/branches"}, {"log", "bob", "/team/hello/-/log"}, {"commit", "bob", "/team/hello/-/commit/" + w.git("rev-parse", "HEAD~1")},
 		{"changes", "bob", "/team/hello/-/changes"}, {"queue", "bob", "/team/hello/-/queue/main"}, {"flakes", "bob", "/team/hello/-/flakes"}, {"flakes-empty", "alice", "/empty/-/flakes"}, {"queue-past", "", "/team/hello/-/queue/main?at=" + w.clock().Add(-40*time.Minute).Format(secondFormat)}, {"repo-settings", "alice", "/team/hello/-/settings"},
 		{"change", "bob", "/c/2"}, {"change-unified", "bob", "/c/2?diff=unified"}, {"change-form", "bob", "/c/2?diff=split&ps=2&on=server.go&comment=R21"},
-		{"diff", "bob", w.diffPage("")}, {"diff-unified", "carol", w.diffPage("?diff=unified")},
+		{"diff", "bob", w.diffPage("")}, {"stack", "bob", "/c/2/stack"}, {"diff-unified", "carol", w.diffPage("?diff=unified")},
 		{"talk-whole", "bob", "/c/2?base=0&ps=2&threads=all&comment=/PATCHSET_LEVEL"}, {"talk-author", "alice", "/c/2?diff=unified&comment=server.go:25"},
 		{"change-old", "bob", "/c/2?ps=1"}, {"change-between", "bob", "/c/2?ps=2&base=1"}, {"change-anon", "", "/c/1"}, {"change-mine", "alice", "/c/3"},
 		{"tests", "bob", "/team/hello/-/tests"}, {"test-history", "bob", "/team/hello/-/tests?stage=unit&name=example.test%2Fhello.TestGreet"}, {"stage-find", "bob", "/stage/11/log?find=greet&tests=all"},

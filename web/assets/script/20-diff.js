@@ -85,6 +85,10 @@
       acts.append(a);
     });
   });
+  doc.addEventListener('keydown', (e) => {
+    const b = e.key === 'v' && !(e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input, textarea, select')) && $('.file.here button.view');
+    if (b) { e.preventDefault(); view(b); }
+  });
   doc.addEventListener('input', (e) => {
     if (e.target.matches('.look input[type=range]')) e.target.closest('.pictures').style.setProperty('--at', e.target.value + '%');
   });
