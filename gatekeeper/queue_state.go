@@ -3,7 +3,6 @@ package gatekeeper
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,7 +20,7 @@ const partCost = 0.5
 // changes wait.
 func (r *round) state(ctx context.Context) (queue.State, error) {
 	q := r.DB.Read()
-	s := queue.State{Workers: max(r.Workers, 1), Model: r.model()}
+	s := queue.State{Workers: max(r.Workers, 1), Model: r.model(), Greens: map[string][]queue.Green{}}
 	var open []*tick
 	for _, t := range r.ticks {
 		if t.plan == nil { // the plan cannot be read: nothing of the branch is tried (I13)
@@ -35,9 +34,14 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 		if !b.Whole {
 			b.BatchCost = partCost
 		}
-		if b.GreenAt, err = greenAt(ctx, q, t.key()); err != nil {
+		greens, err := greensOf(ctx, q, t.key())
+		if err != nil {
 			return s, err
 		}
+		if len(greens) > 0 {
+			b.GreenAt = greens[0].To
+		}
+		s.Greens[b.Name] = greens
 		s.Branches = append(s.Branches, b)
 		open = append(open, t)
 	}
@@ -55,15 +59,34 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 	return s, err
 }
 
-// greenAt is when a run on the branch last passed.
-func greenAt(ctx context.Context, q db.Querier, k branchKey) (time.Time, error) {
-	var at int64
-	err := q.QueryRowContext(ctx, `SELECT finished_at FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 ORDER BY id DESC LIMIT 1`,
-		k.repo, k.branch, string(RunPassed)).Scan(&at)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, fmt.Errorf("gatekeeper: when %s last passed: %w", k.branch, err)
+// greensOf are the newest runs on the branch that passed.
+func greensOf(ctx context.Context, q db.Querier, k branchKey) ([]queue.Green, error) {
+	var all []queue.Green
+	err := each(ctx, q, `SELECT r.created_at, r.finished_at, k.members, k.stands_on FROM runs r JOIN candidates k ON k.id = r.candidate_id
+		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 ORDER BY r.id DESC LIMIT $4`,
+		[]any{k.repo, k.branch, string(RunPassed), queue.MostGreens}, func(rows *sql.Rows) error {
+			var from, to int64
+			var members, on string
+			if err := rows.Scan(&from, &to, &members, &on); err != nil {
+				return err
+			}
+			g := queue.Green{From: db.Time(from), To: db.Time(to)}
+			for _, list := range []string{on, members} {
+				tried, err := parseMembers(list)
+				if err != nil {
+					return err
+				}
+				for _, m := range tried {
+					g.In = append(g.In, m.Change)
+				}
+			}
+			all = append(all, g)
+			return nil
+		})
+	if err != nil {
+		return nil, fmt.Errorf("gatekeeper: when %s last passed: %w", k.branch, err)
 	}
-	return db.Time(at), nil
+	return all, nil
 }
 
 // whole says that each run tests everything: no stage looks at what the change touches.

@@ -128,8 +128,8 @@ func (s *State) setBranch(b Branch) {
 	*have = b
 }
 
-// mostGreens is how many runs that passed are remembered of a branch.
-const mostGreens = 8
+// MostGreens is how many runs that passed are remembered of a branch.
+const MostGreens = 8
 
 // greens takes note of a run that passed.
 func (s *State) greens(k *Candidate, now time.Time) {
@@ -142,7 +142,7 @@ func (s *State) greens(k *Candidate, now time.Time) {
 	if s.Greens == nil {
 		s.Greens = map[string][]Green{}
 	}
-	s.Greens[k.Branch] = append([]Green{g}, had[:min(len(had), mostGreens-1)]...)
+	s.Greens[k.Branch] = append([]Green{g}, had[:min(len(had), MostGreens-1)]...)
 }
 
 // tried fills in the candidate that was asked for. Any other answer is stale: a run that

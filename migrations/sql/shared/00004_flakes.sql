@@ -16,7 +16,6 @@ ALTER TABLE stage_runs ADD COLUMN result_key TEXT NOT NULL DEFAULT '';
 ALTER TABLE stage_runs ADD COLUMN reused_from BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX stage_runs_key ON stage_runs (result_key, state);
 CREATE INDEX stage_runs_finished ON stage_runs (finished_at);
-CREATE INDEX runs_last ON runs (repo_id, branch, state, id);
 CREATE INDEX runs_repo ON runs (repo_id, id);
 
 -- The tests that made stage runs fail.
@@ -49,7 +48,6 @@ CREATE INDEX flakes_repo ON flakes (repo_id, at);
 DROP TABLE flakes;
 DROP TABLE test_failures;
 DROP INDEX runs_repo;
-DROP INDEX runs_last;
 DROP INDEX stage_runs_finished;
 DROP INDEX stage_runs_key;
 ALTER TABLE stage_runs DROP COLUMN reused_from;
