@@ -28,8 +28,11 @@ func (c *Controller) toMend(ctx context.Context, tx *db.Tx, run *runRow, state R
 	if err := tx.QueryRowContext(ctx, `SELECT checks FROM candidates WHERE id = $1`, run.candidateID).Scan(&checks); err != nil {
 		return fmt.Errorf("gatekeeper: candidate of run %d: %w", run.ID, err)
 	}
+	if checks == 0 { // it may be of the bare branch, and of no change
+		return nil
+	}
 	ch, err := c.Review.Load(ctx, tx, run.Change)
-	if err != nil || checks == 0 || ch.Current != run.PS {
+	if err != nil || ch.Current != run.PS {
 		return err
 	}
 	why := "its stages refused it"
