@@ -47,6 +47,9 @@ func (s *Service) fold(ctx context.Context, key string) (time.Duration, error) {
 		if err != nil {
 			return err
 		}
+		if len(waiting) == maxFolded {
+			again = time.Second // there may be more
+		}
 		if full {
 			return s.postpone(ctx, tx, account, waiting)
 		}

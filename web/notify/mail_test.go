@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/review"
 )
@@ -123,6 +124,22 @@ func TestMailsAreFolded(t *testing.T) {
 	}
 	if got := len(w.mails()); got < 2 || got > 4 {
 		t.Errorf("%d mails of an hour that was never quiet", got)
+	}
+}
+
+// A flood about one change is told to the end.
+func TestFloodAboutOneChange(t *testing.T) {
+	w := newWorld(t)
+	id := w.change(w.repo, "alice", "Greet")
+	w.work()
+	for range maxFolded + 3 {
+		w.event(event.Event{Kind: "comment", Repo: w.repo.ID, Change: id, Account: w.people["bob"].ID, Data: map[string]string{"comments": "1"}})
+	}
+	w.quiet()
+	w.pass(time.Minute)
+	w.work()
+	if left := w.count(`SELECT COUNT(*) FROM notifications WHERE mail = 'soon'`); len(w.mails()) != 2 || left != 0 {
+		t.Errorf("%d mails, %d notifications left", len(w.mails()), left)
 	}
 }
 

@@ -45,6 +45,9 @@ const (
 	// settled is when an event's number can have no older one still to come: far beyond the
 	// longest transaction.
 	settled = 5 * time.Minute
+	// together is how long the reader rests after it was woken: what happens at once is told at
+	// once, and a log that grows wakes it no more than so often.
+	together = 100 * time.Millisecond
 	// lookAgain is how often the story is looked at without having been woken: for what the
 	// command line wrote on the server's folder.
 	lookAgain = 2 * time.Second
@@ -115,6 +118,9 @@ func (s *Service) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-woken:
+			if !rest(ctx, together) {
+				return
+			}
 		case <-look.C:
 		case <-clean.C:
 			if err := s.Clean(ctx); err != nil && ctx.Err() == nil {
