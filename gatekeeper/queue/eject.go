@@ -39,7 +39,7 @@ func (v *look) eject() {
 			}
 			x.Reason, x.Words, x.Candidate = EjectRefused, cmp.Or(last.Run.Reason, "its stages refused it"), last.ID
 			if b.proved {
-				v.learnClash(1, 1)
+				v.Model = v.Model.LearnPairs(1, 1)
 			}
 		case b.broken != nil && b.broken.Run.State == RunErrored:
 			x.Reason, x.Candidate = EjectErrored, b.broken.ID
@@ -65,10 +65,6 @@ func (v *look) eject() {
 	v.forget()
 	v.beliefs = v.believe()
 }
-
-// learnClash takes in how many pairs of changes that may conflict were tried with each other,
-// and how many of them did.
-func (v *look) learnClash(pairs, clashes int) { v.Model = v.Model.LearnPairs(pairs, clashes) }
 
 // green says that a run on the branch passed since the failed one began: it is not the branch,
 // or what all runs need, that is broken. Where more than one has failed, one that passed may be
@@ -144,9 +140,7 @@ func (v *look) lookAtBare(beliefs []belief, tested []bool) {
 			k = &v.Candidates[len(v.Candidates)-1]
 		case k.Run.State == RunRunning, tested != nil && k.Run.State == RunPassed && v.now.Sub(k.Run.StartedAt) < redPause:
 			continue
-		case k.Run.Refusals >= enoughRefusals && v.now.Sub(k.Run.EndedAt) < redPause && !v.now.Before(k.Run.EndedAt):
-			continue
-		case k.Run.Errors >= MaxErrors && v.now.Sub(k.Run.EndedAt) < redPause && !v.now.Before(k.Run.EndedAt):
+		case (k.Run.Refusals >= enoughRefusals || k.Run.Errors >= MaxErrors) && v.now.Sub(k.Run.EndedAt) < redPause && !v.now.Before(k.Run.EndedAt):
 			continue
 		}
 		v.ask(k, false)

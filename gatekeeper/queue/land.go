@@ -39,7 +39,7 @@ func (p *planner) land() {
 		}
 		for _, part := range together {
 			for _, m := range part.Members {
-				p.learnClash(p.triedWith(part, m), 0)
+				p.Model = p.Model.LearnPairs(p.triedWith(part, m), 0)
 			}
 		}
 		p.Landings = append(p.Landings, Landing{Parts: together})

@@ -203,7 +203,7 @@ func (p *planner) preempt(w want) bool {
 func (p *planner) worthOf(l *alive) float64 {
 	worth := p.needed(l)
 	if p.tells(l) {
-		worth = max(worth, 0.5)
+		worth = max(worth, worthTelling)
 	}
 	// What the line lands anyhow is worth the less.
 	covered := 1.0
@@ -248,19 +248,9 @@ func (p *planner) find(branch string, w want) *Candidate {
 		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Run.Refusals < enoughRefusals && (k.Seq != p.branches[branch].Seq || p.busy(branch)) {
 			continue // its next run would be on another base: that is another candidate
 		}
-		var on, members []int
-		for _, m := range k.On {
-			if i, queued := p.at[m.Change]; queued {
-				on = append(on, i)
-			}
-		}
-		for _, m := range k.Members {
-			if i, queued := p.at[m.Change]; queued {
-				members = append(members, i)
-			}
-		}
+		on := p.positions(k.On)
 		slices.Sort(on)
-		if p.name(on, members) == name {
+		if p.name(on, p.positions(k.Members)) == name {
 			return k
 		}
 	}

@@ -59,19 +59,15 @@ func (s *State) take(e Event, now time.Time) (stale []Action, quiet bool) {
 
 func (s *State) enqueue(entry Entry, now time.Time) {
 	i := slices.IndexFunc(s.Entries, func(have Entry) bool { return have.Change == entry.Change })
+	if i >= 0 && entry.PS == s.Entries[i].PS {
+		entry.EnqueuedAt = s.Entries[i].EnqueuedAt
+	} else if entry.EnqueuedAt.IsZero() {
+		entry.EnqueuedAt = now
+	}
 	switch {
 	case i < 0:
-		if entry.EnqueuedAt.IsZero() {
-			entry.EnqueuedAt = now
-		}
 		s.Entries = append(s.Entries, entry)
-	case entry.PS > s.Entries[i].PS:
-		if entry.EnqueuedAt.IsZero() {
-			entry.EnqueuedAt = now
-		}
-		s.Entries[i] = entry
-	case entry.PS == s.Entries[i].PS:
-		entry.EnqueuedAt = s.Entries[i].EnqueuedAt
+	case entry.PS >= s.Entries[i].PS:
 		s.Entries[i] = entry
 	}
 }

@@ -109,20 +109,13 @@ func (v *look) priorityOf(e *Entry) int {
 // parentsFirst moves each entry behind its parents, which changes nothing for most queues.
 func (v *look) parentsFirst() {
 	position := make(map[int64]int, len(v.order))
-	disorder := false
 	for i, e := range v.order {
 		position[e.Change] = i
-		for _, p := range e.Parents {
-			if _, seen := position[p]; !seen {
-				disorder = true
-			}
-		}
 	}
-	if !disorder {
+	if !slices.ContainsFunc(v.order, func(e *Entry) bool {
+		return slices.ContainsFunc(e.Parents, func(p int64) bool { return position[p] > position[e.Change] })
+	}) {
 		return
-	}
-	for i, e := range v.order {
-		position[e.Change] = i
 	}
 	done := make([]int, len(v.order)) // 0 new, 1 under way, 2 placed
 	sorted := make([]*Entry, 0, len(v.order))
@@ -165,4 +158,15 @@ func conflict(aBranch string, aTargets []string, aBarrier bool, b *Entry) bool {
 func (v *look) conflicts(i, j int) bool {
 	a := v.order[i]
 	return conflict(a.Branch, a.Targets, a.Barrier, v.order[j]) || slices.Contains(a.Parents, v.order[j].Change) || slices.Contains(v.order[j].Parents, a.Change)
+}
+
+// positions are those of the members that are queued.
+func (v *look) positions(members []Member) []int {
+	var found []int
+	for _, m := range members {
+		if i, queued := v.at[m.Change]; queued {
+			found = append(found, i)
+		}
+	}
+	return found
 }

@@ -1,0 +1,172 @@
+package queue
+
+import (
+	"slices"
+)
+
+// stop is one candidate in the line.
+type stop struct {
+	on, members []int
+	alive       int // index in live, -1 for one that is wanted
+	passes      float64
+}
+
+// barred says that an entry may not be tried: it is held, or waits for a change that is not
+// in the queue, or goes with one that may not be tried.
+func (p *planner) barred(i int) bool {
+	e := p.order[i]
+	if e.Held != "" || slices.ContainsFunc(e.Parents, func(c int64) bool { _, queued := p.at[c]; return !queued }) {
+		return true
+	}
+	return slices.ContainsFunc(e.With, func(c int64) bool {
+		j, queued := p.at[c]
+		return !queued || p.order[j].Held != ""
+	})
+}
+
+// orphan says that a parent of the entry is not in the line before it.
+func (p *planner) orphan(i int) bool {
+	e := p.order[i]
+	return slices.ContainsFunc(e.Parents, func(c int64) bool {
+		j := p.at[c]
+		return p.order[j].Branch == e.Branch && p.place[j] == 0 && !slices.Contains(e.With, c)
+	})
+}
+
+// group is an entry with those of its branch that land with it, in their order.
+func (p *planner) group(i int) []int {
+	e := p.order[i]
+	all := []int{i}
+	for _, c := range e.With {
+		if j, queued := p.at[c]; queued && p.order[j].Branch == e.Branch && j != i {
+			all = append(all, j)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// under is what a group would stand on in the line.
+func (p *planner) under(group []int) []int {
+	var on []int
+	for _, i := range group {
+		for _, j := range p.lined(i) {
+			if !slices.Contains(on, j) && !slices.Contains(group, j) {
+				on = append(on, j)
+			}
+		}
+	}
+	slices.SortFunc(on, func(a, b int) int { return p.place[a] - p.place[b] })
+	return on
+}
+
+// lined are those in the line that the entry conflicts with, in the order of the line.
+func (p *planner) lined(i int) []int {
+	e := p.order[i]
+	var found []int
+	if e.Barrier {
+		found = slices.Clone(p.inAll[e.Branch])
+	} else {
+		found = append(found, p.inBar[e.Branch]...)
+		for _, t := range e.Targets {
+			found = append(found, p.inLane[laneKey{e.Branch, t}]...)
+		}
+	}
+	found = p.withParents(found, e)
+	for n := 0; n < len(found); n++ { // what it stands on does not stand without its parents
+		found = p.withParents(found, p.order[found[n]])
+	}
+	slices.SortFunc(found, func(a, b int) int { return p.place[a] - p.place[b] })
+	return slices.Compact(found)
+}
+
+// withParents adds the entry's parents in the line of its branch.
+func (p *planner) withParents(found []int, e *Entry) []int {
+	for _, c := range e.Parents {
+		if j, queued := p.at[c]; queued && p.place[j] != 0 && p.order[j].Branch == e.Branch && !slices.Contains(found, j) {
+			found = append(found, j)
+		}
+	}
+	return found
+}
+
+func (p *planner) add(s stop) {
+	p.line = append(p.line, s)
+	for _, i := range s.members {
+		p.enter(i, len(p.line)-1)
+	}
+}
+
+// enter gives an entry its place in the line.
+func (p *planner) enter(i, stop int) {
+	e := p.order[i]
+	p.stopOf[i] = stop
+	p.lands[i] = p.landsOn(i, p.line[stop].on)
+	p.inAll[e.Branch] = append(p.inAll[e.Branch], i)
+	p.place[i] = len(p.inAll[e.Branch])
+	if e.Barrier {
+		p.inBar[e.Branch] = append(p.inBar[e.Branch], i)
+	}
+	for _, t := range e.Targets {
+		key := laneKey{e.Branch, t}
+		p.inLane[key] = append(p.inLane[key], i)
+	}
+}
+
+// landsOn is how likely an entry lands after those it conflicts with.
+func (p *planner) landsOn(i int, on []int) float64 {
+	if p.landing(p.order[i].Change) {
+		return 1
+	}
+	lands := p.beliefs[i].passes
+	for _, j := range on {
+		if !p.together(i, j) {
+			lands *= 1 - p.clash
+		}
+	}
+	return lands
+}
+
+// joint is how likely all members pass on what they stand on, if that lands.
+func (p *planner) joint(on, members []int) float64 {
+	passes := 1.0
+	for n, i := range members {
+		passes *= p.landsOn(i, on)
+		for _, j := range members[:n] {
+			if !p.together(i, j) && p.conflicts(i, j) {
+				passes *= 1 - p.clash
+			}
+		}
+	}
+	return passes
+}
+
+// hoped is how likely all of them land.
+func (p *planner) hoped(on []int) float64 {
+	all := 1.0
+	for _, j := range on {
+		all *= p.lands[j]
+	}
+	return all
+}
+
+// together says whether two entries have passed with each other.
+func (p *planner) together(i, j int) bool {
+	a, b := p.beliefs[i].with, p.beliefs[j].with
+	for x, y := 0, 0; x < len(a) && y < len(b); {
+		switch {
+		case a[x] == b[y]:
+			return true
+		case a[x] < b[y]:
+			x++
+		default:
+			y++
+		}
+	}
+	return false
+}
+
+// below says that the entry has parents in the queue for its branch.
+func (p *planner) below(i int) bool {
+	return slices.ContainsFunc(p.order[i].Parents, func(c int64) bool { return p.order[p.at[c]].Branch == p.order[i].Branch })
+}

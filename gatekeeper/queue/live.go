@@ -1,0 +1,210 @@
+package queue
+
+import (
+	"slices"
+	"time"
+)
+
+// alive is a candidate that runs or has passed, and whose ground may still come true.
+type alive struct {
+	n           int // index of the candidate
+	on, members []int
+	due         time.Time // its place in the order
+	oldest      time.Time // when the first of its members came
+	passed      bool
+	lined       bool
+	weighed     bool
+	need        float64 // how likely its ground comes true, once weighed
+	spare       bool
+	priority    int
+}
+
+// findLive lists the candidates that run or passed, in the order of their places; alternates last.
+func (p *planner) findLive() {
+	for n := range p.Candidates {
+		k := &p.Candidates[n]
+		if len(k.Members) == 0 {
+			continue
+		}
+		last := k.Members[len(k.Members)-1].Change
+		p.byLast[last] = append(p.byLast[last], n)
+		if k.Conflict != "" || k.Run.State != RunRunning && k.Run.State != RunPassed {
+			continue
+		}
+		if k.Run.State == RunRunning && (len(k.Members) == 1 || p.confirms(k)) {
+			for _, i := range p.positions(k.Members) {
+				p.tested[i] = true
+			}
+		}
+		if p.st[n] == void {
+			if k.Run.State == RunRunning {
+				p.strays = append(p.strays, n)
+			}
+			continue
+		}
+		l := &alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare, on: p.positions(k.On), members: p.positions(k.Members)}
+		if len(l.members) == 0 {
+			continue // it was asked for, and its changes have left meanwhile
+		}
+		l.priority = p.priority(l.members)
+		l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
+		for _, i := range l.members {
+			if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
+				l.oldest = at
+			}
+		}
+		if len(l.members) == 1 {
+			l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
+		}
+		p.live = append(p.live, l)
+		for _, i := range l.members {
+			p.known[i] = true
+		}
+	}
+	slices.SortStableFunc(p.live, func(a, b *alive) int {
+		if a.spare != b.spare {
+			if a.spare {
+				return 1
+			}
+			return -1
+		}
+		return a.due.Compare(b.due)
+	})
+}
+
+// due is the place of what begins at a time and takes long: it lets those pass that begin a
+// little later and are done sooner.
+func due(begins time.Time, takes time.Duration) time.Time {
+	return begins.Add(time.Duration(patience * float64(takes)))
+}
+
+// takes is how long a run of the members is expected to take.
+func (p *planner) takes(members []int, b *Branch) time.Duration {
+	longest, sum := time.Duration(0), time.Duration(0)
+	for _, i := range members {
+		longest, sum = max(longest, p.order[i].Takes), sum+p.order[i].Takes
+	}
+	return min(sum, time.Duration(float64(longest)*(1+b.BatchCost*float64(len(members)-1))))
+}
+
+func (p *planner) drawLive(from, to int) {
+	priority := p.priorityOf(p.order[from])
+	var fresh []int // who just came, and may be quicker than what runs
+	for i := from; i < to; i++ {
+		if !p.known[i] && !p.barred(i) && !p.suspected(i) && len(p.order[i].With) == 0 && len(p.order[i].Parents) == 0 {
+			fresh = append(fresh, i)
+		}
+	}
+	for moved := true; moved; {
+		moved = false
+		for n := range p.live {
+			l := p.live[n]
+			if l.lined || l.priority != priority || !p.fits(l) {
+				continue
+			}
+			passes := p.joint(l.on, l.members)
+			if l.passed {
+				passes = 1
+			}
+			if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
+				continue // others go on without it; it tells how it is all the same
+			}
+			if p.letPass(l, fresh) {
+				continue
+			}
+			l.lined = true
+			p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
+			moved = true
+		}
+	}
+}
+
+// letPass puts those before a candidate that conflict with it and are done much sooner.
+func (p *planner) letPass(l *alive, fresh []int) bool {
+	passed := false
+	if l.passed || p.running >= p.Workers || len(l.members) > 1 {
+		return false
+	}
+	for _, i := range fresh {
+		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(due(l.oldest, p.order[l.members[0]].Takes)) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
+			continue
+		}
+		if !slices.ContainsFunc(l.members, func(m int) bool { return p.conflicts(i, m) }) {
+			continue
+		}
+		on := p.lined(i)
+		if len(on) > maxDepth || p.hoped(on) < worthMain {
+			continue
+		}
+		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})
+		passed = true
+	}
+	return passed
+}
+
+// fits says whether a candidate tests what would land if all in the line before it does.
+func (p *planner) fits(l *alive) bool {
+	for _, j := range l.on {
+		if p.place[j] == 0 {
+			return false
+		}
+	}
+	for _, i := range l.members {
+		if p.place[i] != 0 || p.barred(i) || p.fatherless(i, l) {
+			return false
+		}
+		for _, j := range p.lined(i) {
+			if !slices.Contains(l.on, j) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fatherless says that a candidate does not hold a parent of the entry, or one that lands with
+// it, which may have become so since.
+func (p *planner) fatherless(i int, l *alive) bool {
+	e := p.order[i]
+	return slices.ContainsFunc(e.Parents, func(c int64) bool {
+		j, queued := p.at[c]
+		return queued && p.order[j].Branch == e.Branch && !slices.Contains(l.on, j) && !slices.Contains(l.members, j)
+	}) || slices.ContainsFunc(p.group(i), func(j int) bool { return !slices.Contains(l.members, j) })
+}
+
+// unlined counts the runs that may be stopped for others.
+func (p *planner) unlined() int {
+	count := 0
+	for _, n := range p.strays {
+		if p.idle(n) {
+			count++
+		}
+	}
+	for n := range p.live {
+		if l := p.live[n]; p.dispensable(l) && p.worthOf(l) < worthKeeping {
+			count++
+		}
+	}
+	return count
+}
+
+// idle says that a stray may be stopped: it tests nobody who has failed.
+func (p *planner) idle(n int) bool {
+	k := &p.Candidates[n]
+	if k.Run.State != RunRunning || k.Run.ID == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(k.Members, func(m Member) bool {
+		i, queued := p.at[m.Change]
+		return queued && !p.beliefs[i].proved
+	})
+}
+
+// dispensable says that a run is an alternate, and not the test of a change by itself.
+func (p *planner) dispensable(l *alive) bool {
+	k := &p.Candidates[l.n]
+	if l.passed || l.lined || k.Run.ID == 0 {
+		return false
+	}
+	return len(l.members) != 1 || !p.suspected(l.members[0])
+}
