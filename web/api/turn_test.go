@@ -28,6 +28,7 @@ func init() {
 func onAsked(w *world, _ repo.Repository, c review.Change) (map[string]string, string, any) {
 	admin, err := w.Accounts.Actor(w.ctx, w.DB.Read(), w.ids["admin"], account.MethodKey)
 	must(w.t, err)
+	_ = w.Review.Restore(w.ctx, admin, c.ID, "") // an open change cannot be restored, and need not
 	must(w.t, w.Review.AddReviewers(w.ctx, admin, c.ID, []int64{admin.ID}, false))
 	return map[string]string{"name": "admin"}, "", nil
 }
