@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/alecthomas/chroma/v2/lexers"
 
+	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
 )
@@ -401,5 +403,28 @@ func TestLexersByTheEndOfAName(t *testing.T) {
 				t.Errorf("%s: %v, want %v", name, got, want)
 			}
 		}
+	}
+}
+
+// A text that takes too long to colour is tried once more and then kept as far as it came:
+// a page that is slow for it once is not slow for ever.
+func TestSlowColorsAreKeptAfterASecondTry(t *testing.T) {
+	w, r, _ := longChange(t)
+	g, err := w.web.Repos.Open(r)
+	w.must(err)
+	files, err := g.ChangedFiles(t.Context(), "", git.OID(w.git("rev-parse", "HEAD")))
+	w.must(err)
+	oid := files[0].NewOID
+	key := string(oid) + " x.go"
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.web.colorsOf(ended, g, oid, "x.go", "")
+	if _, ok := w.web.colors.get(key + " again"); ok {
+		t.Error("a page that ran out of time counts as a try")
+	}
+	w.web.colors.put(key+" again", 1, source{})
+	w.web.colorsOf(t.Context(), g, oid, "x.go", "")
+	if _, ok := w.web.colors.get(key); !ok {
+		t.Error("the second try is not kept")
 	}
 }

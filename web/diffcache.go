@@ -127,8 +127,12 @@ func (w *Web) colorsOf(ctx context.Context, g *git.Repo, oid git.OID, name, othe
 	s := source{lines: len(diff.SplitLines(string(text)))}
 	var whole bool
 	s.colors, whole = highlight(ctx, name, string(text))
-	if whole { // otherwise it may go better next time
+	again := key + " again"
+	switch _, tried := w.colors.get(again); {
+	case whole || tried && ctx.Err() == nil:
 		w.colors.put(key, len(text), s)
+	case ctx.Err() == nil: // this text took too long, not those before it: it gets one more try
+		w.colors.put(again, len(again), source{})
 	}
 	return s
 }
