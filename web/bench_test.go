@@ -78,6 +78,7 @@ func large(b *testing.B) (*world, repo.Repository) {
 		files[fmt.Sprintf("dir%02d/sub%02d/file%04d.go", i%40, i%7, i)] = code(i, "old", 8+i%24)
 	}
 	r := w.repo("large", "alice", false, files)
+	w.git("config", "gc.auto", "0") // nothing of git's goes on when the benchmark has ended
 	for i := range benchCommits {
 		w.commit("alice", fmt.Sprintf("Change %d", i), map[string]string{fmt.Sprintf("dir%02d/log.txt", i%40): fmt.Sprintf("%d\n", i)})
 	}
