@@ -162,6 +162,9 @@ func (r *round) eject(ctx context.Context, s queue.State, a queue.Eject) error {
 		if err := r.Review.Say(ctx, tx, a.Change, a.PS, text); err != nil {
 			return err
 		}
+		if err := r.Review.NeedsMending(ctx, tx, a.Change, clipWords("it left the queue: "+a.Words)); err != nil {
+			return err
+		}
 		return t.tell(ctx, tx, a.Change, "queue.ejected", map[string]string{"ps": strconv.Itoa(a.PS), "reason": string(a.Reason), "words": a.Words,
 			"candidate": strconv.FormatInt(a.Candidate, 10), "run": strconv.FormatInt(run, 10)})
 	})

@@ -106,3 +106,17 @@ func hasReason(e gatekeeper.Explanation, name, reason string) bool {
 	}
 	return false
 }
+
+// Who leaves the queue is the owner's turn to mend.
+func TestAnEjectedChangeIsTheOwnersTurn(t *testing.T) {
+	w := newWorld(t, how(plan.Merge))
+	_, release := w.queued(1)
+	rivals := []int64{w.propose("alice", "same.txt", "one\n", "submit"), w.propose("alice", "same.txt", "two\n", "submit")}
+	for _, id := range rivals {
+		w.vote("bob", id, 2)
+		w.state(id, gatekeeper.Queued)
+	}
+	release()
+	w.state(rivals[0], gatekeeper.Landed)
+	w.turns(rivals[1], "alice: it left the queue: ")
+}
