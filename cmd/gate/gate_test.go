@@ -71,6 +71,11 @@ func TestExamplesAreOfCommandsThatExist(t *testing.T) {
 	}
 }
 
+// byValue says that a flag or a setting of this name would hold a secret, and not the file that does.
+func byValue(name string) bool {
+	return !strings.HasSuffix(name, "-file") && slices.ContainsFunc([]string{"token", "password", "secret"}, func(word string) bool { return strings.Contains(name, word) })
+}
+
 // Every command that answers has --json, and none takes a secret as the value of a flag.
 func TestConventions(t *testing.T) {
 	for _, leaf := range parser(t).Model.Leaves(true) {
@@ -78,7 +83,7 @@ func TestConventions(t *testing.T) {
 		for _, group := range leaf.AllFlags(true) {
 			for _, f := range group {
 				flags = append(flags, f.Name)
-				if strings.Contains(f.Name, "token") && !strings.HasSuffix(f.Name, "-file") || strings.Contains(f.Name, "password") {
+				if byValue(f.Name) {
 					t.Errorf("%s --%s would show a secret on the command line", leaf.FullPath(), f.Name)
 				}
 			}
@@ -266,7 +271,7 @@ func TestSettingsTable(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for _, name := range settingNames() {
-		if strings.Contains(name, "password") || strings.Contains(name, "secret") {
+		if byValue(name) {
 			t.Errorf("%s would be a secret by value", name)
 		}
 	}
