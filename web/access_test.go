@@ -102,17 +102,32 @@ func inside(n *html.Node, tag string) bool {
 var token = regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6})`)
 
 // TestContrast computes the contrast of every pair of colours that meet, in both themes
-// (WCAG 2.2, 1.4.3: 4.5 for text; 1.4.11: 3 for what is not).
+// (WCAG 2.2, 1.4.3: 4.5 for text; 1.4.11: 3 for what is not), and for who asked for more
+// contrast (1.4.6: 7 for text). A reader's own colours have to take the place of all of them.
 func TestContrast(t *testing.T) {
 	assets, err := readAssets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	light, rest, _ := strings.Cut(string(assets["gate.css"]), "@media (prefers-color-scheme: dark)")
-	dark, _, _ := strings.Cut(rest, "/* ---- ground")
-	for theme, text := range map[string]string{"light": light, "dark": dark} {
-		colors := map[string]string{}
-		for _, m := range token.FindAllStringSubmatch(text, -1) {
+	tokens, _, _ := strings.Cut(string(assets["gate.css"]), "/* ---- ground")
+	light, rest, _ := strings.Cut(tokens, "@media (prefers-color-scheme: dark)")
+	dark, rest, _ := strings.Cut(rest, "@media (prefers-contrast: more) {")
+	more, rest, _ := strings.Cut(rest, "@media (prefers-contrast: more) and (prefers-color-scheme: dark)")
+	moreDark, forced, ok := strings.Cut(rest, "@media (forced-colors: active)")
+	if !ok {
+		t.Fatal("the sheet lacks a set of tokens")
+	}
+	for _, m := range token.FindAllStringSubmatch(light, -1) {
+		if !regexp.MustCompile(`--` + m[1] + `: [A-Z]`).MatchString(forced) {
+			t.Errorf("the reader's own colours leave --%s as it is", m[1])
+		}
+	}
+	for theme, sheets := range map[string][]string{"light": {light}, "dark": {light, dark}, "more": {light, more}, "more, dark": {light, dark, more, moreDark}} {
+		colors, text := map[string]string{}, 4.5
+		if strings.HasPrefix(theme, "more") {
+			text = 7
+		}
+		for _, m := range token.FindAllStringSubmatch(strings.Join(sheets, "\n"), -1) {
 			colors[m[1]] = m[2]
 		}
 		check := func(least float64, fore string, backs ...string) {
@@ -126,18 +141,22 @@ func TestContrast(t *testing.T) {
 		}
 		grounds := []string{"bg", "surface", "sunken"}
 		diff := []string{"surface", "add", "del", "add-mark", "del-mark", "sunken"}
-		check(4.5, "text", append(append(grounds, diff...), "accent-soft", "good-soft", "bad-soft", "wait-soft")...)
-		check(4.5, "muted", append(grounds, "add-num", "del-num", "calm-soft", "raised")...)
-		check(4.5, "accent", append(grounds, "accent-soft")...)
-		check(4.5, "on-accent", "accent")
+		check(text, "text", append(append(grounds, diff...), "accent-soft", "good-soft", "bad-soft", "wait-soft")...)
+		check(text, "muted", append(grounds, "add-num", "del-num", "calm-soft", "raised")...)
+		check(text, "accent", append(grounds, "accent-soft")...)
+		check(text, "on-accent", "accent")
 		for _, tone := range []string{"good", "bad", "wait", "busy", "done", "calm"} {
-			check(4.5, tone, append(grounds, tone+"-soft")...)
+			check(text, tone, append(grounds, tone+"-soft")...)
 		}
 		for _, lane := range []string{"lane-a", "lane-b", "lane-c", "lane-d", "lane-e", "lane-f"} {
-			check(4.5, lane, grounds...)
+			check(text, lane, grounds...)
 		}
 		for _, code := range []string{"code-k", "code-t", "code-f", "code-s", "code-m", "code-c", "code-n"} {
-			check(4.5, code, diff...)
+			check(text, code, diff...)
+		}
+		if text > 4.5 {
+			check(3, "line", grounds...)
+			check(3, "line-strong", grounds...)
 		}
 	}
 }
