@@ -57,7 +57,7 @@ func (w *rows) links(gap diff.Gap, last bool) {
 		}
 	}
 	if n <= maxMore {
-		w.link(gap, "all", "↕ "+plural(n, "line", "lines"), "Show "+plural(n, "hidden line", "hidden lines"), gap.Range)
+		w.link(gap, "all", "↕ "+plural(n, "line", "lines"), "Show "+plural(n, "line", "lines")+" more", gap.Range)
 	}
 	w.b.WriteString(`</span>`)
 }

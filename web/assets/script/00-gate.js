@@ -162,10 +162,7 @@
   // ---- keys ----
   const keys = () => { const d = $('#keys'); if (d.open) d.close(); else d.showModal(); };
   let here = null, line = null;
-  const show = (e, block) => {
-    if (!e) return;
-    e.scrollIntoView({ block, behavior: 'auto' });
-  };
+  const show = (e, block) => e && e.scrollIntoView({ block });
   const step = (list, by, now) => {
     const top = 60, at = list.indexOf(now);
     if (at >= 0) return list[Math.min(Math.max(at + by, 0), list.length - 1)];

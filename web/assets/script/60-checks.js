@@ -1,6 +1,6 @@
 // Logs: more lines in place, groups that fold, links to ranges, following the end.
-'use strict';
 (() => {
+  'use strict';
   const doc = document, log = doc.querySelector('.log.paged'), id = (name) => doc.getElementById(name);
   if (!log) return;
   const most = 6000, list = log.querySelector('ol'); // lines that are held while a log is followed
@@ -12,15 +12,17 @@
     return found;
   };
   const fold = (head, open) => {
-    head.setAttribute('aria-expanded', open);
+    head.lastChild.ariaExpanded = open;
     for (const e of inside(head)) e.hidden = !open;
   };
-  const turn = (head) => fold(head, head.getAttribute('aria-expanded') === 'false');
+  const turn = (head) => fold(head, head.lastChild.ariaExpanded === 'false');
   const groups = () => { // those that ended without a failure are folded at first
-    for (const head of all('.group:not([role])')) {
+    for (const head of all('.group:not(:has([role]))')) {
       const lines = inside(head);
-      head.setAttribute('role', 'button');
-      head.tabIndex = 0;
+      const b = doc.createElement('span');
+      b.append(...[...head.childNodes].slice(1));
+      b.role = 'button'; b.tabIndex = 0;
+      head.append(b);
       fold(head, !lines.some((e) => e.matches('.over')) || lines.some((e) => e.matches('.bad, .error, .lit, :target')));
     }
   };
@@ -58,7 +60,7 @@
     } else if (hit('.group') && !String(getSelection())) turn(hit('.group'));
   });
   log.addEventListener('keydown', (e) => {
-    if (/^(Enter| )$/.test(e.key) && e.target.matches('.group')) { e.preventDefault(); turn(e.target); }
+    if (/^(Enter| )$/.test(e.key) && e.target.matches('.group > [role]')) { e.preventDefault(); turn(e.target.parentElement); }
   });
 
   const button = id('follow'), bottom = () => scrollTo(0, doc.body.scrollHeight);
