@@ -15,13 +15,15 @@ import (
 	"gatehouse/cmd/gate/gatetest"
 )
 
-// itselfPlan is the plan that this project's own repository is put behind.
+// itselfPlan is the plan that this project's own repository is put behind: it vets all of it and
+// tests the rooms at the bottom, which takes a minute or two and not as long as everything.
 const itselfPlan = `version: 1
 stages:
   go:
     run: |
       echo "tested $GATE_COMMIT $(go version)"
-      go vet ./... && go test -short -json ./... > unit.json && exit
+      go vet ./... && go test -short -json ./docs ./migrations/... ./gitserver/git ./gitserver/event ./review/diff ./review/owners \
+        ./gatekeeper/plan ./gatekeeper/queue ./gatekeeper/job ./gatekeeper/annotate > unit.json && exit
       # The log shows what failed; the results have the rest.
       grep -h '"Action":"fail"' unit.json
       grep -h '"Action":"output"' unit.json | grep -E 'FAIL|_test.go|panic' | tail -n 200
@@ -34,7 +36,7 @@ gates:
 land: {after: [tested], how: merge}
 `
 
-// stagePatience bounds the stage, which vets and tests all of this project.
+// stagePatience bounds the stage, which vets all of this project and tests a good part.
 const stagePatience = 25 * time.Minute
 
 // TestGatehouseBehindItself puts the repository of this very project behind a fresh gate, at
@@ -42,7 +44,7 @@ const stagePatience = 25 * time.Minute
 // landed and mirrored.
 func TestGatehouseBehindItself(t *testing.T) {
 	if testing.Short() {
-		t.Skip("vets and tests the whole project in a stage; make test does it")
+		t.Skip("vets the whole project in a stage; make test does it")
 	}
 	source := ownRepository(t)
 	w := gatetest.New(t)
