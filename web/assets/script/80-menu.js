@@ -1,9 +1,9 @@
-// The menu (Ctrl or Cmd and K): what the page has, found by its words and clicked as by hand.
+// The menu (Ctrl or Cmd and K) of what the page has, clicked as by hand.
 (() => {
   'use strict';
   const doc = document, id = (name) => doc.getElementById(name), [menu, find, list, said] = ['menu', 'menu-find', 'menu-list', 'menu-said'].map(id);
   const most = 60; // rows shown at once
-  const text = (e) => (e.ariaLabel || e.textContent).replace(/\s+/g, ' ').trim();
+  const text = (e) => (e.ariaLabel || e.innerText).replace(/\s+/g, ' ').trim();
   const place = (e) => {
     const part = e.closest('.file, nav, section'), head = part && (part.ariaLabel ? part : part.querySelector('.path, h2'));
     return head ? text(head) : '';
@@ -13,7 +13,7 @@
     const seen = new Set();
     all = [];
     for (const e of doc.querySelectorAll('a[href], button, .file > summary')) {
-      if (e.disabled || e.closest('dialog, .tree, td.n, #log, .copy') || !(e.checkVisibility() || e.closest('.menu'))) continue;
+      if (e.disabled || e.closest('dialog, .tree, td.n, #log, .copy, .skip') || !(e.checkVisibility() || e.closest('.menu'))) continue;
       const words = text(e.querySelector('.path') || e), file = e.matches('summary'), where = file ? 'File' : place(e), key = words + (e.href || where);
       if (words && !seen.has(key)) all.push({ e, words, where, file, low: (words + ' ' + where).toLowerCase() });
       seen.add(key);
@@ -26,8 +26,8 @@
     if (shown.length) list.children[at].scrollIntoView({ block: 'nearest' });
   };
   const draw = () => {
-    const words = find.value.toLowerCase().trim().split(/\s+/);
-    shown = all.filter((i) => words.every((w) => i.low.includes(w))).slice(0, most);
+    const words = find.value.toLowerCase().trim().split(/\s+/), found = all.filter((i) => words.every((w) => i.low.includes(w)));
+    shown = found.slice(0, most);
     list.replaceChildren(...shown.map((i, n) => {
       const row = doc.createElement('li'), where = doc.createElement('span');
       row.id = 'menu-' + n; row.role = 'option';
@@ -37,7 +37,7 @@
       return row;
     }));
     list.hidden = !shown.length;
-    said.textContent = shown.length + ' found';
+    said.textContent = found.length + ' found';
     mark(0);
   };
   const run = (i) => {
