@@ -5,8 +5,8 @@ DIRS := cmd gitserver gatekeeper review web migrations docs
 # The packages whose tests touch a database: they run again on PostgreSQL.
 DB   := ./migrations/... ./gitserver/account/... ./gitserver/repo/... ./gitserver/mirror/... ./review/... ./gatekeeper/... ./web/... ./cmd/...
 
-# The project behind its own gate: a stage of many minutes that has no database in it.
-ONCE := '^TestGatehouseBehindItself$$'
+# What takes minutes and tells nothing of the database: the project behind its own gate, the pages in a browser.
+ONCE := '^(TestGatehouseBehindItself|TestAxe|.*InTheBrowser.*)$$'
 
 .PHONY: build demo test test-quick lint bench bench-web bench-queue check-queue setup screenshots clean
 
