@@ -34,7 +34,7 @@ func (v *look) eject() {
 		case b.conflict != nil:
 			x.Reason, x.Words, x.Candidate = EjectConflict, b.conflict.Conflict, b.conflict.ID
 		case sentenced:
-			if !v.green(e.Branch, last, beliefs) {
+			if !v.green(e.Branch, last) {
 				continue
 			}
 			x.Reason, x.Words, x.Candidate = EjectRefused, cmp.Or(last.Run.Reason, "its stages refused it"), last.ID
@@ -67,9 +67,9 @@ func (v *look) eject() {
 }
 
 // green says that a run on the branch passed since the failed one began: it is not the branch,
-// or what all runs need, that is broken. Where more than one has failed, one that passed may be
-// what mends the branch; then it takes the bare branch, or two that have nothing in common.
-func (v *look) green(branch string, failed *Candidate, beliefs []belief) bool {
+// or what all runs need, that is broken. One that passed may be what mends the branch: it takes
+// the bare branch, or two that have nothing in common.
+func (v *look) green(branch string, failed *Candidate) bool {
 	since := func(at time.Time) bool {
 		return !at.Before(failed.Run.StartedAt) && !at.After(v.now) // a clock may have been set back
 	}
@@ -80,19 +80,16 @@ func (v *look) green(branch string, failed *Candidate, beliefs []belief) bool {
 		return false
 	}
 	for n, late := range v.Greens[branch] {
+		if len(late.In) == 0 && since(late.To) {
+			return true
+		}
 		for _, early := range v.Greens[branch][n+1:] {
 			if since(late.To) && since(early.To) && late.From.Before(early.To) && !slices.ContainsFunc(late.In, func(c int64) bool { return slices.Contains(early.In, c) }) {
 				return true
 			}
 		}
 	}
-	failing := 0
-	for i, e := range v.order {
-		if b := &beliefs[i]; e.Branch == branch && b.strong > 0 && !b.proved {
-			failing++
-		}
-	}
-	return failing <= 1
+	return false
 }
 
 // doubted are the branches on which somebody would leave if it were known that they are green,
@@ -101,7 +98,7 @@ func (v *look) doubted(beliefs []belief, tested []bool) map[string]bool {
 	found := map[string]bool{}
 	for i, e := range v.order {
 		b := &beliefs[i]
-		if last, sentenced := b.sentenced(); sentenced && !v.green(e.Branch, last, beliefs) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
+		if last, sentenced := b.sentenced(); sentenced && !v.green(e.Branch, last) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
 			found[e.Branch] = true
 		}
 	}
@@ -135,7 +132,7 @@ func (v *look) lookAtBare(beliefs []belief, tested []bool) {
 		}
 		k := v.bare(name)
 		switch {
-		case k == nil || k.Seq != v.branches[name].Seq && !k.asked():
+		case k == nil || k.Seq != v.branches[name].Seq && k.Run.State != RunRunning:
 			v.Candidates = append(v.Candidates, Candidate{Branch: name, Seq: v.branches[name].Seq})
 			k = &v.Candidates[len(v.Candidates)-1]
 		case k.Run.State == RunRunning, tested != nil && k.Run.State == RunPassed && v.now.Sub(k.Run.StartedAt) < redPause:

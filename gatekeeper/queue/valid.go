@@ -163,7 +163,7 @@ func (v *look) forget() {
 				v.cancel(&k, why)
 				continue
 			}
-			if k.Run.State == RunRunning && st == void && !v.confirms(&k) {
+			if k.Run.State == RunRunning && st == void && len(k.Members) > 0 && !v.confirms(&k) {
 				v.halt(&k, "the branch moved on")
 			}
 		}
@@ -187,10 +187,10 @@ func (v *look) useless(k *Candidate, st standing) string {
 		switch {
 		case v.stories[k.Branch] == nil || newest != nil && newest.Seq > k.Seq:
 			return "the branch was looked at again"
-		case k.Run.State == RunRunning && st == void:
+		case k.Run.State == RunRunning && st == void && v.moved(k):
 			return "the branch moved on"
 		}
-		return ""
+		return "" // on what has landed since, nobody has been refused either
 	}
 	waits := func(m Member) bool { return v.queued(k.Branch, m) }
 	told := k.Run.Refusals > 0 || k.Run.State == RunPassed || k.Conflict != ""

@@ -137,8 +137,10 @@ func (m *model) refusals(a queue.Try) int {
 
 // oneGroup says whether all of the members must land together.
 func oneGroup(t *told, members []queue.Member) bool {
-	all := together(members[0], t.entries)
-	return !slices.ContainsFunc(members, func(x queue.Member) bool { return !slices.Contains(all, x) })
+	return slices.ContainsFunc(members, func(m queue.Member) bool { // one of them may not have been told yet
+		all := together(m, t.entries)
+		return !slices.ContainsFunc(members, func(x queue.Member) bool { return !slices.Contains(all, x) })
+	})
 }
 
 // judgeEject is about one who is sent away from among the entries.
