@@ -176,35 +176,48 @@ func (r *Repo) DiffDigest(ctx context.Context, from, to OID) (string, error) {
 		return "", err
 	}
 	d := &digester{sum: sha256.New()}
+	lines := &byLine{take: d.take}
 	_, err := r.git.run(ctx, child{
-		args: digestArgs(from, to), env: r.env(), stdout: d, max: maxDigestBytes,
+		args: digestArgs(from, to), env: r.env(), stdout: lines, max: maxDigestBytes,
 	})
 	if err != nil {
 		return "", noCommit(op, err)
 	}
-	return hex.EncodeToString(d.end()), nil
+	lines.end()
+	return d.digest(), nil
 }
 
 // digester hashes a patch line by line, leaving out what depends on where a hunk stands.
 type digester struct {
 	sum    hash.Hash
-	line   []byte
 	inHunk bool
 	index  []byte // the index line of the current file, for binaries
 }
 
-// Write takes more of the patch.
-func (d *digester) Write(p []byte) (int, error) {
+// byLine hands what is written to it on, a line at a time, without its end.
+type byLine struct {
+	take func(line []byte)
+	held []byte // a line whose end has not come
+}
+
+func (b *byLine) Write(p []byte) (int, error) {
 	n := len(p)
 	for {
 		line, rest, ended := bytes.Cut(p, []byte("\n"))
-		d.line = append(d.line, line...)
+		b.held = append(b.held, line...)
 		if !ended {
 			return n, nil
 		}
-		d.take(d.line)
-		d.line = d.line[:0]
+		b.take(b.held)
+		b.held = b.held[:0]
 		p = rest
+	}
+}
+
+// end hands on a last line without an end.
+func (b *byLine) end() {
+	if len(b.held) > 0 {
+		b.take(b.held)
 	}
 }
 
@@ -233,10 +246,4 @@ func (d *digester) write(line []byte) {
 	_, _ = d.sum.Write(line)
 }
 
-// end hashes a last line without an end.
-func (d *digester) end() []byte {
-	if len(d.line) > 0 {
-		d.take(d.line)
-	}
-	return d.sum.Sum(nil)
-}
+func (d *digester) digest() string { return hex.EncodeToString(d.sum.Sum(nil)) }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 )
@@ -23,11 +22,13 @@ func (r *Repo) FileDigests(ctx context.Context, from, to OID) (map[string]string
 		return nil, err
 	}
 	d := &fileDigester{sums: map[string]string{}}
-	_, err := r.git.run(ctx, child{args: digestArgs(from, to), env: r.env(), stdout: d, max: maxFileDigests})
+	lines := &byLine{take: d.take}
+	_, err := r.git.run(ctx, child{args: digestArgs(from, to), env: r.env(), stdout: lines, max: maxFileDigests})
 	if err != nil {
 		return nil, noCommit(op, err)
 	}
-	d.end()
+	lines.end()
+	d.close()
 	return d.sums, nil
 }
 
@@ -42,22 +43,6 @@ type fileDigester struct {
 	sums map[string]string
 	path string
 	file *digester // nil before the first file
-	line []byte
-}
-
-// Write takes more of the patch.
-func (d *fileDigester) Write(p []byte) (int, error) {
-	n := len(p)
-	for {
-		line, rest, ended := bytes.Cut(p, []byte("\n"))
-		d.line = append(d.line, line...)
-		if !ended {
-			return n, nil
-		}
-		d.take(d.line)
-		d.line = d.line[:0]
-		p = rest
-	}
 }
 
 // take hands a line to its file. No line of a hunk begins with "diff": they begin with a
@@ -77,15 +62,8 @@ func (d *fileDigester) take(line []byte) {
 
 func (d *fileDigester) close() {
 	if d.file != nil {
-		d.sums[d.path] = hex.EncodeToString(d.file.end())
+		d.sums[d.path] = d.file.digest()
 	}
-}
-
-func (d *fileDigester) end() {
-	if len(d.line) > 0 {
-		d.take(d.line)
-	}
-	d.close()
 }
 
 // pathOfBoth reads the path of "a/PATH b/PATH", which git quotes as in C when it must.
