@@ -20,10 +20,9 @@ const redPause = 10 * time.Minute
 func (v *look) eject() {
 	var out []Eject
 	v.beliefs = v.believe()
-	beliefs := v.beliefs
 	cycles := v.cycles()
 	for i, e := range v.order {
-		b := &beliefs[i]
+		b := &v.beliefs[i]
 		x := Eject{Member: Member{e.Change, e.PS}}
 		last, sentenced := b.sentenced()
 		switch {
@@ -94,10 +93,10 @@ func (v *look) green(branch string, failed *Candidate) bool {
 
 // doubted are the branches on which somebody would leave if it were known that they are green,
 // or may when the run of it that is under way has ended.
-func (v *look) doubted(beliefs []belief, tested []bool) map[string]bool {
+func (v *look) doubted(tested []bool) map[string]bool {
 	found := map[string]bool{}
 	for i, e := range v.order {
-		b := &beliefs[i]
+		b := &v.beliefs[i]
 		if last, sentenced := b.sentenced(); sentenced && !v.green(e.Branch, last) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
 			found[e.Branch] = true
 		}
@@ -123,8 +122,8 @@ func (v *look) red(branch string) bool {
 
 // lookAtBare has the bare tip tried where somebody has failed and nobody passed since, and
 // again and again while it is red.
-func (v *look) lookAtBare(beliefs []belief, tested []bool) {
-	doubted := v.doubted(beliefs, tested)
+func (v *look) lookAtBare(tested []bool) {
+	doubted := v.doubted(tested)
 	for i := range v.Branches {
 		name := v.Branches[i].Name
 		if !doubted[name] || v.running >= v.Workers || v.busy(name) {

@@ -34,21 +34,20 @@ const (
 // expected to land, those that run before those that are wanted.
 type planner struct {
 	*look
-	beliefs []belief
-	clash   float64
-	n       int             // entries looked at
-	known   []bool          // entries that a candidate tries
-	tested  []bool          // entries that a run tries by themselves
-	byLast  map[int64][]int // candidates by their last member
-	live    []*alive
-	strays  []int // candidates whose runs can land nothing, and still tell of their change
-	line    []stop
-	place   []int     // position in the line of its branch + 1, by entry
-	stopOf  []int     // index in the line, by entry
-	lands   []float64 // probability that an entry in the line lands
-	inLane  map[laneKey][]int
-	inBar   map[string][]int
-	inAll   map[string][]int
+	clash  float64
+	n      int             // entries looked at
+	known  []bool          // entries that a candidate tries
+	tested []bool          // entries that a run tries by themselves
+	byLast map[int64][]int // candidates by their last member
+	live   []*alive
+	strays []int // candidates whose runs can land nothing, and still tell of their change
+	line   []stop
+	place  []int     // position in the line of its branch + 1, by entry
+	stopOf []int     // index in the line, by entry
+	lands  []float64 // probability that an entry in the line lands
+	inLane map[laneKey][]int
+	inBar  map[string][]int
+	inAll  map[string][]int
 	// What is wanted: of the line, of those that have failed, of those too deep in the line.
 	wants, looks, proofs []want
 }
@@ -103,7 +102,7 @@ func (p *planner) priority(members []int) int {
 }
 
 func (v *look) planner() *planner {
-	p := &planner{look: v, beliefs: v.beliefs, clash: v.Model.Clash()}
+	p := &planner{look: v, clash: v.Model.Clash()}
 	p.n = min(len(v.order), max(leastSearch, horizon*v.Workers))
 	p.known, p.tested, p.byLast = make([]bool, len(v.order)), make([]bool, len(v.order)), map[int64][]int{}
 	p.place, p.stopOf, p.lands = make([]int, len(v.order)), make([]int, len(v.order)), make([]float64, len(v.order))

@@ -13,13 +13,13 @@ func (p *planner) start() {
 			p.stop(l, "it is not needed any more")
 		}
 	}
-	p.lookAtBare(p.beliefs, nil)
+	p.lookAtBare(nil)
 	for _, w := range p.wants {
 		if branch := p.order[w.members[0]].Branch; !p.red(branch) && !p.busy(branch) {
 			p.try(w)
 		}
 	}
-	p.lookAtBare(p.beliefs, p.tested)
+	p.lookAtBare(p.tested)
 	p.unlock()
 }
 
