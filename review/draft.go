@@ -138,7 +138,7 @@ func (s *Service) ownDraft(ctx context.Context, op string, actor account.Actor, 
 
 func (s *Service) changeDraft(ctx context.Context, op string, d Draft, statement string, args ...any) error {
 	return s.DB.Transact(ctx, func(tx *db.Tx) error {
-		done, err := touched(tx.ExecContext(ctx, statement, args...))
+		done, err := db.Touched(tx.ExecContext(ctx, statement, args...))
 		if err != nil {
 			return fmt.Errorf("review: draft %d: %w", d.ID, err)
 		}

@@ -53,7 +53,7 @@ func (s *Service) Restore(ctx context.Context, actor account.Actor, id int64, me
 			return fault.Newf(fault.Conflict, op, "change %d is %s, not abandoned", c.ID, c.Status)
 		}
 		text := "Restored"
-		gone, err := touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2`, c.ID, c.Current))
+		gone, err := db.Touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2`, c.ID, c.Current))
 		if err != nil {
 			return fmt.Errorf("review: restore change %d: %w", c.ID, err)
 		}
@@ -209,7 +209,7 @@ func (s *Service) TakeBack(ctx context.Context, tx *db.Tx, c Change, by int64, w
 // landing. A change that is landed already is left alone. The caller wakes the watchers.
 func (s *Service) MarkLanded(ctx context.Context, tx *db.Tx, change int64, ps int, commit git.OID, by int64) error {
 	now := db.Micros(s.Now())
-	done, err := touched(tx.ExecContext(ctx, `UPDATE changes SET status = $1, landed_commit = $2, landed_ps = $3, closed_at = $4, updated_at = $4
+	done, err := db.Touched(tx.ExecContext(ctx, `UPDATE changes SET status = $1, landed_commit = $2, landed_ps = $3, closed_at = $4, updated_at = $4
 		WHERE id = $5 AND status <> $1`, string(Landed), string(commit), ps, now, change))
 	if err != nil {
 		return fmt.Errorf("review: mark change %d landed: %w", change, err)

@@ -126,7 +126,7 @@ func (s *Service) RemoveReviewer(ctx context.Context, actor account.Actor, id, w
 		if err != nil {
 			return err
 		}
-		done, err := touched(tx.ExecContext(ctx, `DELETE FROM reviewers WHERE change_id = $1 AND account_id = $2`, c.ID, who))
+		done, err := db.Touched(tx.ExecContext(ctx, `DELETE FROM reviewers WHERE change_id = $1 AND account_id = $2`, c.ID, who))
 		if err != nil {
 			return fmt.Errorf("review: remove reviewer %d of change %d: %w", who, c.ID, err)
 		}
@@ -134,7 +134,7 @@ func (s *Service) RemoveReviewer(ctx context.Context, actor account.Actor, id, w
 			return fault.Newf(fault.NotFound, op, "%s is no reviewer of change %d", names, c.ID)
 		}
 		text := "Removed " + names + " from the reviewers"
-		voted, err := touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2 AND account_id = $3`, c.ID, c.Current, who))
+		voted, err := db.Touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2 AND account_id = $3`, c.ID, c.Current, who))
 		if err != nil {
 			return fmt.Errorf("review: votes of a removed reviewer on change %d: %w", c.ID, err)
 		}

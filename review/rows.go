@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
@@ -274,13 +273,4 @@ func (s *Service) say(ctx context.Context, tx *db.Tx, change int64, ps int, auth
 		return fmt.Errorf("review: message on change %d: %w", change, err)
 	}
 	return nil
-}
-
-// touched reports whether an UPDATE met a row; none means that somebody was faster.
-func touched(res sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
 }

@@ -121,7 +121,7 @@ func (s *Service) cast(ctx context.Context, tx *db.Tx, b ballot) error {
 	for _, label := range labelsVoted(b.votes) {
 		value := b.votes[label]
 		if value == 0 {
-			done, err := touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2 AND label = $3 AND account_id = $4`,
+			done, err := db.Touched(tx.ExecContext(ctx, `DELETE FROM votes WHERE change_id = $1 AND ps = $2 AND label = $3 AND account_id = $4`,
 				b.change.ID, b.ps.Number, label, b.voter))
 			if err != nil {
 				return fmt.Errorf("review: take back a vote on change %d: %w", b.change.ID, err)

@@ -77,7 +77,7 @@ func (s *Service) ForgetSearch(ctx context.Context, actor account.Actor, name st
 		return err
 	}
 	return s.DB.Transact(ctx, func(tx *db.Tx) error {
-		done, err := touched(tx.ExecContext(ctx, `DELETE FROM searches WHERE account_id = $1 AND name = $2`, actor.ID, name))
+		done, err := db.Touched(tx.ExecContext(ctx, `DELETE FROM searches WHERE account_id = $1 AND name = $2`, actor.ID, name))
 		if err != nil {
 			return fmt.Errorf("review: forget a search: %w", err)
 		}
@@ -211,7 +211,7 @@ func (s *Service) RemoveWatch(ctx context.Context, actor account.Actor, id int64
 		return err
 	}
 	return s.DB.Transact(ctx, func(tx *db.Tx) error {
-		done, err := touched(tx.ExecContext(ctx, `DELETE FROM watches WHERE id = $1 AND account_id = $2`, id, actor.ID))
+		done, err := db.Touched(tx.ExecContext(ctx, `DELETE FROM watches WHERE id = $1 AND account_id = $2`, id, actor.ID))
 		if err != nil {
 			return fmt.Errorf("review: stop watching: %w", err)
 		}

@@ -238,23 +238,28 @@ func (v *changeView) mine(account int64, label string) int {
 	return 0
 }
 
-// changeEvents streams the parts of the page that change.
-func (w *Web) changeEvents(c *call) error {
+// changeOf is the change of the address.
+func (w *Web) changeOf(c *call) (review.Change, error) {
 	id, err := c.number("n")
 	if err != nil {
-		return err
+		return review.Change{}, err
 	}
-	ch, err := w.Review.Get(c.ctx(), c.actor, id)
+	return w.Review.Get(c.ctx(), c.actor, id)
+}
+
+// changeEvents streams the parts of the page that change.
+func (w *Web) changeEvents(c *call) error {
+	ch, err := w.changeOf(c)
 	if err != nil {
 		return err
 	}
 	return w.live(c, func(ctx context.Context) ([]byte, error) {
-		v, err := w.changeParts(ctx, c, id)
+		v, err := w.changeParts(ctx, c, ch.ID)
 		if err != nil {
 			return nil, err
 		}
 		return w.renderPart("change", "live", v)
-	}, event.ChangeTopic(id), event.RepoTopic(ch.Repo))
+	}, event.ChangeTopic(ch.ID), event.RepoTopic(ch.Repo))
 }
 
 // live is the address of the page's stream: the parts depend on what the page was asked for.

@@ -128,15 +128,24 @@ func (w *Web) showMessage(c *call, g *git.Repo, v *editView, status int) error {
 	return w.render(c, status, "edit", fmt.Sprintf("Edit change %d", v.Change.ID), v, withUp(fmt.Sprintf("/c/%d", v.Change.ID)))
 }
 
+// basePS is the patch set that the reader saw when they began to edit.
+func (c *call) basePS() (int, error) {
+	base, err := strconv.Atoi(c.r.PostForm.Get("ps"))
+	if err != nil {
+		return 0, fault.New(fault.Invalid, "web.edit", "the form does not say which patch set it is about", "reload the page")
+	}
+	return base, nil
+}
+
 func (w *Web) editMessage(c *call) error {
 	v, g, err := w.editable(c)
 	if err != nil {
 		return err
 	}
 	form := c.r.PostForm
-	base, err := strconv.Atoi(form.Get("ps"))
+	base, err := c.basePS()
 	if err != nil {
-		return fault.New(fault.Invalid, "web.edit", "the form does not say which patch set it is about", "reload the page")
+		return err
 	}
 	v.Message = newlines(form.Get("message")) + "\n"
 	_, err = w.Review.Amend(c.ctx(), c.actor, v.Change.ID, base, review.Amendment{Message: v.Message, Title: "Edited the message"})
@@ -224,9 +233,9 @@ func (w *Web) editFile(c *call) error {
 		return err
 	}
 	form := c.r.PostForm
-	base, err := strconv.Atoi(form.Get("ps"))
+	base, err := c.basePS()
 	if err != nil {
-		return fault.New(fault.Invalid, "web.edit", "the form does not say which patch set it is about", "reload the page")
+		return err
 	}
 	if err := w.readEdited(c, g, v, c.variable("rest")); err != nil {
 		return err

@@ -41,15 +41,11 @@ type member struct {
 
 // stack shows the stack that a change is part of.
 func (w *Web) stack(c *call) error {
-	id, err := c.number("n")
+	ch, err := w.changeOf(c)
 	if err != nil {
 		return err
 	}
-	ch, err := w.Review.Get(c.ctx(), c.actor, id)
-	if err != nil {
-		return err
-	}
-	v := stackPage{Change: id, Branch: ch.Branch}
+	v := stackPage{Change: ch.ID, Branch: ch.Branch}
 	if v.Repo, err = w.Repos.ByID(c.ctx(), w.DB.Read(), ch.Repo); err != nil {
 		return err
 	}
@@ -73,7 +69,7 @@ func (w *Web) stack(c *call) error {
 		if err != nil {
 			return err
 		}
-		view.Current = m.change.ID == id
+		view.Current = m.change.ID == ch.ID
 		v.Members = append(v.Members, view)
 	}
 	slices.Reverse(v.Members)
@@ -81,7 +77,7 @@ func (w *Web) stack(c *call) error {
 		return err
 	}
 	title := fmt.Sprintf("Stack of %s", plural(len(members), "change", "changes"))
-	return w.render(c, http.StatusOK, "stack", title, v, wide, asMade, withUp(fmt.Sprintf("/c/%d", id)))
+	return w.render(c, http.StatusOK, "stack", title, v, wide, asMade, withUp(fmt.Sprintf("/c/%d", ch.ID)))
 }
 
 // members follows a stack from a change down to the branch and up to its end or to where it

@@ -219,15 +219,11 @@ type suggestRow struct {
 // suggestReviewers is the page that says whom to ask. It reads history, so it is a page of its
 // own that is made when somebody asks for it.
 func (w *Web) suggestReviewers(c *call) error {
-	id, err := c.number("n")
+	ch, err := w.changeOf(c)
 	if err != nil {
 		return err
 	}
-	ch, err := w.Review.Get(c.ctx(), c.actor, id)
-	if err != nil {
-		return err
-	}
-	found, err := w.Review.SuggestReviewers(c.ctx(), c.actor, id)
+	found, err := w.Review.SuggestReviewers(c.ctx(), c.actor, ch.ID)
 	if err != nil {
 		return err
 	}
@@ -235,7 +231,7 @@ func (w *Web) suggestReviewers(c *call) error {
 	for _, s := range found {
 		v.Rows = append(v.Rows, suggestRow{Name: s.Account.Name, FullName: s.Account.FullName, Why: s.Why})
 	}
-	return w.render(c, http.StatusOK, "reviewers", fmt.Sprintf("Reviewers for %d", id), v, withUp(fmt.Sprintf("/c/%d", id)))
+	return w.render(c, http.StatusOK, "reviewers", fmt.Sprintf("Reviewers for %d", ch.ID), v, withUp(fmt.Sprintf("/c/%d", ch.ID)))
 }
 
 // saveSearch keeps a search under a name.

@@ -329,3 +329,12 @@ func Bool(b bool) int64 {
 	}
 	return 0
 }
+
+// Touched reports whether a statement met a row; none means that somebody was faster.
+func Touched(res sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}

@@ -364,7 +364,7 @@ func (s *Service) recordDelivery(ctx context.Context, h Webhook, d Delivery, o o
 		if state == stateWaiting {
 			next = db.Micros(d.NextTry)
 		}
-		met, err := touched(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = $1, reason = $2, status = $3, answer = $4, attempts = $5, next_try_at = $6, ended_at = $7
+		met, err := db.Touched(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = $1, reason = $2, status = $3, answer = $4, attempts = $5, next_try_at = $6, ended_at = $7
 			WHERE id = $8 AND state = $9`, state, o.reason, o.status, o.answer, d.Attempts, next, ended, d.ID, stateWaiting))
 		if err != nil || !met || state == stateWaiting {
 			return err
@@ -398,7 +398,7 @@ func (s *Service) stopHook(ctx context.Context, tx *db.Tx, h Webhook, why string
 
 // hookStopped stops a webhook and tells the owners of its repository.
 func (s *Service) hookStopped(ctx context.Context, tx *db.Tx, h Webhook, why string) ([]int64, error) {
-	stopped, err := touched(tx.ExecContext(ctx, `UPDATE webhooks SET state = $1, reason = $2 WHERE id = $3 AND state = $4`, HookStopped, oneLine(why, maxText), h.ID, HookOn))
+	stopped, err := db.Touched(tx.ExecContext(ctx, `UPDATE webhooks SET state = $1, reason = $2 WHERE id = $3 AND state = $4`, HookStopped, oneLine(why, maxText), h.ID, HookOn))
 	if err != nil || !stopped {
 		return nil, err
 	}

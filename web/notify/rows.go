@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -275,13 +274,4 @@ func (s *Service) Clean(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// touched reports whether a statement met a row.
-func touched(res sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
 }

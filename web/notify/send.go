@@ -170,7 +170,7 @@ func pauseAfter(attempts int, first, longest time.Duration) time.Duration {
 // endMail records what became of a mail.
 func (s *Service) endMail(ctx context.Context, m mailRow, state, reason string) error {
 	return s.DB.Transact(ctx, func(tx *db.Tx) error {
-		ended, err := touched(tx.ExecContext(ctx, `UPDATE mails SET state = $1, reason = $2, attempts = attempts + $3, next_try_at = 0, ended_at = $4
+		ended, err := db.Touched(tx.ExecContext(ctx, `UPDATE mails SET state = $1, reason = $2, attempts = attempts + $3, next_try_at = 0, ended_at = $4
 			WHERE id = $5 AND state = $6`, state, reason, db.Bool(state != stateDropped), db.Micros(s.Now()), m.id, stateWaiting))
 		if err != nil {
 			return fmt.Errorf("notify: mail %d: %w", m.id, err)
