@@ -148,9 +148,9 @@ func (r *reader) addDefaultGates() {
 	if l, ok := p.Label(CodeReview); ok {
 		review.Value = l.Max
 	}
-	p.Gates = []Gate{{Name: defaultReview, Subject: subjectChange, Require: []Criterion{review}}}
+	p.Gates = []Gate{{Name: defaultReview, Subject: SubjectChange, Require: []Criterion{review}}}
 	if len(p.Stages) > 0 {
-		p.Gates = append(p.Gates, Gate{Name: defaultStages, Subject: subjectChange, Require: []Criterion{Stages{}}})
+		p.Gates = append(p.Gates, Gate{Name: defaultStages, Subject: SubjectChange, Require: []Criterion{Stages{}}})
 	}
 }
 

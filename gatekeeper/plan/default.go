@@ -13,7 +13,7 @@ func Default() *Plan {
 		File:    File,
 		Version: 1,
 		Labels:  []Label{codeReview()},
-		Gates:   []Gate{{Name: defaultReview, Subject: subjectChange, Require: []Criterion{defaultApproval()}}},
+		Gates:   []Gate{{Name: defaultReview, Subject: SubjectChange, Require: []Criterion{defaultApproval()}}},
 		Land:    Land{After: []string{defaultReview}, How: Merge},
 		Roles:   map[string][]string{},
 		lines:   map[string]int{},

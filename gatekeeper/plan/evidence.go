@@ -17,12 +17,13 @@ const (
 	Errored  StageState = "ERRORED"   // could not be run
 	Canceled StageState = "CANCELED"  // stopped by the server or by a person
 	Skipped  StageState = "SKIPPED"   // the change touches none of its paths
+	Bypassed StageState = "BYPASSED"  // was left out by somebody who may, with a reason
 )
 
 // Settled reports whether the attempt is over.
 func (s StageState) Settled() bool {
 	switch s {
-	case Passed, Failed, TimedOut, Errored, Canceled, Skipped:
+	case Passed, Failed, TimedOut, Errored, Canceled, Skipped, Bypassed:
 		return true
 	}
 	return false
@@ -41,7 +42,8 @@ const (
 	GateErrored  GateState = "ERRORED"      // the machinery failed: no verdict
 	Inconclusive GateState = "INCONCLUSIVE" // the evidence contradicts itself or the policy
 	Closed       GateState = "CLOSED"       // waits for somebody to act
-	Waiting      GateState = "WAITING"      // waits for work that is on its way
+	Waiting      GateState = "WAITING"      // waits for work that is on its way, or for a time
+	GateBypassed GateState = "BYPASSED"     // was left out: as good as open where that is accepted
 )
 
 // Evidence is all that a gate may look at, for one candidate.
@@ -59,6 +61,19 @@ type Evidence struct {
 	// Touched are the paths that the change itself touches, whatever it is tested with; nil
 	// when that is not known.
 	Touched []string
+
+	// Approvals are those of the digests in question, whatever their gates.
+	Approvals []Approval
+	// Metrics holds the newest value of each metric; Baselines those of what runs in each
+	// environment.
+	Metrics   map[string]Measured
+	Baselines map[string]map[string]float64
+	Soaks     map[string]Soaked // by environment
+	// Gates holds what other gates say and Opened since when they are open.
+	Gates    map[string]GateState
+	Opened   map[string]time.Time
+	Statuses []Status
+	Bypasses []Bypass
 
 	// quarantined are the stages whose failures do not count now; the policy fills it in.
 	quarantined map[string]*Quarantine
@@ -80,11 +95,13 @@ type Verdict struct {
 	State   GateState `json:"state"`
 	Reasons []Reason  `json:"reasons"` // at least one for each criterion, met or not
 	Line    int       `json:"line"`
+	// Next is when time alone may change the state, zero when it does not.
+	Next time.Time `json:"next_at,omitzero"`
 }
 
 // Reason is one part of a verdict.
 type Reason struct {
-	Kind     string    `json:"kind"` // "review", "owners", "stages" or "tests"
+	Kind     string    `json:"kind"` // the criterion's key in the file: "review", "stages", "soak", …, or "bypass"
 	State    GateState `json:"state"`
 	Stage    string    `json:"stage,omitempty"`    // the stage that it is about, if it is about one
 	What     string    `json:"what"`               // one sentence, without a full stop
@@ -92,6 +109,8 @@ type Reason struct {
 	Who      []string  `json:"who,omitempty"`      // who can act: role names, group:NAME, account names, or "anyone who may vote"
 	Next     string    `json:"next,omitempty"`     // the next step
 	Line     int       `json:"line,omitempty"`     // in the file of the policy
+	// At is when time alone may change the state, zero when it does not.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Tests are the results that a stage reported.

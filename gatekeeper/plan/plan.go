@@ -141,6 +141,12 @@ type Plan struct {
 	// Barriers are those that the file adds to [DefaultBarriers].
 	Barriers []string
 
+	Outcomes     []Outcome // in the order of the file, as all that follow
+	Artifacts    []Artifact
+	Environments []Environment
+	// Locks are how many stages may hold each lock at once.
+	Locks map[string]int
+
 	lines map[string]int
 }
 
@@ -174,7 +180,21 @@ type Stage struct {
 	Inputs   *Inputs // nil when the plan does not say what it reads
 	// Quarantine keeps its failures from counting for a while; nil for none.
 	Quarantine *Quarantine
-	Line       int
+
+	Environment string            // "" for none
+	Deploy      *Deploy           // nil for a stage that brings nothing anywhere
+	Verify      *Verify           // after Deploy and Run; nil for none
+	Produces    map[string]string // artifact to the file or folder that it is, relative to the working copy
+	Uses        map[string]string // artifact to where it is put, relative to the working copy
+	Secrets     []Secret
+	Services    []Service
+	Caches      []string // folders of the working copy that outlive the stage
+	Locks       []string
+	When        []string          // patterns of branches; the stage is skipped on others; empty: on all
+	Matrix      map[string]string // the cell of a stage that was written with a matrix
+	Retry       int               // further attempts after ERRORED; -1 is the usual number
+	Bypassable  *Bypassable
+	Line        int
 
 	// Removed says that the candidate's plan lacks this stage, which the target branch's plan
 	// requires. It cannot run and counts as FAILED. Only [Compose] sets it.
@@ -192,12 +212,13 @@ type Report struct {
 // Gate is a verdict that landing waits for.
 type Gate struct {
 	Name    string
-	Subject string // "change": this version judges nothing else
+	Subject string // SubjectChange or SubjectArtifact
 	After   []string
 	Require []Criterion
 	Line    int
 	// Needs are the stages that its criteria are about: all that come before it.
-	Needs []Need
+	Needs      []Need
+	Bypassable *Bypassable
 }
 
 // Need is what the policy asks of one stage that a gate waits for.
@@ -211,7 +232,8 @@ type Need struct {
 	Quarantine *Quarantine
 }
 
-// Criterion is one requirement of a gate: [Review], [Owners], [Stages] or [TestLimits].
+// Criterion is one requirement of a gate: [Review], [Owners], [Stages], [TestLimits],
+// [Approve], [Metric], [Soak], [GateEvidence], [Window] or [External].
 type Criterion interface{ criterion() }
 
 // Review asks for votes.

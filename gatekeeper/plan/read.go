@@ -18,9 +18,6 @@ var (
 	laterLand  = []string{"test"}
 )
 
-// subjectChange is the one subject that gates of this version judge.
-const subjectChange = "change"
-
 // reservedEnv starts the names of what the server tells a stage; a plan must not pretend to be
 // the server.
 const reservedEnv = "GATE_"
@@ -251,11 +248,11 @@ func (r *reader) readGates(n *yaml.Node) {
 }
 
 func (r *reader) readGate(key, n *yaml.Node) {
-	g := Gate{Name: key.Value, Subject: subjectChange, Line: key.Line}
+	g := Gate{Name: key.Value, Subject: SubjectChange, Line: key.Line}
 	what := "gate `" + g.Name + "`"
 	hasRequire := false
 	r.fields(n, what, "gates."+g.Name, map[string]field{
-		"subject": func(n *yaml.Node) { _, _ = r.word(n, "the subject of a gate", []string{subjectChange}, "artifact") },
+		"subject": func(n *yaml.Node) { _, _ = r.word(n, "the subject of a gate", []string{SubjectChange}, "artifact") },
 		"after":   func(n *yaml.Node) { g.After = r.afterList(n, what) },
 		"require": func(n *yaml.Node) { hasRequire = true; g.Require = r.criteria(n, what, g.Name) },
 	}, laterGate)
