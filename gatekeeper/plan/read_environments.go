@@ -51,7 +51,7 @@ func (r *reader) readEnvironment(key, n *yaml.Node) {
 		"config":  func(n *yaml.Node) { e.Config, _ = r.resultPath(n, "`config` of "+what) },
 		"env":     func(n *yaml.Node) { e.Env = r.envAt(n, what, at+".env") },
 		"secrets": func(n *yaml.Node) { e.Secrets = r.secretNames(n, what) },
-		"dns":     func(n *yaml.Node) { e.DNS = r.dns(n, what, at+".dns") },
+		"dns":     note("dns", func(n *yaml.Node) { e.DNS = r.dns(n, what, at+".dns") }),
 		"accept_bypassed": func(n *yaml.Node) {
 			e.RefuseBypassed = !r.boolean(n, "`accept_bypassed` of "+what)
 		},
@@ -128,7 +128,7 @@ func (r *reader) checkEnvironment(key *yaml.Node, e *Environment, given map[stri
 func (r *reader) promote(n *yaml.Node, e *Environment, what, at string) {
 	r.fields(n, "`promote` of "+what, at, map[string]field{
 		"mode": func(n *yaml.Node) {
-			e.Promote, _ = r.word(n, "the mode of a promotion", []string{PromoteAuto, PromoteHand}, "manual")
+			e.Promote, _ = r.word(n, "the mode of a promotion", []string{PromoteAuto, PromoteHand})
 		},
 		"select": func(n *yaml.Node) {
 			e.Select, _ = r.word(n, "what is selected for a promotion", []string{SelectNewest, SelectEach})
