@@ -32,6 +32,9 @@
 //
 // # The limits
 //
+// What runs for ever ([Request.Forever]) has no limit of time, and of its output the first bytes and
+// the last are kept.
+//
 // Time, output, size of files, open files, processes (with threads) and memory are bounded by
 // [Limits]. Memory is bounded twice: RLIMIT_DATA for each process, which stops the fast ones, and a
 // sampler for all of them together. RLIMIT_AS is not used: runtimes with large reservations (Go's

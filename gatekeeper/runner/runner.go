@@ -42,6 +42,9 @@ type Request struct {
 	// Env is what the stage is told: GATE_CHANGE and the like. It wins over the plan's.
 	Env map[string]string
 	Log io.Writer
+	// Forever is for what serves until ctx ends: it has no timeout, and of output beyond the limit
+	// the end is kept too.
+	Forever bool
 	// Changed are the files that the commit changes: coverage is kept of those only, and their
 	// findings come first. nil keeps all.
 	Changed map[string]bool
