@@ -32,8 +32,10 @@ type Runs interface {
 	Judge(ctx context.Context, q db.Querier, run int64, stage string) (Judged, error)
 	// Attempt writes one more attempt at the stage of the run, and asks for a worker.
 	Attempt(ctx context.Context, tx *db.Tx, run int64, stage string) (stageRun int64, err error)
-	// Stage is the state of a stage run, and the reason for it.
-	Stage(ctx context.Context, q db.Querier, stageRun int64) (plan.StageState, string, error)
+	// Stage is the state of a stage run, the reason for it, and when it ended.
+	Stage(ctx context.Context, q db.Querier, stageRun int64) (state plan.StageState, why string, ended time.Time, err error)
+	// Deployment is what a stage run that brought an assembly about was to bring.
+	Deployment(ctx context.Context, run, stageRun int64) (Deployment, error)
 	// Superseded ends a run whose artifact will not enter any more.
 	Superseded(ctx context.Context, tx *db.Tx, run int64, why string) error
 }
@@ -55,6 +57,12 @@ type Names interface {
 	Drain(ctx context.Context, to assembly.Instance) error
 }
 
+// Provider makes names known to the world.
+type Provider interface {
+	Bind(ctx context.Context, name, address string, ttl time.Duration) error
+	Release(ctx context.Context, name string) error
+}
+
 // Config is what a service works with.
 type Config struct {
 	DB        *db.DB
@@ -64,9 +72,9 @@ type Config struct {
 	Bus       *event.Bus
 	Now       func() time.Time
 	Log       *slog.Logger
-	Drivers   map[string]assembly.Driver   // by the plan's names
-	Providers map[string]assembly.Provider // of names, by the plan's names
-	Names     Names                        // nil: no host routing
+	Drivers   map[string]assembly.Driver // by the plan's names
+	Providers map[string]Provider        // of names, by the plan's names
+	Names     Names                      // nil: no host routing
 	Clock     assembly.Clock
 	// Secret reads a secret of a repository; nil has none.
 	Secret func(ctx context.Context, repoID int64, name string) ([]byte, error)

@@ -154,12 +154,12 @@ func (s *Service) statePromotion(ctx context.Context, q db.Querier, p Promotion,
 	if !p.State.Enters() || p.StageRun == 0 {
 		return one, nil
 	}
-	state, why, err := s.runs.Stage(ctx, q, p.StageRun)
+	state, why, ended, err := s.runs.Stage(ctx, q, p.StageRun)
 	if err != nil {
 		return one, err
 	}
 	st.Lock = promote.Lock{Holder: p.ID, Alive: !state.Settled()}
-	result := promote.Result{Attempt: p.Attempts, Outcome: outcome(state), Why: why, At: s.Now()}
+	result := promote.Result{Attempt: p.Attempts, Outcome: outcome(state), Why: why, At: ended}
 	passed := promote.Result{Attempt: p.Attempts, Outcome: promote.OutcomePassed}
 	switch {
 	case p.DeployedAt.IsZero():
