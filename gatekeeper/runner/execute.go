@@ -168,7 +168,9 @@ func (j *job) execute(ctx context.Context) outcome {
 	var copies sync.WaitGroup
 	var o outcome
 	copies.Go(func() {
-		_, _ = io.Copy(log, pipes.output)
+		out := &maskWriter{mask: j.mask, to: log}
+		_, _ = io.Copy(out, pipes.output)
+		_ = out.Close() // log says by itself when it breaks
 		log.finish()
 	})
 	copies.Go(func() { o.report = lastReport(pipes.report) })

@@ -85,6 +85,9 @@ func (in *initProcess) confine() error {
 			return err
 		}
 	}
+	if err := writeSecrets(o); err != nil {
+		return fmt.Errorf("write the secrets: %w", err)
+	}
 	if o.Mode == None {
 		// Orphans of the stage become our children, so that we can find and end them.
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

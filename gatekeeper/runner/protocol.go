@@ -25,6 +25,9 @@ type orders struct {
 	Processes int
 	FileSize  int64
 	OpenFiles int
+	// Secrets are the files that init writes into the folder SecretsDir.
+	Secrets    map[string][]byte
+	SecretsDir string
 	// Root, View and Network are for an init that makes the walls itself.
 	Root    string
 	View    view
@@ -63,6 +66,7 @@ func (j *job) order() orders {
 	o := orders{
 		Mode: j.runner.Sandbox, Run: j.req.Stage.Run, Dir: workAt, Env: j.env(), User: j.user,
 		Memory: j.limits.Memory, Processes: j.limits.Processes, FileSize: j.limits.FileSize, OpenFiles: j.limits.OpenFiles,
+		Secrets: j.secretFiles(), SecretsDir: j.secretsDir(),
 	}
 	switch o.Mode {
 	case None:

@@ -17,7 +17,7 @@ import (
 // readResults reads the files with test results that a stage left in its tree, and adds them up.
 // The stage is over, but what it left is still its own: a link that leads out of the tree is not
 // followed, a pipe is not waited for, and a file is read up to max bytes.
-func readResults(tree string, results map[string]string, max int64) (*plan.Tests, map[string]float64, error) {
+func readResults(tree string, results map[string]string, max int64, m *mask) (*plan.Tests, map[string]float64, error) {
 	if len(results) == 0 {
 		return nil, nil, nil
 	}
@@ -30,7 +30,7 @@ func readResults(tree string, results map[string]string, max int64) (*plan.Tests
 	var metrics map[string]float64
 	var errs []error
 	for _, kind := range slices.Sorted(maps.Keys(results)) {
-		text, err := readResult(root, results[kind], max)
+		text, err := readResult(root, results[kind], max, m)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -60,7 +60,8 @@ func readResults(tree string, results map[string]string, max int64) (*plan.Tests
 	return all, metrics, errors.Join(errs...)
 }
 
-func readResult(root *os.Root, name string, max int64) ([]byte, error) {
+// readResult reads a file with its secrets masked, before anything of it is cut.
+func readResult(root *os.Root, name string, max int64, m *mask) ([]byte, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("it did not write its results file %q", name)
@@ -79,5 +80,5 @@ func readResult(root *os.Root, name string, max int64) ([]byte, error) {
 	if int64(len(text)) > max {
 		return nil, fmt.Errorf("its results file %q is larger than %d bytes", name, max)
 	}
-	return text, nil
+	return m.bytes(text), nil
 }

@@ -47,6 +47,8 @@ type Request struct {
 	Uses []Handed
 	// ArtifactTypes are the types of what the stage produces, by name; file when there is none.
 	ArtifactTypes map[string]string
+	// Secrets are told to the stage, and masked in its log and in the result.
+	Secrets []Secret
 	// Forever is for what serves until ctx ends: it has no timeout, and of output beyond the limit
 	// the end is kept too.
 	Forever bool
@@ -159,6 +161,7 @@ func (r *Runner) Run(ctx context.Context, req Request) Result {
 	}
 	begin := now()
 	result := r.run(ctx, req)
+	newMask(req.Secrets).result(&result)
 	result.Duration = now().Sub(begin)
 	return result
 }
@@ -182,7 +185,7 @@ func (r *Runner) run(ctx context.Context, req Request) (result Result) {
 	if result.State != passed && result.State != failed {
 		return result
 	}
-	result.Tests, result.Metrics, err = readResults(j.tree, req.Stage.Results, j.limits.Results)
+	result.Tests, result.Metrics, err = readResults(j.tree, req.Stage.Results, j.limits.Results, j.mask)
 	if err != nil && result.State == passed {
 		result.State, result.Reason = failed, err.Error()
 	}
@@ -215,20 +218,21 @@ type job struct {
 	tree    string
 	cache   string
 	view    view
+	mask    *mask
 	orders  orders
 }
 
 // prepare makes the work folder and checks the tree out. The job is returned with an error too,
 // when there is something to remove.
 func (r *Runner) prepare(ctx context.Context, req Request) (*job, error) {
-	j := &job{runner: r, req: req, limits: r.Limits.withDefaults(), timeout: req.Stage.Timeout, user: stageUser(r.Sandbox, req.RepoID)}
+	j := &job{runner: r, req: req, limits: r.Limits.withDefaults(), timeout: req.Stage.Timeout, user: stageUser(r.Sandbox, req.RepoID), mask: newMask(req.Secrets)}
 	if req.Stage.Memory > 0 {
 		j.limits.Memory = req.Stage.Memory
 	}
 	if j.timeout <= 0 {
 		j.timeout = plan.DefaultTimeout
 	}
-	if err := j.needStore(); err != nil {
+	if err := errors.Join(j.needStore(), checkSecrets(req.Secrets)); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(r.Work, 0o700); err != nil {
