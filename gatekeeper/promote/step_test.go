@@ -33,7 +33,7 @@ func closed(why string) func(*Promotion) {
 }
 func without(n ...string) func(*Promotion)   { return func(p *Promotion) { p.Bypassed = n } }
 func held(why string) func(*Promotion)       { return func(p *Promotion) { p.Status, p.Why = Held, why } }
-func answers(id int64) func(*Promotion)     { return func(p *Promotion) { p.Because = id } }
+func answers(id int64) func(*Promotion)      { return func(p *Promotion) { p.Because = id } }
 func heldUntil(t time.Time) func(*Promotion) { return func(p *Promotion) { p.Until = t } }
 
 // attempts is a promotion that holds the lock for the n-th time.
