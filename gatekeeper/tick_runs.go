@@ -18,8 +18,8 @@ const maxStageErrors = 3
 
 // startCandidate starts a run of the candidate under the policy at policyAt, unless one runs or
 // has passed. It gives 0 when nobody can follow the plan: Explain says so.
-func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OID, digest string) (int64, error) {
-	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *k, policyAt, digest)
+func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OID, digest, outcome string) (int64, error) {
+	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *k, policyAt, digest, outcome)
 }
 
 // advanceRuns takes in what stages reported: starts the stages that can start, retries what
