@@ -23,10 +23,13 @@ type runRow struct {
 	planOID     git.OID // the commit whose policy half it was started under
 	planDigest  string
 	keys        map[string]string // of its stages' results, while stages are started
+	phase       string            // phaseGate or phaseDeliver
+	ofRun       int64             // the gating run of a delivery, 0 when the commit was on the branch already
+	outcome     string            // how far it is meant to go, "" for as far as the plan does
 }
 
 const runColumns = `r.id, r.change_id, r.ps, r.commit_oid, c.base_oid, r.attempt, r.state, r.reason, r.created_at, r.finished_at,
-	r.repo_id, r.branch, r.candidate_id, r.plan_oid, r.plan_digest`
+	r.repo_id, r.branch, r.candidate_id, r.plan_oid, r.plan_digest, r.phase, r.of_run, r.outcome`
 
 // queryRuns lists runs with their stage runs, oldest first.
 func queryRuns(ctx context.Context, q db.Querier, where string, args ...any) ([]*runRow, error) {
@@ -42,7 +45,7 @@ func queryRuns(ctx context.Context, q db.Querier, where string, args ...any) ([]
 		var r runRow
 		var created, finished int64
 		if err := rows.Scan(&r.ID, &r.Change, &r.PS, &r.Candidate, &r.Base, &r.Attempt, &r.State, &r.Reason, &created, &finished,
-			&r.repo, &r.branch, &r.candidateID, &r.planOID, &r.planDigest); err != nil {
+			&r.repo, &r.branch, &r.candidateID, &r.planOID, &r.planDigest, &r.phase, &r.ofRun, &r.outcome); err != nil {
 			return nil, fmt.Errorf("gatekeeper: runs: %w", err)
 		}
 		r.CreatedAt, r.FinishedAt = db.Time(created), db.Time(finished)

@@ -168,7 +168,7 @@ func (c *Controller) takeOrWait(ctx context.Context, tx *db.Tx, w *stageWork) (b
 		if err := c.reuseQueued(ctx, tx, w.run, w.StageRun, from); err != nil {
 			return false, err
 		}
-		return true, tx.Enqueue(ctx, repo.BranchJob(w.run.repo, w.run.branch))
+		return true, lookAgain(ctx, tx, w.run)
 	}
 	other, err := sameRunning(ctx, tx, w.run.repo, w.key)
 	if err != nil || other == 0 {
@@ -285,7 +285,7 @@ func (c *Controller) report(ctx context.Context, w *stageWork, result runner.Res
 		if err := c.wakeEqual(ctx, tx, w.run.repo, s.key); err != nil {
 			return err
 		}
-		if err := tx.Enqueue(ctx, repo.BranchJob(w.run.repo, w.run.branch)); err != nil {
+		if err := lookAgain(ctx, tx, w.run); err != nil {
 			return err
 		}
 		return c.noteRun(ctx, tx, w.run, "stage.ended", map[string]string{

@@ -25,7 +25,7 @@ func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OI
 // advanceRuns takes in what stages reported: starts the stages that can start, retries what
 // the machinery broke, ends the runs that have their verdict.
 func (t *tick) advanceRuns(ctx context.Context) error {
-	runs, err := queryRuns(ctx, t.DB.Read(), `r.repo_id = $1 AND r.branch = $2 AND r.state = $3`, t.lock.repo.ID, t.lock.branch, string(RunRunning))
+	runs, err := queryRuns(ctx, t.DB.Read(), `r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = $4`, t.lock.repo.ID, t.lock.branch, string(RunRunning), phaseGate)
 	if err != nil || len(runs) == 0 {
 		return err
 	}
