@@ -69,7 +69,7 @@ func (c *Controller) keepArtifacts(ctx context.Context, tx *db.Tx, w *stageWork,
 		return err
 	}
 	for _, a := range made {
-		statement, err := c.statement(w, s, a, head.Tree)
+		statement, err := c.statement(w, s, a, string(head.Tree))
 		if err != nil {
 			return err
 		}

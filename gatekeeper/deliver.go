@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
@@ -21,7 +22,7 @@ const howDeliver = "deliver"
 
 // JobDeliver is the kind of the job that looks at what a branch delivers; its key is that of a
 // [repo.BranchJob].
-const JobDeliver = "deliver"
+const JobDeliver = deliver.JobKind
 
 func deliverJob(repoID int64, branch string) db.Job {
 	return db.Job{Kind: JobDeliver, Key: repo.BranchJob(repoID, branch).Key}

@@ -67,13 +67,6 @@ func (c *Controller) prove(ctx context.Context, q db.Querier, r repo.Repository,
 	if pr.e.Bypasses, err = c.bypassesOf(ctx, q, run.Change, run.PS); err != nil {
 		return nil, err
 	}
-	for _, b := range pr.e.Bypasses {
-		if b.Until.IsZero() || c.Now().Before(b.Until) {
-			if state := pr.e.Stages[b.Node]; !state.Settled() && state != plan.Running {
-				pr.e.Stages[b.Node] = plan.Bypassed
-			}
-		}
-	}
 	if pr.e.Metrics, err = metricsOf(ctx, q, pr.of, run); err != nil {
 		return nil, err
 	}
@@ -239,11 +232,11 @@ func (c *Controller) bypassesOf(ctx context.Context, q db.Querier, change int64,
 		return nil, nil
 	}
 	var all []plan.Bypass
-	err := each(ctx, q, `SELECT b.node, a.name, b.reason, b.created_at, b.until_at FROM bypasses b JOIN accounts a ON a.id = b.account_id
+	err := each(ctx, q, `SELECT b.node, b.outcome, a.name, b.reason, b.created_at, b.until_at FROM bypasses b JOIN accounts a ON a.id = b.account_id
 		WHERE b.change_id = $1 AND b.ps = $2 ORDER BY b.id`, []any{change, ps}, func(rows *sql.Rows) error {
 		var b plan.Bypass
 		var at, until int64
-		err := rows.Scan(&b.Node, &b.By, &b.Reason, &at, &until)
+		err := rows.Scan(&b.Node, &b.Outcome, &b.By, &b.Reason, &at, &until)
 		b.At, b.Until = db.Time(at), db.Time(until)
 		all = append(all, b)
 		return err

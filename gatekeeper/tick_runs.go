@@ -18,8 +18,8 @@ const maxStageErrors = 3
 
 // startCandidate starts a run of the candidate under the policy at policyAt, unless one runs or
 // has passed. It gives 0 when nobody can follow the plan: Explain says so.
-func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OID, digest string) (int64, error) {
-	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *k, policyAt, digest)
+func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OID, digest, outcome string) (int64, error) {
+	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *k, policyAt, digest, outcome)
 }
 
 // advanceRuns takes in what stages reported: starts the stages that can start, retries what
@@ -97,9 +97,11 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 		if err != nil {
 			return err
 		}
-		start, skip, done := plan.Next(p, states, changed, t.Now())
-		again := len(skip) > 0 // what these held up can start, or the run is done
-		for _, name := range start {
+		evidence := run.evidence(nil, changed)
+		evidence.Stages, evidence.Branch = states, run.branch
+		steps := plan.Next(p, evidence, t.Now())
+		again := len(steps.Skip) > 0 // what these held up can start, or the run is done
+		for _, name := range steps.Start {
 			stage, _ := p.Stage(name)
 			settled, err := t.start(ctx, tx, run, stage)
 			if err != nil {
@@ -107,8 +109,12 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 			}
 			again = again || settled
 		}
-		for _, name := range skip {
-			if err := t.addStageRun(ctx, tx, run, name, plan.Skipped, "the change touches none of its paths"); err != nil {
+		for _, name := range steps.Skip {
+			why := "the change touches none of its paths"
+			if stage, _ := p.Stage(name); stage.Matches(changed) {
+				why = "it does not run on " + run.branch
+			}
+			if err := t.addStageRun(ctx, tx, run, name, plan.Skipped, why); err != nil {
 				return err
 			}
 			states[name] = plan.Skipped
@@ -116,7 +122,7 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 		if again {
 			return tx.Enqueue(ctx, repo.BranchJob(t.lock.repo.ID, t.lock.branch))
 		}
-		if !done {
+		if !steps.Done {
 			return nil
 		}
 		return t.verdict(ctx, tx, p, run, changed)
@@ -149,7 +155,9 @@ func (t *tick) retry(ctx context.Context, tx *db.Tx, run *runRow) (map[string]pl
 
 // verdict ends a run whose stages are all settled.
 func (t *tick) verdict(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow, changed []string) error {
-	state, reasons := plan.RunVerdict(p, run.evidence(nil, changed), t.Now())
+	evidence := run.evidence(nil, changed)
+	evidence.Branch = run.branch
+	state, reasons := plan.RunVerdict(p, evidence, t.Now())
 	t.touched[run.Change] = true
 	why := plan.Summary(reasons)
 	switch state {

@@ -93,7 +93,7 @@ func (s *Service) state(ctx context.Context, q db.Querier, at Place, e plan.Envi
 		return st, err
 	}
 	stateOrders(&st, orders)
-	if why, until := plan.Freezes(e.Freeze).At(s.Now()); why != "" {
+	if why, until := e.Frozen(s.Now()); why != "" {
 		st.Freezes = append(st.Freezes, promote.Freeze{Why: why, Until: until})
 	}
 	if err := s.history(ctx, q, at, &st); err != nil {

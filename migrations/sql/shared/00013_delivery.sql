@@ -53,13 +53,15 @@ CREATE TABLE approvals (
 );
 CREATE INDEX approvals_digest ON approvals (repo_id, branch, digest);
 
--- Stages and gates that were left out of a patch set's way, by whom and why. They are never taken back, only ended.
+-- Stages and gates that were left out of a patch set's way, by whom and why; outcome is the one
+-- that leaves them out, if that was why.
 CREATE TABLE bypasses (
     id         BIGINT PRIMARY KEY,
     repo_id    BIGINT NOT NULL REFERENCES repositories (id),
     change_id  BIGINT NOT NULL REFERENCES changes (id),
     ps         BIGINT NOT NULL,
     node       TEXT   NOT NULL,
+    outcome    TEXT   NOT NULL DEFAULT '',
     account_id BIGINT NOT NULL REFERENCES accounts (id),
     reason     TEXT   NOT NULL,
     created_at BIGINT NOT NULL,
