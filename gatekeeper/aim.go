@@ -90,3 +90,25 @@ func (c *Controller) take(ctx context.Context, actor account.Actor, held []revie
 	c.Bus.Wake(topics...)
 	return err
 }
+
+// aims is the outcome whose part of the plan says where a change stands: its own when it stops
+// before the landing, else the usual one.
+func (f *facts) aims() string {
+	if f.plan.Gating(f.change.Outcome).Lands() {
+		return ""
+	}
+	return f.change.Outcome
+}
+
+// gatherMore gathers the evidence that a plan asks for beside votes and results.
+func (c *Controller) gatherMore(ctx context.Context, q db.Querier, f *facts) error {
+	if f.run == nil || !f.plan.AsksMore() {
+		return nil
+	}
+	e, err := c.evidenceOf(ctx, q, f.plan, f.run, f.changed)
+	if err != nil {
+		return err
+	}
+	f.more = &e
+	return nil
+}

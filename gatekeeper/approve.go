@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
@@ -92,7 +93,7 @@ func (c *Controller) Approve(ctx context.Context, actor account.Actor, at delive
 		if err != nil {
 			return err
 		}
-		done = Approved{Gate: a.Gate, Digests: digests, Commit: string(run.Candidate), Change: run.Change, Verdict: p.Judge(a.Gate, after.e, c.Now())}
+		done = Approved{Gate: a.Gate, Digests: digests, Commit: string(run.Candidate), Change: run.Change, Verdict: verdictOf(p, a.Gate, after.under(p), c.Now())}
 		done.Counts, done.Why = counts(gate, actor.Name, after.e)
 		return tx.Enqueue(ctx, deliverJob(at.Repo, at.Branch))
 	})
@@ -197,3 +198,13 @@ func (c *Controller) deliveryNamed(ctx context.Context, q db.Querier, at deliver
 
 // leastCommit is how much of a commit's name tells it from others.
 const leastCommit = 6
+
+// verdictOf is what one gate says.
+func verdictOf(p *plan.Plan, gate string, e plan.Evidence, now time.Time) plan.Verdict {
+	for _, v := range plan.Judge(p, e, now) {
+		if v.Gate == gate {
+			return v
+		}
+	}
+	return plan.Verdict{Gate: gate, State: plan.Closed}
+}

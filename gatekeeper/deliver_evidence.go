@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/git"
@@ -25,7 +26,9 @@ type proof struct {
 	run  *runRow
 	of   *runRow // the gating run of a delivery, nil otherwise
 	made map[string]Built
-	e    plan.Evidence
+	// landed is when the commit of a delivery landed.
+	landed time.Time
+	e      plan.Evidence
 }
 
 // digests are those of what was made.
@@ -71,6 +74,116 @@ func (c *Controller) prove(ctx context.Context, q db.Querier, r repo.Repository,
 		return nil, err
 	}
 	return pr, c.proveByPlaces(ctx, q, pr)
+}
+
+// evidenceOf is the evidence about a gating run: all of it where the plan asks for more than what
+// its stages showed.
+func (c *Controller) evidenceOf(ctx context.Context, q db.Querier, p *plan.Plan, run *runRow, changed []string) (plan.Evidence, error) {
+	if !p.AsksMore() {
+		e := run.evidence(nil, changed)
+		e.Branch = run.branch
+		return e, nil
+	}
+	r, err := c.Repos.ByID(ctx, q, run.repo)
+	if err != nil {
+		return plan.Evidence{}, err
+	}
+	g, err := c.Repos.Open(r)
+	if err != nil {
+		return plan.Evidence{}, err
+	}
+	pr, err := c.prove(ctx, q, r, g, run)
+	if err != nil {
+		return plan.Evidence{}, err
+	}
+	return pr.e, nil
+}
+
+// leftOutWords say who left a stage out, and why.
+func leftOutWords(e plan.Evidence, node string) string {
+	for _, b := range slices.Backward(e.Bypasses) {
+		if b.Node == node {
+			return fmt.Sprintf("left out by %s: %s", b.By, b.Reason)
+		}
+	}
+	return "left out"
+}
+
+// proveByPlaces adds what serves where, for how long, and how what serves measured. In a delivery
+// the gates before the landing said yes when it landed: they are not asked again.
+func (c *Controller) proveByPlaces(ctx context.Context, q db.Querier, pr *proof) error {
+	at := deliver.Place{Repo: pr.run.repo, Branch: pr.run.branch}
+	soaks, err := deliver.Soaks(ctx, q, at, pr.digests(), c.Now())
+	if err != nil {
+		return err
+	}
+	pr.e.Soaks = map[string]plan.Soaked{}
+	for environment, s := range soaks {
+		pr.e.Soaks[environment] = plan.Soaked{Ready: s.Ready, Since: s.Since, For: s.For}
+	}
+	if pr.e.Baselines, err = c.baselines(ctx, q, at, pr); err != nil {
+		return err
+	}
+	if pr.run.phase != phaseDeliver {
+		return nil
+	}
+	var landed int64
+	err = q.QueryRowContext(ctx, `SELECT COALESCE(MAX(outcome_at), 0) FROM landings WHERE repo_id = $1 AND branch = $2 AND new_oid = $3 AND state = $4`,
+		pr.run.repo, pr.run.branch, string(pr.run.Candidate), landingDone).Scan(&landed)
+	if err != nil {
+		return fmt.Errorf("gatekeeper: landing of run %d: %w", pr.run.ID, err)
+	}
+	pr.landed = db.Time(landed)
+	return nil
+}
+
+// baselines are the numbers of what serves in each environment. What serves there itself is no
+// measure for itself: then what served before it is none either, and nothing is compared.
+func (c *Controller) baselines(ctx context.Context, q db.Querier, at deliver.Place, pr *proof) (map[string]map[string]float64, error) {
+	running, err := deliver.Running(ctx, q, at)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]map[string]float64{}
+	for environment, a := range running {
+		if a.Run == pr.run.ID {
+			continue
+		}
+		runs, err := queryRuns(ctx, q, `r.id = $1`, a.Run)
+		if err != nil || len(runs) == 0 {
+			return nil, err
+		}
+		of, err := gatingRun(ctx, q, runs[0])
+		if err != nil {
+			return nil, err
+		}
+		measured, err := metricsOf(ctx, q, of, runs[0])
+		if err != nil {
+			return nil, err
+		}
+		all[environment] = map[string]float64{}
+		for name, m := range measured {
+			all[environment][name] = m.Value
+		}
+	}
+	return all, nil
+}
+
+// under is the evidence as the gates of a plan want it: what those before the landing said is
+// evidence for those after it.
+func (pr *proof) under(p *plan.Plan) plan.Evidence {
+	e := pr.e
+	if !p.Landed {
+		return e
+	}
+	e.Gates, e.Opened = map[string]plan.GateState{}, map[string]time.Time{}
+	for _, g := range p.Landing() {
+		e.Gates[g.Name], e.Opened[g.Name] = plan.Open, pr.landed
+		if slices.ContainsFunc(e.Bypasses, func(b plan.Bypass) bool { return b.Node == g.Name && !b.At.After(pr.landed) }) {
+			e.Gates[g.Name] = plan.GateBypassed
+		}
+	}
+	return e
 }
 
 // proveByPeople adds votes, approvals and the words of outside systems.

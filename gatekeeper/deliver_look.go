@@ -2,7 +2,6 @@ package gatekeeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -110,8 +109,9 @@ func (c *Controller) advanceDelivery(ctx context.Context, r repo.Repository, g *
 		if err != nil {
 			return err
 		}
-		next := plan.Next(p, pr.e, c.Now())
-		again = next.Again
+		e := pr.under(p)
+		next := plan.Next(p, e, c.Now())
+		again = p.Again(e, c.Now())
 		for _, name := range next.Start {
 			stage, _ := p.Stage(name)
 			if err := c.startDelivered(ctx, tx, r, p, pr, stage); err != nil {
@@ -123,7 +123,12 @@ func (c *Controller) advanceDelivery(ctx context.Context, r repo.Repository, g *
 				return err
 			}
 		}
-		if len(next.Skip) > 0 {
+		for _, name := range next.Bypass {
+			if err := c.addStageRun(ctx, tx, run, name, plan.Bypassed, leftOutWords(e, name)); err != nil {
+				return err
+			}
+		}
+		if len(next.Skip)+len(next.Bypass) > 0 {
 			return tx.Enqueue(ctx, deliverJob(run.repo, run.branch))
 		}
 		if !next.Done {
@@ -216,33 +221,19 @@ func landedSeq(ctx context.Context, q db.Querier, run *runRow) (seq int64, err e
 
 // endDelivery writes the verdict of a delivery in which no stage can change any more.
 func (c *Controller) endDelivery(ctx context.Context, tx *db.Tx, p *plan.Plan, pr *proof) error {
-	state, why := RunPassed, ""
-	for _, g := range p.Gates {
-		if !p.AfterLanding(g.Name) {
-			continue
-		}
-		v := p.Judge(g.Name, pr.e, c.Now())
-		switch v.State {
-		case plan.Open, plan.GateBypassed:
-		case plan.GateErrored:
-			if state == RunPassed {
-				state, why = RunErrored, "gate "+v.Gate+": "+plan.Summary(v.Reasons)
-			}
-		default:
-			state, why = RunRefused, "gate "+v.Gate+": "+plan.Summary(v.Reasons)
-		}
+	state, reasons := plan.RunVerdict(p, pr.under(p), c.Now())
+	switch state {
+	case plan.RunRunning:
+		return nil
+	case plan.RunPassed:
+		return c.endRun(ctx, tx, pr.run, RunPassed, "")
+	case plan.RunRefused:
+		return c.endRun(ctx, tx, pr.run, RunRefused, plan.Summary(reasons))
+	case plan.RunErrored:
+		return c.endRun(ctx, tx, pr.run, RunErrored, plan.Summary(reasons))
+	default:
+		panic("gatekeeper: unknown verdict " + string(state))
 	}
-	for name, s := range pr.run.latest() {
-		switch s.State {
-		case plan.Failed, plan.TimedOut:
-			state, why = RunRefused, name+": "+s.words()
-		case plan.Errored:
-			if state == RunPassed {
-				state, why = RunErrored, name+": "+s.words()
-			}
-		}
-	}
-	return c.endRun(ctx, tx, pr.run, state, why)
 }
 
 // deployment puts together what a stage brings into its environment.

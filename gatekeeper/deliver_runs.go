@@ -34,8 +34,9 @@ func (c deliveryRuns) Judge(ctx context.Context, q db.Querier, runID int64, stag
 		return deliver.Judged{}, err
 	}
 	delete(pr.e.Stages, stage) // what came of it before does not count against another try
-	open, why, next := p.Before(stage, pr.e, c.Now())
-	j := deliver.Judged{Open: open, Why: why, Next: next, Bypassed: p.BypassedBefore(stage, pr.e)}
+	e := pr.under(p)
+	open, why, next := p.Before(stage, e, c.Now())
+	j := deliver.Judged{Open: open, Why: why, Next: next, Bypassed: p.BypassedBefore(stage, e)}
 	if b, ok := pr.made[artifactOf(p, stage)]; ok && b.State == ArtifactRevoked {
 		j.Open, j.Why = false, "artifact "+b.Name+" was revoked"
 	}

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"time"
 
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/fault"
-	"gatehouse/migrations/db"
 )
 
 // builderID names who builds here, in statements about artifacts.
