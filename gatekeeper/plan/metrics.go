@@ -14,6 +14,10 @@ import (
 	"unicode/utf8"
 )
 
+// Metrics is the kind of results that are numbers: flat JSON, the summary of k6, or Prometheus'
+// text. [ReadMetrics] reads it.
+const Metrics = "metrics"
+
 // Limits of metrics. A stage writes them.
 const (
 	// MaxMetricsFile is the size of the file in bytes: a summary with every percentile of every
