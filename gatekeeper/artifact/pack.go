@@ -142,7 +142,7 @@ func (p *packer) entry(name string, depth int) error {
 		}
 		return p.folder(name, depth+1)
 	case fs.ModeSymlink:
-		h.Typeflag, h.Mode = tar.TypeSymlink, 0o777
+		h.Typeflag, h.Mode = tar.TypeSymlink, execMode // as GNU tar has it, told to give all the same
 		if h.Linkname, err = p.link(name); err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (s *Store) Unpack(ctx context.Context, a Artifact, dir, at string) error {
 		return fmt.Errorf("artifact: unpack %s: %w", a.Digest, err)
 	}
 	defer func() { _ = root.Close() }()
-	if err := way(root, at); err != nil {
+	if err := Way(root, at); err != nil {
 		return err
 	}
 	if a.Type == File {
@@ -55,8 +55,9 @@ func (s *Store) Unpack(ctx context.Context, a Artifact, dir, at string) error {
 	return nil
 }
 
-// way makes the folders above at, and sees that at is free.
-func way(root *os.Root, at string) error {
+// Way makes the folders above the path at below root, and sees that at is free. That there is
+// something, or a link on the way, is a fault of kind Invalid.
+func Way(root *os.Root, at string) error {
 	refuse := func(words string) error {
 		return fault.New(fault.Invalid, "artifact.Unpack", fmt.Sprintf("nothing can be put at %q: %s", at, words), "name another path in the plan")
 	}

@@ -2,10 +2,12 @@ package runner
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -181,4 +183,21 @@ func FuzzMask(f *testing.F) {
 			t.Errorf("%q, want %q", got, naive(m, []byte(text)))
 		}
 	})
+}
+
+// BenchmarkMask is a log of a build with a token, a password and a private key to look for.
+func BenchmarkMask(b *testing.B) {
+	var key strings.Builder
+	for n := range 50 {
+		sum := sha256.Sum256([]byte{byte(n)})
+		key.WriteString(base64.StdEncoding.EncodeToString(sum[:]) + "\n")
+	}
+	m := maskOf("ghp_0123456789abcdef0123456789abcdef", "correct horse battery staple", key.String())
+	line := []byte(strings.Repeat("=== RUN   TestSomething/with_a_name\n    some_test.go:42: it went well, as it should\n", 400))
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		w := &maskWriter{mask: m, to: io.Discard}
+		_, _ = w.Write(line)
+		_ = w.Close()
+	}
 }

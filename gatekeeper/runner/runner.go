@@ -84,6 +84,9 @@ type Limits struct {
 	DiskSpare int64 // bytes that must stay free where the work folder is
 	Results   int64 // bytes of a file with test results
 	Artifact  int64 // bytes of one artifact
+	// CacheFolder and Caches are the bytes of one folder that outlives its stage, and of all those
+	// folders of all repositories.
+	CacheFolder, Caches int64
 }
 
 // The limits of a stage run that is given none.
@@ -96,6 +99,10 @@ const (
 	defaultDiskSpare = 256 << 20
 	defaultResults   = 32 << 20 // ten thousand tests with output
 	defaultArtifact  = 4 << 30  // an image with a toolchain in it
+	// defaultCacheFolder is the dependencies of a large program: to copy more takes longer than to
+	// fetch it again. defaultCaches keeps those of a dozen such programs.
+	defaultCacheFolder = 2 << 30
+	defaultCaches      = 20 << 30
 	// shmShare is the part of the memory limit that files in /dev/shm may take: they are memory
 	// that belongs to no process.
 	shmShare = 4
@@ -113,6 +120,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.DiskSpare, defaultDiskSpare)
 	def(&l.Results, defaultResults)
 	def(&l.Artifact, defaultArtifact)
+	def(&l.CacheFolder, defaultCacheFolder)
+	def(&l.Caches, defaultCaches)
 	if l.Processes == 0 {
 		l.Processes = defaultProcesses
 	}
@@ -193,6 +202,10 @@ func (r *Runner) run(ctx context.Context, req Request) (result Result) {
 	if result.State == passed {
 		j.produce(ctx, &result)
 	}
+	if result.State == passed {
+		j.save(ctx)
+	}
+	result.Notes = append(result.Notes, j.notes...)
 	return result
 }
 
@@ -219,6 +232,7 @@ type job struct {
 	cache   string
 	view    view
 	mask    *mask
+	notes   []string // what the result shall say besides
 	orders  orders
 }
 
@@ -259,6 +273,9 @@ func (r *Runner) prepare(ctx context.Context, req Request) (*job, error) {
 		return j, fmt.Errorf("runner: check out %s: %w", req.Commit, err)
 	}
 	if err := j.hand(ctx); err != nil {
+		return j, err
+	}
+	if err := j.restore(ctx); err != nil {
 		return j, err
 	}
 	if err := j.own(j.tree, true); err != nil {

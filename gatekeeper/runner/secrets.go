@@ -97,7 +97,7 @@ func (j *job) secretsDir() string {
 	return secretsAt
 }
 
-// writeSecrets makes the files, as their reader: init may not be allowed to give files away.
+// writeSecrets makes the files, as their reader.
 func writeSecrets(o orders) error {
 	if len(o.Secrets) == 0 {
 		return nil
@@ -107,22 +107,21 @@ func writeSecrets(o orders) error {
 			return err
 		}
 	}
-	if o.User >= 0 {
-		// These are of this thread alone, which init keeps to itself.
-		if err := errors.Join(unix.Setfsgid(o.User), unix.Setfsuid(o.User)); err != nil {
-			return err
+	err := asStage(o, func() error {
+		for name, value := range o.Secrets {
+			f, err := os.OpenFile(filepath.Join(o.SecretsDir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o400)
+			if err != nil {
+				return err
+			}
+			_, err = f.Write(value)
+			if err := errors.Join(err, f.Close()); err != nil {
+				return err
+			}
 		}
-		defer func() { _ = errors.Join(unix.Setfsuid(os.Geteuid()), unix.Setfsgid(os.Getegid())) }() // what was allowed before is
-	}
-	for name, value := range o.Secrets {
-		f, err := os.OpenFile(filepath.Join(o.SecretsDir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o400)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(value)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if o.Mode == Embedded {
 		return unix.Mount("", o.SecretsDir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
