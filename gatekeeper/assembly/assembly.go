@@ -26,6 +26,7 @@ type Spec struct {
 
 	Commit string
 	Digest string // of the artifact
+	Type   string // plan.FileArtifact, plan.BundleArtifact or plan.OCIImage; only Container asks
 	// Unpack puts the artifact's content into dir, with the modes that it shall have. It is
 	// called again whenever the process starts again.
 	Unpack func(ctx context.Context, dir string) error
