@@ -42,7 +42,7 @@ func (l *look) hold(p *Promotion, kind Kind, veto *Veto) want {
 		return want{status: Held, why: "there is a veto on " + short(p.Digest) + said(veto.By, veto.Why) + ": it enters when somebody lifts that"}
 	case !p.automatic() && !l.admits(p):
 		return want{status: Held, why: l.Environment + " is pinned to " + short(l.Pin.Digest) + said(l.Pin.By, l.Pin.Why) + ": nothing else enters before somebody lifts that"}
-	case l.Broken != "" && kind == Forward && p.RequestedBy == "" && len(l.Good) > 0:
+	case kind == Forward && l.shut(p):
 		return want{status: Held, why: l.Environment + " is broken: " + l.Broken}
 	case kind == Forward:
 		if until, why, frozen := l.frozen(); frozen {
@@ -50,6 +50,12 @@ func (l *look) hold(p *Promotion, kind Kind, veto *Veto) want {
 		}
 	}
 	return want{status: Eligible}
+}
+
+// shut says that the environment is broken, and that nobody asked for p. Where there is nothing
+// left to go back to, the only way is forward, and it is open.
+func (l *look) shut(p *Promotion) bool {
+	return l.Broken != "" && p.RequestedBy == "" && l.lastGood("") != nil
 }
 
 // frozen says until when promotions are held up: zero is until somebody lifts it.
@@ -174,8 +180,12 @@ func (l *look) inOrder(wants []want) {
 	}
 }
 
-// expected says that a promotion is one to wait for where all enter in their order.
+// expected says that a promotion is one to wait for where all enter in their order. One that does
+// not come by itself into what is broken is not: it would keep out what mends.
 func (l *look) expected(q *Promotion, w want) bool {
+	if l.shut(q) {
+		return false
+	}
 	if l.comes(q, w) {
 		return true
 	}

@@ -7,14 +7,15 @@ import (
 
 // entering takes in what came of those that hold the lock, and of those that lost it.
 func (l *look) entering() {
-	for i := range l.Promotions {
-		if p := &l.Promotions[i]; p.Status.Enters() {
-			l.attempt(p)
-		}
-	}
 	if h := l.Lock.Holder; h != 0 && !l.Lock.Alive {
 		if p := l.promotion(h); p == nil || !p.Status.Enters() {
 			l.do(ReleaseLock{Holder: h})
+			return
+		}
+	}
+	for i := range l.Promotions {
+		if p := &l.Promotions[i]; p.Status.Enters() {
+			l.attempt(p)
 		}
 	}
 }
@@ -22,10 +23,19 @@ func (l *look) entering() {
 // attempt looks at what a promotion's last attempt came to.
 func (l *look) attempt(p *Promotion) {
 	if h := l.Lock.Holder; h != 0 && h != p.ID {
-		l.do(Fail{Promotion: p.ID, Status: Failed, Errored: true, Why: fmt.Sprintf("the machinery failed: promotion %d holds the lock of %s", h, l.Environment)})
+		l.crowded(p, h)
 		return
 	}
-	switch r := p.result(); r.Outcome {
+	r := p.result()
+	if l.answered(p.ID) { // a crash cut what was decided then, and it stays so
+		by := r.Outcome
+		if by == OutcomePending || by == OutcomePassed {
+			by = OutcomeErrored
+		}
+		l.failed(p, p.what()+" was given up"+because(r.Why), by)
+		return
+	}
+	switch r.Outcome {
 	case OutcomePassed:
 		if p.Status == Deploying && p.Verifies {
 			l.do(Verify{Promotion: p.ID, Attempt: p.Attempts})
@@ -47,6 +57,26 @@ func (l *look) attempt(p *Promotion) {
 		}
 	default:
 		panic(fmt.Sprintf("promote: unknown outcome %q", r.Outcome))
+	}
+}
+
+// crowded ends a promotion that another one has taken the lock from, which is no fault of what
+// was built, and nothing to go back from: the other one is entering.
+func (l *look) crowded(p *Promotion, holder int64) {
+	why := fmt.Sprintf("the machinery failed: promotion %d holds the lock of %s", holder, l.Environment)
+	r := p.result()
+	verdict := r.Outcome == OutcomeFailed
+	if verdict {
+		why = p.what() + " failed" + because(r.Why)
+		l.bans(p, why)
+	}
+	l.do(Fail{Promotion: p.ID, Status: Failed, Errored: !verdict, Why: why})
+}
+
+// bans keeps out what failed until a person allows it again.
+func (l *look) bans(p *Promotion, why string) {
+	if l.veto(p.Digest) == nil {
+		l.do(AddVeto{Digest: p.Digest, Because: p.ID, Why: why})
 	}
 }
 
@@ -100,11 +130,11 @@ func (l *look) errored(p *Promotion, why string, due time.Time) {
 // failed ends an attempt that came to nothing, and goes back when the plan says so. The promotion
 // ends last: until then a look does again what a crash cut.
 func (l *look) failed(p *Promotion, why string, by Outcome) {
-	if by == OutcomeFailed && l.veto(p.Digest) == nil {
-		l.do(AddVeto{Digest: p.Digest, Because: p.ID, Why: why})
+	if by == OutcomeFailed {
+		l.bans(p, why)
 	}
 	end := Fail{Promotion: p.ID, Status: Failed, Why: why, Errored: by == OutcomeErrored}
-	back := l.Policy.RollBackDeploy && p.Status == Deploying || l.Policy.RollBackVerify && p.Status == Verifying || by == OutcomeStopped
+	back := l.answered(p.ID) || l.Policy.RollBackDeploy && p.Status == Deploying || l.Policy.RollBackVerify && p.Status == Verifying || by == OutcomeStopped
 	switch {
 	case l.kind(p) == Rollback:
 		l.breaks("the rollback failed: " + why + ". " + mend)

@@ -39,7 +39,8 @@ type State struct {
 	Vetoes []Veto
 	// Freezes are those of the plan and those of people that hold now, or may.
 	Freezes []Freeze
-	// Broken says why nothing but what people ask for enters, "" when it is not so.
+	// Broken says why nothing enters but hotfixes, rollbacks and what people ask for, "" when it is
+	// not so; the rest may too where nothing is left to go back to.
 	Broken string
 	Lock   Lock
 	// Promotions are all that are not over, in any order; others are of no effect.

@@ -34,13 +34,23 @@ func Step(s State, now time.Time) []Action {
 
 func (l *look) do(a Action) { l.actions = append(l.actions, a) }
 
-// waiting moves those that wait to where they belong, and lets the first one in.
+// waiting moves those that wait to where they belong, and then lets the first one in.
 func (l *look) waiting() {
 	wants := l.wants()
-	for i, p := range l.Promotions {
-		if w := wants[i]; p.Status.Waits() {
-			l.settle(&p, w)
+	var first *Promotion
+	for i := range l.Promotions {
+		p := &l.Promotions[i]
+		if !p.Status.Waits() {
+			continue
 		}
+		if wants[i].status == Eligible && p.Status == Eligible {
+			first = p
+			continue
+		}
+		l.settle(p, wants[i])
+	}
+	if first != nil {
+		l.do(Deploy{Promotion: first.ID, Attempt: first.Attempts + 1, Kind: l.kind(first)})
 	}
 }
 
@@ -62,8 +72,6 @@ func (l *look) settle(p *Promotion, w want) {
 	case w.status != p.Status:
 		// Why it waits for its gates is not written down: it changes all the time.
 		l.do(SetState{Promotion: p.ID, Status: w.status})
-	case w.status == Eligible:
-		l.do(Deploy{Promotion: p.ID, Attempt: p.Attempts + 1, Kind: l.kind(p)})
 	}
 }
 
@@ -89,12 +97,17 @@ func (l *look) goBack(because int64, failed, why string) bool {
 		l.breaks(why + "; nothing ran well in " + l.Environment + " before that it could go back to. " + mend)
 		return false
 	}
-	if !slices.ContainsFunc(l.Promotions, func(p Promotion) bool {
-		return p.Kind == Rollback && p.Because == because && p.Digest == to.Digest && p.Status.Waits()
-	}) {
+	if !l.answered(because) {
 		l.do(RollBack{To: *to, Because: because, Why: why})
 	}
 	return true
+}
+
+// answered says that a rollback because of the promotion waits, and may enter.
+func (l *look) answered(because int64) bool {
+	return because != 0 && slices.ContainsFunc(l.Promotions, func(p Promotion) bool {
+		return p.Kind == Rollback && p.Because == because && p.Status.Waits() && l.veto(p.Digest) == nil
+	})
 }
 
 // mend says what a person can do about a broken environment.
@@ -156,8 +169,10 @@ func (s *State) promotion(id int64) *Promotion {
 	return nil
 }
 
-// automatic says that it is a rollback that nobody asked for.
-func (p *Promotion) automatic() bool { return p.Kind == Rollback && p.RequestedBy == "" }
+// automatic says that it is a rollback by [RollBack], even if somebody asked for it since.
+func (p *Promotion) automatic() bool {
+	return p.Kind == Rollback && (p.RequestedBy == "" || p.Because != 0)
+}
 
 // kind is what a promotion comes to here: one that a person asked for, of what is older than
 // what runs and ran well here, is a rollback by hand.
