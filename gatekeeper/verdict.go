@@ -12,6 +12,11 @@ import (
 // verdicts judges the gates that landing waits for.
 func (f *facts) verdicts() []plan.Verdict {
 	e := f.run.forGates().evidence(f.ballots, f.changed)
+	if f.more != nil {
+		votes, stages, tests := e.Votes, e.Stages, e.Tests
+		e = *f.more
+		e.Votes, e.Stages, e.Tests, e.Changed = votes, stages, tests, f.changed
+	}
 	e.Touched, e.Branch = f.touched, f.change.Branch
 	gates := f.plan.Landing()
 	all := make([]plan.Verdict, 0, len(gates))
@@ -45,6 +50,8 @@ func (f *facts) mayQueue() string {
 		return f.name(f.change.SubmitBy) + " asked to land it and may not any more"
 	case f.planErr != nil:
 		return "the plan cannot be read"
+	case f.plan != nil && !f.plan.Lands():
+		return "its outcome is " + f.change.Outcome + ", which stops before landing"
 	case f.ejected != nil:
 		return "the queue put it out: " + f.ejected.Words
 	case len(f.depends.Problems) > 0:

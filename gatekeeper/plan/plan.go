@@ -95,8 +95,6 @@ const (
 	GoTest = "gotest" // the output of `go test -json`
 	JUnit  = "junit"  // JUnit's XML
 	TAP    = "tap"    // the Test Anything Protocol, version 13 or 14
-	// Metrics is a file of numbers, see ReadMetrics.
-	Metrics = "metrics"
 )
 
 // Kinds of annotations that a stage can leave, and where they are.
