@@ -22,8 +22,6 @@ func TestProcessLife(t *testing.T) {
 	d := newProcessDriver(t, dir, nil)
 	s := spec(t, 7, "PORT=1", "GATE_DIGEST=forged", "COLOUR=blue")
 	s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
-	var log syncBuffer
-	s.Log = &log
 	i, err := d.Deploy(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -40,9 +38,10 @@ func TestProcessLife(t *testing.T) {
 	if h, err := d.Health(t.Context(), i); err != nil || h != (Health{State: Ready}) {
 		t.Errorf("%+v, %v", h, err)
 	}
-	if !strings.Contains(log.String(), "service one begins") {
-		t.Errorf("the deploy's log: %q", log.String())
-	}
+	eventually(t, "its words are in its log", func() bool {
+		text, _ := os.ReadFile(d.Log(7))
+		return strings.Contains(string(text), "service one begins")
+	})
 	if err := d.Destroy(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
@@ -123,17 +122,18 @@ func TestProcessThatNeverServesHasFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct {
-		name string
-		edit func(*Spec)
-		want []string
+		name  string
+		lives bool
+		edit  func(*Spec)
+		want  []string
 	}{
-		{"ends", func(s *Spec) { s.Env["MODE"] = "exit" }, []string{"exit code 3", "before it was ready", "cannot open the database at [masked]"}},
-		{"no such command", func(s *Spec) { s.Run = "./nothing" }, []string{"exit code 127", "./nothing"}},
-		{"ends well", func(s *Spec) { s.Run = "true" }, []string{"exit code 0", "it said nothing"}},
-		{"listens nowhere", func(s *Spec) { s.Env["MODE"] = "silent" }, []string{"not ready within 1s", "nothing listens", "service one begins"}},
-		{"listens elsewhere", func(s *Spec) { s.Env["MODE"], s.Env["ELSEWHERE"] = "elsewhere", strconv.Itoa(elsewhere) }, []string{"listens on " + strconv.Itoa(elsewhere), "let it listen on $PORT"}},
-		{"is sick", func(s *Spec) { s.Ready.HTTP = "/sick" }, []string{"/sick answers 500"}},
-		{"is deaf", func(s *Spec) { s.Env["MODE"] = "deaf" }, []string{"no answer within 5s"}},
+		{"ends", false, func(s *Spec) { s.Env["MODE"] = "exit" }, []string{"exit code 3", "before it was ready", "cannot open the database at [masked]"}},
+		{"no such command", false, func(s *Spec) { s.Run = "./nothing" }, []string{"exit code 127", "./nothing"}},
+		{"ends well", false, func(s *Spec) { s.Run = "true" }, []string{"exit code 0", "it said nothing"}},
+		{"listens nowhere", true, func(s *Spec) { s.Env["MODE"] = "silent" }, []string{"not ready within 2s", "nothing listens", "service one begins"}},
+		{"listens elsewhere", true, func(s *Spec) { s.Env["MODE"], s.Env["ELSEWHERE"] = "elsewhere", strconv.Itoa(elsewhere) }, []string{"listens on " + strconv.Itoa(elsewhere), "let it listen on $PORT"}},
+		{"is sick", true, func(s *Spec) { s.Ready.HTTP = "/sick" }, []string{"/sick answers 500"}},
+		{"is deaf", true, func(s *Spec) { s.Env["MODE"] = "deaf" }, []string{"no answer within 5s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,7 +141,10 @@ func TestProcessThatNeverServesHasFailed(t *testing.T) {
 			d := newProcessDriver(t, dir, nil)
 			s := spec(t, 7)
 			s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
-			s.Ready.Within = time.Second
+			s.Ready.Within = 30 * time.Second // for what ends earlier
+			if tt.lives {
+				s.Ready.Within = 2 * time.Second
+			}
 			tt.edit(&s)
 			_, err := d.Deploy(t.Context(), s)
 			if !Failed(err) {

@@ -168,7 +168,9 @@ func (j *job) execute(ctx context.Context) outcome {
 	var copies sync.WaitGroup
 	var o outcome
 	copies.Go(func() {
-		_, _ = io.Copy(log, pipes.output)
+		out := &maskWriter{mask: j.mask, to: log}
+		_, _ = io.Copy(out, pipes.output)
+		_ = out.Close() // log says by itself when it breaks
 		log.finish()
 	})
 	copies.Go(func() { o.report = lastReport(pipes.report) })
@@ -256,6 +258,8 @@ func (o outcome) verdict(ctx context.Context, j *job) Result {
 		return Result{State: failed, ExitCode: -1, Reason: fmt.Sprintf("it used more than %d MiB of memory", j.limits.Memory>>20)}
 	case r.Ended && r.Over == overProcesses:
 		return Result{State: failed, ExitCode: -1, Reason: fmt.Sprintf("it had more than %d processes and threads", j.limits.Processes)}
+	case r.Ended && r.Unready != "":
+		return Result{State: failed, ExitCode: -1, Reason: r.Unready}
 	case r.Ended && o.stop == errored:
 		return Result{State: errored, ExitCode: r.Code, Reason: o.why}
 	case r.Ended && r.Signal == int(syscall.SIGKILL):
