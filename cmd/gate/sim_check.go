@@ -25,16 +25,10 @@ func (c *simCmd) check(p *process) error {
 	var queue, promotions error // one that breaks a rule does not keep the other from being looked at
 	r.Summary, queue = c.checkOne(p, "queue", sim.Check)
 	r.Promotions, promotions = c.checkOne(p, "promotions", sim.CheckPromotions)
-	if err := cmp.Or(queue, promotions); err != nil {
+	if err := cmp.Or(queue, promotions); err != nil || !c.JSON {
 		return err
 	}
-	if c.JSON {
-		return printJSON(p.stdout, r)
-	}
-	if err := line(p.stdout, "%d histories, %d steps: no rule was broken (%s)", r.Histories, r.Steps, r.Digest); err != nil {
-		return err
-	}
-	return line(p.stdout, "%d histories of promotions, %d steps: no rule was broken (%s)", r.Promotions.Histories, r.Promotions.Steps, r.Promotions.Digest)
+	return printJSON(p.stdout, r)
 }
 
 // checkOne checks one machine, and says how far it is.
@@ -48,5 +42,8 @@ func (c *simCmd) checkOne(p *process, of string, check func(uint64, int, func(in
 		say(p.stderr, "gate: %s: %v\n%s", of, broken, broken.Story)
 		return s, exitError(exitFailed)
 	}
-	return s, err
+	if err != nil || c.JSON {
+		return s, err
+	}
+	return s, line(p.stdout, "%s: %d histories, %d steps: no rule was broken (%s)", of, s.Histories, s.Steps, s.Digest)
 }
