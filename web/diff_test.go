@@ -239,7 +239,7 @@ func TestViewedByForm(t *testing.T) {
 	state := func(path string) string {
 		for _, f := range bob.get("/c/1?base=0").ok(200).find(".file") {
 			if words(find(f, ".path")[0]) == path {
-				_, open := attrOK(f, "open")
+				_, open := attrOK(find(f, "header details")[0], "open")
 				return fmt.Sprintf("%s open=%v %d", attr(find(f, "button.view")[0], "aria-pressed"), open, len(find(f, ".tag.wait")))
 			}
 		}
@@ -301,11 +301,11 @@ func TestWholeStack(t *testing.T) {
 		page := w.session("").get(fmt.Sprintf("/c/%d/stack", id)).ok(200)
 		var members, files []string
 		for _, li := range page.find(".series li") {
-			members = append(members, words(find(li, "summary a")[0]))
+			members = append(members, words(find(li, "a")[0]))
 		}
 		for _, f := range page.find(".file") {
 			row := words(find(f, ".path")[0])
-			for _, a := range find(f, "summary a[title]") {
+			for _, a := range find(f, "header a[title]") {
 				row += " " + words(a)
 			}
 			files = append(files, row)
@@ -343,12 +343,12 @@ func TestThousandFiles(t *testing.T) {
 	c := w.session("bob")
 	page := c.get("/c/1").ok(200)
 	later := page.find(".file.later")
-	if got := fmt.Sprint(len(page.find(".leaf")), len(page.find("details.file")), len(page.find("table.code.unified")), len(later)); got != fmt.Sprint(1001, 1001, maxPageFiles, 1000-maxPageFiles) {
+	if got := fmt.Sprint(len(page.find(".leaf")), len(page.find(".file")), len(page.find("table.code.unified")), len(later)); got != fmt.Sprint(1001, 1001, maxPageFiles, 1000-maxPageFiles) {
 		t.Fatalf("listed, files, shown, later: %s", got)
 	}
 	address := attr(later[0], "data-load")
 	part := c.get(address).ok(200)
-	if got := len(part.find("details.file tbody tr")); got != 21 || attr(part.find("details.file")[0], "id") != attr(later[0], "id") {
+	if got := len(part.find(".file tbody tr")); got != 21 || attr(part.find(".file")[0], "id") != attr(later[0], "id") {
 		t.Errorf("the part has %d rows", got)
 	}
 	if len(part.find("html body header")) != 0 || len(part.find("td.n button")) == 0 {
@@ -369,7 +369,7 @@ func TestHostileParts(t *testing.T) {
 	c := w.session("bob")
 	page := c.get("/c/1").ok(200)
 	n := 0
-	for _, f := range page.find("details.file") {
+	for _, f := range page.find(".file") {
 		path := words(find(f, ".path")[0])
 		for _, name := range []string{path, hostile[1]} {
 			inert(t, path, c.get("/c/1/file?file="+url.QueryEscape(name)).page())

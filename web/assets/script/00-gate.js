@@ -140,7 +140,7 @@
     if (e.ctrlKey || e.metaKey || e.shiftKey) return;
     if ((b = hit('.copy'))) copy(b);
     else if (hit('[data-keys]')) { e.preventDefault(); keys(); }
-    else if (hit('[data-unfold]')) { const all = $$('details.file'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
+    else if (hit('[data-unfold]')) { const all = $$('.file > header > details'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
     else if (e.target.tagName === 'DIALOG') e.target.close();
   });
   // ---- what is written is not lost: a review that is begun waits in this tab ----
@@ -197,7 +197,7 @@
   const press = (selector) => { const e = $(selector); if (e) { e.focus(); show(e, 'center'); } };
   const table = {
     j: () => toFile(1), k: () => toFile(-1), n: () => toHunk(1), p: () => toHunk(-1),
-    r: () => press('#reply textarea'), u: () => go(body.dataset.up), x: () => { const d = here || $('.file'); if (d && 'open' in d) d.open = !d.open; },
+    r: () => press('#reply textarea'), u: () => go(body.dataset.up), x: () => { const d = $('header > details', here || $('.file') || doc); if (d) d.open = !d.open; },
     c: () => { const b = doc.activeElement.matches('button[name=comment]') ? doc.activeElement : line && $('button[name=comment]', line); if (b) b.click(); },
     s: () => { const a = $('.choice a:not([aria-current])'); if (a) a.click(); },
     '[': () => go($('#step-back') && $('#step-back').href), ']': () => go($('#step-on') && $('#step-on').href),
@@ -217,5 +217,5 @@
 
   // A line that was linked to, in a file that is folded: unfold it.
   const target = location.hash.length > 1 && doc.getElementById(location.hash.slice(1));
-  if (target) { const d = target.closest('details'); if (d && !d.open) { d.open = true; target.scrollIntoView({ block: 'center' }); } }
+  if (target) { const d = target.closest('details') || $(':scope > header > details', target.closest('.file') || target); if (d && !d.open) { d.open = true; target.scrollIntoView({ block: 'center' }); } }
 })();

@@ -75,7 +75,11 @@
     else if ((b = hit('.write .cancel')) && cancel(b)) e.preventDefault();
   });
 
-  const unfold = (e) => { for (let d = e.closest('details:not([open])'); d; d = d.closest('details:not([open])')) d.open = true; };
+  const unfold = (e) => {
+    for (let d = e.closest('details:not([open])'); d; d = d.closest('details:not([open])')) d.open = true;
+    const file = e.closest('.file');
+    if (file) $('details', file).open = true;
+  };
 
   // N and P go from thread to thread; Ctrl and Enter press the first button of a form.
   let here = null;

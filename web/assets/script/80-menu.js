@@ -12,7 +12,7 @@
   const gather = () => {
     const seen = new Set();
     all = [];
-    for (const e of doc.querySelectorAll('a[href], button, .file > summary')) {
+    for (const e of doc.querySelectorAll('a[href], button, .file > header summary')) {
       if (e.disabled || e.closest('dialog, .tree, td.n, #log, .copy, .skip') || !(e.checkVisibility() || e.closest('.menu'))) continue;
       const words = text(e.querySelector('.path') || e), file = e.matches('summary'), where = file ? 'File' : place(e), key = words + (e.href || where);
       if (words && !seen.has(key)) all.push({ e, words, where, file, low: (words + ' ' + where).toLowerCase() });
