@@ -165,7 +165,7 @@ func TestCommitMessageIsReviewedLikeAFile(t *testing.T) {
 		if got := words(page.find("#msg tr.talk")[0]); !strings.Contains(got, "Say why.") {
 			t.Errorf("%s: %q", path, got)
 		}
-		if _, open := attrOK(page.find("#msg")[0], "open"); !open {
+		if _, open := attrOK(page.find("#msg header details")[0], "open"); !open {
 			t.Errorf("%s: the message is folded over a comment", path)
 		}
 	}
