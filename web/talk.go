@@ -23,7 +23,7 @@ type threadView struct {
 	Folded     bool   // resolved: one line until somebody opens it
 	Gist       string // that line
 	Where      string // the place in words
-	Span       string // its lines here, when there are several
+	Span       any    // its lines here, when there are several
 	Origin     string // where it was begun, when that is another patch set
 	OriginURL  string
 	Fate       string   // what became of its lines since

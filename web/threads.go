@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/review"
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 // weaver makes the threads of a page: comments and the reader's drafts, put where they are in
@@ -93,7 +94,7 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		return nil, err
 	}
 	t := &talk{threads: threads, mayComment: v.MayComment, render: func(part string, view any) string {
-		html, err := w.renderPart("change", part, view)
+		html, err := w.renderPart(c, "change", part, view)
 		if err != nil {
 			w.Log.Error("part failed", "part", part, "err", err)
 		}
@@ -253,11 +254,11 @@ func (wv *weaver) place(at review.Spot) *threadView {
 	return view
 }
 
-func spanWords(start, line int) string {
+func spanWords(start, line int) any {
 	if start == 0 || start == line {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("lines %d to %d", start, line)
+	return words.Say("lines {1} to {2}", start, line)
 }
 
 func (wv *weaver) draft(ctx context.Context, d review.Draft) noteView {

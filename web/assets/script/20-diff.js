@@ -81,7 +81,7 @@
       const address = place(b.parentElement.id), row = b.closest('tr').nextElementSibling, acts = row && $('.write .acts', row);
       if (!address || !acts || $('.linkto', acts)) return;
       const a = doc.createElement('a');
-      a.href = address; a.textContent = 'Link to this line'; a.className = 'linkto';
+      a.href = address; a.textContent = tr('Link to this line'); a.className = 'linkto';
       acts.append(a);
     });
   });

@@ -19,7 +19,7 @@
       at.hash = 'comment';
       link.href = at;
     }
-    $('.where', form).textContent = $('.path', file).textContent + (from === to ? ', line ' + to : ', lines ' + from + ' to ' + to);
+    $('.where', form).textContent = from === to ? tr('{1}, line {2}', $('.path', file).textContent, to) : tr('{1}, lines {2} to {3}', $('.path', file).textContent, from, to);
   };
 
   let last = null; // the line that was clicked last: shift picks from there
@@ -46,7 +46,7 @@
   };
   const reply = (link, quote) => {
     const foot = link.closest('footer'), form = blank({ reply_to: quote || link.dataset.reply }), text = $('textarea', form);
-    $('label', form).textContent = 'Answer';
+    $('label', form).textContent = tr('Answer');
     $('[data-suggest]', form).remove();
     form.elements.unresolved.checked = false;
     if (quote) {
