@@ -27,7 +27,9 @@ type rows struct {
 	came [2]diff.Place // where the line before came from or went to, by side
 	// marks are what stages say about lines of the new side.
 	marks map[int][]lineMark
-	lang  *words.Language
+	// said are the parts of a line that somebody comments on; nil where nobody does.
+	said func(side byte, line int, text string) []diff.Span
+	lang *words.Language
 }
 
 // say is a text of the pages in their language, escaped.
@@ -159,7 +161,17 @@ func (w *rows) codeAs(line *diff.Line, side byte, class string) {
 		class += " mv"
 	}
 	w.b.WriteString(`<td class="c` + class + `">` + moved)
-	writeCode(&w.b, line.Text, styles, line.Marks)
+	var said []diff.Span
+	if w.said != nil {
+		n := line.New
+		if side == 'L' {
+			n = line.Old
+		}
+		if said = w.said(side, n, line.Text); side == 'R' && line.Kind == ' ' && len(said) == 0 {
+			said = w.said('L', line.Old, line.Text)
+		}
+	}
+	writeCode(&w.b, line.Text, styles, line.Marks, said...)
 	if line.NoEOL {
 		w.b.WriteString(` <span class="noeol">` + w.say(words.Say("no line end at the end of the file")) + `</span>`)
 	}

@@ -152,7 +152,7 @@ type spot struct {
 var whiteSpace = map[string]string{"": "", "trailing": "eol", "change": "change", "all": "all"}
 
 // passing are the values of an address that are about one look at the page.
-var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest"}
+var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest", "chars"}
 
 // with is the address of the page with other values in its query; "" takes one out.
 func (q diffRequest) with(pairs ...string) string { return withQuery(q.self, pairs...) }
@@ -384,6 +384,12 @@ func (w *Web) fill(ctx, haste context.Context, q diffRequest, f *fileDiff, c git
 	}
 	r := rows{lang: q.lang, id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }, marks: q.marks[c.Path]}
 	if q.talk != nil {
+		r.said = func(side byte, line int, text string) []diff.Span {
+			if side == 'L' && q.between.shifted(c) {
+				return nil
+			}
+			return q.talk.spans(c.Path, side, line, text)
+		}
 		r.below = func(side byte, line int) string {
 			if side == 'L' && q.between.shifted(c) {
 				return "" // the numbers are another file's: the threads stand at the head

@@ -189,7 +189,7 @@ var builtins = map[string]any{
 
 // scriptTexts are what the scripts say themselves.
 var scriptTexts = []string{
-	"The log is complete.", "Copy", "Copied", "Link to this line", "Answer", "{1}, line {2}", "{1}, lines {2} to {3}",
+	"The log is complete.", "Copy", "Copied", "Link to this line", "Answer", "{1}, line {2}", "{1}, lines {2} to {3}", "Comment on this",
 	"With 1 change:", "With {1} changes:", "File", "{1} found",
 }
 

@@ -107,6 +107,7 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		if start, err := strconv.Atoi(c.query("start")); err == nil && start > 0 && start < line {
 			form.Start = start
 		}
+		form.From, form.To = c.chars()
 		if err := wv.suggest(c.ctx(), &form); err != nil {
 			return nil, err
 		}
@@ -227,14 +228,15 @@ var fates = map[diff.Fate]string{diff.Edited: "the lines were changed since", di
 func (wv *weaver) place(at review.Spot) *threadView {
 	v := wv.v
 	view := &threadView{Path: at.Path, Side: at.Side, Line: at.Line, ps: at.PS, Where: placeWords(at.Path, at.StartLine, at.Line)}
-	view.Span = spanWords(at.StartLine, at.Line)
+	view.setChars(at)
 	switch p, ok := wv.placed[at]; {
 	case v.Base != 0 && at.PS == v.Base && at.Side == review.SideNew: // the left side is that patch set
 		view.side = 'L'
 		return view
 	case !ok, at.Side == review.SideOld && v.Base != 0:
 	default:
-		view.Path, view.Line, view.side, view.Span = p.Path, p.Line, 'R', spanWords(p.StartLine, p.Line)
+		view.Path, view.Line, view.side = p.Path, p.Line, 'R'
+		view.setChars(p.Spot)
 		if at.Side == review.SideOld {
 			view.side = 'L'
 		}
@@ -254,11 +256,23 @@ func (wv *weaver) place(at review.Spot) *threadView {
 	return view
 }
 
-func spanWords(start, line int) any {
-	if start == 0 || start == line {
-		return nil
+// setChars says which lines and characters the thread is about, when it is more or less than one line.
+func (view *threadView) setChars(at review.Spot) {
+	first := at.StartLine
+	if first == 0 {
+		first = at.Line
 	}
-	return words.Say("lines {1} to {2}", start, line)
+	view.chars = charRange{first, at.Line, at.StartChar, at.EndChar}
+	switch {
+	case at.EndChar != 0 && first == at.Line:
+		view.Span = words.Say("characters {1} to {2}", at.StartChar+1, at.EndChar)
+	case at.EndChar != 0:
+		view.Span = words.Say("line {1}, character {2} to line {3}, character {4}", first, at.StartChar+1, at.Line, at.EndChar)
+	case first != at.Line:
+		view.Span = words.Say("lines {1} to {2}", first, at.Line)
+	default:
+		view.Span = nil
+	}
 }
 
 func (wv *weaver) draft(ctx context.Context, d review.Draft) noteView {
