@@ -27,6 +27,18 @@ func (s *Service) Land(ctx context.Context, r repo.Repository, branch string, ol
 		return to, err
 	}
 	defer s.alone(fmt.Sprintf("branch %d %s", r.ID, branch))()
+	at, err := s.land(ctx, e, r, branch, old, to, changes)
+	if err != nil {
+		return "", err
+	}
+	return at, s.DB.Transact(ctx, func(tx *db.Tx) error { // what we land ourselves is no news
+		_, err := tx.ExecContext(ctx, `UPDATE entrance_branches SET noted_oid = $1, outside_oid = $1 WHERE repo_id = $2 AND branch = $3 AND noted_oid = $4`,
+			string(at), r.ID, branch, string(old))
+		return err
+	})
+}
+
+func (s *Service) land(ctx context.Context, e Entrance, r repo.Repository, branch string, old, to git.OID, changes []int64) (git.OID, error) {
 	g, err := s.Repos.Open(r)
 	if err != nil {
 		return "", err
@@ -181,7 +193,7 @@ func (s *Service) Landed(ctx context.Context, key string) (time.Duration, error)
 		return 0, err
 	}
 	if in, err := g.IsAncestor(ctx, to, tip); err != nil || !in {
-		return 0, err // it was cut before the branch moved; then it moves again, and asks again
+		return 0, err // it was rewritten since
 	}
 	changes, err := s.within(ctx, r, g, branch, from, to)
 	if err != nil {

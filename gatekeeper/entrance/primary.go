@@ -46,6 +46,7 @@ type Branch struct {
 	AgainAt  time.Time // Refusing: when landing is tried again
 
 	accepted git.OID
+	noted    git.OID // ours, up to which what landed without us was taken note of
 }
 
 // primaryOf is the entrance that a repository's branches land on, if there is one.
@@ -57,12 +58,12 @@ func (s *Service) primaryOf(ctx context.Context, repoID int64) (Entrance, bool, 
 	return found[0], true, nil
 }
 
-const branchColumns = `repo_id, branch, entrance_id, outside_oid, state, reason, accepted, seen_at, again_at`
+const branchColumns = `repo_id, branch, entrance_id, outside_oid, state, reason, accepted, noted_oid, seen_at, again_at`
 
 func scanBranch(row interface{ Scan(...any) error }) (Branch, error) {
 	var b Branch
 	var seen, again int64
-	err := row.Scan(&b.Repo, &b.Name, &b.Entrance, &b.Outside, &b.State, &b.Reason, &b.accepted, &seen, &again)
+	err := row.Scan(&b.Repo, &b.Name, &b.Entrance, &b.Outside, &b.State, &b.Reason, &b.accepted, &b.noted, &seen, &again)
 	b.SeenAt, b.AgainAt = db.Time(seen), db.Time(again)
 	return b, err
 }
@@ -97,10 +98,10 @@ func (s *Service) Branches(ctx context.Context, e Entrance) ([]Branch, error) {
 }
 
 func (s *Service) writeBranch(ctx context.Context, tx *db.Tx, b Branch) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO entrance_branches (`+branchColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	_, err := tx.ExecContext(ctx, `INSERT INTO entrance_branches (`+branchColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (repo_id, branch) DO UPDATE SET entrance_id = excluded.entrance_id, outside_oid = excluded.outside_oid, state = excluded.state,
-			reason = excluded.reason, accepted = excluded.accepted, seen_at = excluded.seen_at, again_at = excluded.again_at`,
-		b.Repo, b.Name, b.Entrance, string(b.Outside), b.State, b.Reason, string(b.accepted), db.Micros(b.SeenAt), db.Micros(b.AgainAt))
+			reason = excluded.reason, accepted = excluded.accepted, noted_oid = excluded.noted_oid, seen_at = excluded.seen_at, again_at = excluded.again_at`,
+		b.Repo, b.Name, b.Entrance, string(b.Outside), b.State, b.Reason, string(b.accepted), string(b.noted), db.Micros(b.SeenAt), db.Micros(b.AgainAt))
 	if err != nil {
 		return fmt.Errorf("entrance: branch %s: %w", b.Name, err)
 	}
@@ -176,10 +177,34 @@ func (s *Service) Sync(ctx context.Context, r repo.Repository, branch string) (m
 	if b.State == Refusing && !now.Before(b.AgainAt) {
 		b.State, b.Reason = Synced, ""
 	}
-	if err := s.keepBranch(ctx, b); err != nil {
+	if err := s.note(ctx, e, r, b); err != nil {
 		return moved, err
 	}
 	return moved, b.shut(now)
+}
+
+// note keeps what was seen of a branch, and asks for a look at what landed on it without us.
+func (s *Service) note(ctx context.Context, e Entrance, r repo.Repository, b Branch) error {
+	g, err := s.Repos.Open(r)
+	if err != nil {
+		return err
+	}
+	here, err := g.RefOID(ctx, headsPrefix+b.Name)
+	if err != nil {
+		return err
+	}
+	before := b.noted
+	if b.noted = here; here.IsZero() {
+		b.noted = ""
+	}
+	return s.DB.Transact(ctx, func(tx *db.Tx) error {
+		if before != "" && b.noted != "" && before != here && e.wants(Pushed) {
+			if err := tx.Enqueue(ctx, landedJob(e, b.Name, before, here)); err != nil {
+				return err
+			}
+		}
+		return s.writeBranch(ctx, tx, b)
+	})
 }
 
 // shut is why nothing lands on a branch now, nil when something may.
@@ -296,18 +321,13 @@ func (s *Service) rewritten(ctx context.Context, r repo.Repository, b *Branch, h
 	})
 }
 
-// move brings our branch to at: first the rows that say so and ask for what follows, then the
-// ref. Whatever is cut in between the next look repeats.
+// move brings our branch to at: first the row that says so, then the ref. Whatever is cut in
+// between the next look repeats.
 func (s *Service) move(ctx context.Context, e Entrance, r repo.Repository, g *git.Repo, b Branch, here, at git.OID, kind string) error {
 	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
-		if _, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: r.ID, Account: e.Account,
-			Data: map[string]string{"branch": b.Name, "old": string(here), "new": string(at)}}); err != nil {
-			return err
-		}
-		if here.IsZero() || !e.wants(Pushed) {
-			return nil
-		}
-		return tx.Enqueue(ctx, landedJob(e, b.Name, here, at))
+		_, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: r.ID, Account: e.Account,
+			Data: map[string]string{"branch": b.Name, "old": string(here), "new": string(at)}})
+		return err
 	})
 	if err != nil {
 		return err

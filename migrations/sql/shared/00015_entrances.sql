@@ -77,7 +77,8 @@ CREATE TABLE change_origins (
 CREATE INDEX change_origins_number ON change_origins (entrance_id, number);
 
 -- The branches of a primary elsewhere, as they were last seen. state is synced, rewritten (it does not follow from ours:
--- closed until a person accepts it), or refused (it does not take what we land; tried again at again_at).
+-- closed until a person accepts it), refused (it does not take what we land; tried again at again_at), or away (it does not
+-- answer). What landed there without us up to noted_oid was taken note of.
 CREATE TABLE entrance_branches (
     repo_id     BIGINT NOT NULL REFERENCES repositories (id),
     branch      TEXT   NOT NULL,
@@ -86,6 +87,7 @@ CREATE TABLE entrance_branches (
     state       TEXT   NOT NULL,
     reason      TEXT   NOT NULL DEFAULT '',
     accepted    TEXT   NOT NULL DEFAULT '',
+    noted_oid   TEXT   NOT NULL DEFAULT '',
     seen_at     BIGINT NOT NULL DEFAULT 0,
     again_at    BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (repo_id, branch)
