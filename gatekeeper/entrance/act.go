@@ -237,6 +237,12 @@ func (s *Service) commented(ctx context.Context, e Entrance, n Notice) (done, er
 	if c.verb == "" {
 		return ignored("it is no command"), nil
 	}
+	if n.Number == 0 { // it is on a commit
+		var err error
+		if n.Number, err = s.numberOf(ctx, e, n.Head); err != nil {
+			return done{}, err
+		}
+	}
 	change, came, err := s.newest(ctx, e, n.Number)
 	if err != nil || !came {
 		return ignored("proposal %d is not here", n.Number), err

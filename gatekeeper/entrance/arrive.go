@@ -214,7 +214,7 @@ func (e Entrance) options(n Notice) []string {
 	switch {
 	case n.Draft:
 		all = append(all, "wip")
-	case n.Author != "": // the forge says that it is none; without its word nobody does
+	case n.Branch != "": // the forge says that it is none; what a look finds says nothing
 		all = append(all, "ready")
 	}
 	if e.Submit && !n.Draft {

@@ -163,8 +163,8 @@ func (n *NewEntrance) checkAPI(bad func(why, next string) error) error {
 		}
 		n.API = strings.TrimSuffix(n.API, "/")
 	}
-	if n.Lands == LandsMerge && (n.API == "" || n.Token == "") {
-		return bad("to have the forge merge, its API is needed", "give --api and --token-file, or land by push")
+	if n.Lands == LandsMerge && n.Token == "" {
+		return bad("to have the forge merge, its API is needed, and a token for it", "give --token-file, or land by push")
 	}
 	if n.Lands == LandsMerge && n.Forge == Plain {
 		return bad("a plain repository has no API that could merge", "land by push")
@@ -217,6 +217,32 @@ func projectOf(to repo.Address) string {
 		return ""
 	}
 	return name
+}
+
+// usualAPI is where a forge has its API beside an address, "" when that has no host.
+func usualAPI(f Forge, to repo.Address) string {
+	if to.Host == "" {
+		return ""
+	}
+	root := "https://" + to.Host
+	if u, err := url.Parse(to.URL); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
+		root = u.Scheme + "://" + u.Host
+	}
+	switch f {
+	case GitHub:
+		if to.Host == "github.com" {
+			return "https://api.github.com"
+		}
+		return root + "/api/v3" // GitHub Enterprise Server
+	case GitLab:
+		return root + "/api/v4"
+	case Gitea, Forgejo:
+		return root + "/api/v1"
+	case Gerrit:
+		return root
+	default:
+		return ""
+	}
 }
 
 // proposals is the pattern of the refs in which a forge keeps what is proposed.

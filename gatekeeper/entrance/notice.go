@@ -72,7 +72,7 @@ type Notice struct {
 func (n *Notice) Check() error {
 	const op = "entrance.Notice"
 	bad := func(what string) error { return fault.Newf(fault.Invalid, op, "the %s in it cannot be", what) }
-	if n.Number < 0 || n.Number == 0 && (n.Kind != Pushed && n.Kind != Grouped) {
+	if n.Number < 0 || n.Number == 0 && n.Kind != Pushed && n.Kind != Grouped && (n.Kind != Commented || n.Head == "") {
 		return bad("number")
 	}
 	if n.Branch != "" && git.CheckRefName("refs/heads/"+n.Branch) != nil || n.Branch == "" && (n.Kind == Pushed || n.Kind == Grouped) {

@@ -138,3 +138,13 @@ func (s *Service) writeOrigins(ctx context.Context, e Entrance, n Notice, head g
 	}
 	return nil
 }
+
+// numberOf is the newest proposal whose head a commit is, 0 when there is none.
+func (s *Service) numberOf(ctx context.Context, e Entrance, head git.OID) (int64, error) {
+	var number int64
+	err := s.DB.Read().QueryRowContext(ctx, `SELECT COALESCE(MAX(number), 0) FROM change_origins WHERE entrance_id = $1 AND head_oid = $2`, e.ID, string(head)).Scan(&number)
+	if err != nil {
+		return 0, fmt.Errorf("entrance: whose head is %s: %w", head, err)
+	}
+	return number, nil
+}

@@ -42,6 +42,9 @@ func (s *Service) Add(ctx context.Context, r repo.Repository, by account.Actor, 
 	if err != nil {
 		return Entrance{}, "", err
 	}
+	if n.API == "" && n.Token != "" {
+		n.API = usualAPI(n.Forge, to)
+	}
 	made := ""
 	if n.Secret == "" {
 		if made, err = s.makeSecret(); err != nil {
@@ -197,6 +200,11 @@ func entrances(ctx context.Context, q db.Querier, rest string, args ...any) ([]E
 // List gives the entrances of a repository, oldest first.
 func (s *Service) List(ctx context.Context, repoID int64) ([]Entrance, error) {
 	return entrances(ctx, s.DB.Read(), `WHERE repo_id = $1`, repoID)
+}
+
+// Speaking gives the entrances of every repository to one kind of forge.
+func (s *Service) Speaking(ctx context.Context, f Forge) ([]Entrance, error) {
+	return entrances(ctx, s.DB.Read(), `WHERE forge = $1`, string(f))
 }
 
 // ByID finds an entrance; NotFound when there is none.
