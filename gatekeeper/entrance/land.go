@@ -13,6 +13,10 @@ import (
 	"gatehouse/migrations/db"
 )
 
+// enoughLanded is how many landings elsewhere are looked through for ours: more than come
+// within the time of one request.
+const enoughLanded = 200
+
 // JobLanded looks at what landed on a primary without us.
 const JobLanded = "entrance-landed"
 
@@ -89,23 +93,28 @@ func (s *Service) landedAs(ctx context.Context, e Entrance, g *git.Repo, branch 
 	if e.Lands != LandsMerge {
 		return at, false, nil
 	}
-	// The forge may have made a commit of its own, and more may have landed on that.
-	const enough = 200 // what lands within one landing here
-	since, err := g.Commits(ctx, []git.OID{at}, []git.OID{old}, enough)
-	if fault.Is(err, fault.TooLarge) {
-		return at, false, nil
-	}
-	if err != nil {
-		return "", false, err
-	}
+	// The forge may have made a commit of its own, and more may have landed on that: the one
+	// that the branch took behind old, by first parents, must be of the tested tree.
 	want, err := g.Commit(ctx, to)
 	if err != nil {
 		return "", false, err
 	}
-	for _, c := range since {
-		if c.Tree == want.Tree && len(c.Parents) > 0 && c.Parents[0] == old {
+	next := at
+	for range enoughLanded {
+		c, err := g.Commit(ctx, next)
+		if err != nil {
+			return "", false, err
+		}
+		if len(c.Parents) == 0 {
+			break
+		}
+		if c.Parents[0] == old {
+			if c.Tree != want.Tree {
+				return at, false, nil
+			}
 			return c.OID, true, nil
 		}
+		next = c.Parents[0]
 	}
 	return at, false, nil
 }
