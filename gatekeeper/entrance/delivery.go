@@ -304,7 +304,11 @@ func (s *Service) Work(ctx context.Context, key string) (time.Duration, error) {
 		o = ignored("%s", fault.Sentence(err))
 	}
 	crash("entrance.worked")
-	return 0, s.finish(ctx, d, o)
+	if err := s.finish(ctx, d, o); err != nil {
+		return 0, err
+	}
+	s.Log.Info("entrance: a delivery was acted upon", "entrance", e.ID, "kind", d.Notice.Kind, "number", d.Notice.Number, "state", o.state, "came", o.reason)
+	return 0, nil
 }
 
 // giveUpAfter is how long a delivery is tried that cannot be acted upon now: by then somebody
