@@ -43,6 +43,15 @@ func (s *Service) bring(ctx context.Context, e Entrance, r repo.Repository, n No
 	if err != nil {
 		return done{}, err
 	}
+	if n.Branch == "" && s.API != nil && e.API != "" {
+		var open bool
+		if n, open, err = s.askAbout(ctx, e, n.Number); err != nil {
+			return done{}, err
+		}
+		if !open {
+			return ignored("proposal %d is closed there", n.Number), nil
+		}
+	}
 	branch, err := s.target(ctx, r, n, came)
 	if err != nil {
 		return done{}, err
@@ -74,6 +83,23 @@ func (s *Service) bring(ctx context.Context, e Entrance, r repo.Repository, n No
 		return ignored("%s is here already: %s", short(head.OID), reason), nil
 	}
 	return accepted(held, "held as change %d: %s of %d", held, short(head.OID), n.Number), nil
+}
+
+// askAbout asks the forge's API what a look at its refs does not tell.
+func (s *Service) askAbout(ctx context.Context, e Entrance, number int64) (Notice, bool, error) {
+	token, err := s.Token(e)
+	if err != nil {
+		return Notice{}, false, err
+	}
+	n, open, err := s.API.Proposal(ctx, e, token, number)
+	n.Kind, n.Number = Proposed, number
+	if fault.Is(err, fault.NotFound) {
+		return n, false, nil
+	}
+	if err == nil {
+		err = n.Check() // an API is believed no more than a delivery
+	}
+	return n, open, err
 }
 
 // target is the branch that a proposal is for: as the forge says it, or as it was, or the usual.

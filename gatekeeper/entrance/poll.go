@@ -31,9 +31,26 @@ func (s *Service) Poll(ctx context.Context, key string) (time.Duration, error) {
 	if err != nil || e.Poll == 0 {
 		return 0, err
 	}
+	return e.Poll, s.lookAndNote(ctx, e)
+}
+
+// Look looks at an entrance now, whether it is polled or not.
+func (s *Service) Look(ctx context.Context, e Entrance) error {
+	if err := s.lookAndNote(ctx, e); err != nil {
+		return err
+	}
+	now, err := s.ByID(ctx, s.DB.Read(), e.ID)
+	if err == nil && now.Reason != "" {
+		err = fault.New(fault.Unavailable, "entrance.Look", now.Reason, "")
+	}
+	return err
+}
+
+// lookAndNote looks, and writes down how that went.
+func (s *Service) lookAndNote(ctx context.Context, e Entrance) error {
 	failure := s.look(ctx, e)
 	if ctx.Err() != nil {
-		return 0, ctx.Err()
+		return ctx.Err()
 	}
 	reason := ""
 	if failure != nil {
@@ -42,14 +59,11 @@ func (s *Service) Poll(ctx context.Context, key string) (time.Duration, error) {
 			s.Log.Warn("entrance: a look failed", "entrance", e.ID, "again", e.Poll, "err", failure)
 		}
 	}
-	return e.Poll, s.DB.Transact(ctx, func(tx *db.Tx) error {
+	return s.DB.Transact(ctx, func(tx *db.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE entrances SET looked_at = $1, reason = $2 WHERE id = $3`, db.Micros(s.Now()), reason, e.ID)
 		return err
 	})
 }
-
-// Look looks at an entrance now, whether it is polled or not.
-func (s *Service) Look(ctx context.Context, e Entrance) error { return s.look(ctx, e) }
 
 func (s *Service) look(ctx context.Context, e Entrance) error {
 	r, err := s.Repos.ByID(ctx, s.DB.Read(), e.Repo)
@@ -76,6 +90,9 @@ func (s *Service) look(ctx context.Context, e Entrance) error {
 		return err
 	}
 	heads := e.Forge.pickHeads(refs)
+	if e.LookedAt.IsZero() && e.API == "" && e.Forge != Plain {
+		return s.passOver(ctx, e, heads)
+	}
 	brought := 0
 	var first error
 	for _, number := range sortedNumbers(heads) {
@@ -85,14 +102,17 @@ func (s *Service) look(ctx context.Context, e Entrance) error {
 		if landed, err := s.hasLanded(ctx, r, g, heads[number].OID); err != nil || landed {
 			continue // an old proposal, which the forge keeps for ever
 		}
-		brought++
-		if err := s.hear(ctx, e, Notice{Kind: Proposed, Number: number}, string(heads[number].OID)); err != nil && first == nil {
+		heard, err := s.hear(ctx, e, Notice{Kind: Proposed, Number: number}, string(heads[number].OID))
+		if heard {
+			brought++
+		}
+		if err != nil && first == nil {
 			first = err
 		}
 	}
 	for number, k := range known {
 		if _, there := heads[number]; !there && k.open {
-			if err := s.hear(ctx, e, Notice{Kind: Closed, Number: number}, "gone "+string(k.head)); err != nil && first == nil {
+			if _, err := s.hear(ctx, e, Notice{Kind: Closed, Number: number}, "gone "+string(k.head)); err != nil && first == nil {
 				first = err
 			}
 		}
@@ -100,18 +120,34 @@ func (s *Service) look(ctx context.Context, e Entrance) error {
 	return first
 }
 
-// hear takes what a look found as if it had been told, once for each thing found.
-func (s *Service) hear(ctx context.Context, e Entrance, n Notice, what string) error {
-	if !e.wants(n.Kind) {
-		return nil
+// passOver notes what is there at the first look: forges keep the refs of proposals for ever,
+// and without an API nobody says which are open. Each comes in when it moves.
+func (s *Service) passOver(ctx context.Context, e Entrance, heads map[int64]Head) error {
+	for _, number := range sortedNumbers(heads) {
+		name := lookName(Proposed, number, string(heads[number].OID))
+		if _, err := s.Take(ctx, e, Message{Name: name, Event: "look", Body: []byte(name), Why: "it was proposed before this entrance was made, and comes in when it moves"}); err != nil {
+			return err
+		}
 	}
-	name := fmt.Sprintf("look:%s:%d:%s", n.Kind, n.Number, what)
+	return nil
+}
+
+func lookName(k Kind, number int64, what string) string {
+	return fmt.Sprintf("look:%s:%d:%s", k, number, what)
+}
+
+// hear takes what a look found as if it had been told, once for each thing found.
+func (s *Service) hear(ctx context.Context, e Entrance, n Notice, what string) (bool, error) {
+	if !e.wants(n.Kind) {
+		return false, nil
+	}
+	name := lookName(n.Kind, n.Number, what)
 	before, err := deliveries(ctx, s.DB.Read(), `WHERE entrance_id = $1 AND delivery = $2 AND state <> $3`, e.ID, name, string(Rejected))
 	if err != nil || len(before) > 0 {
-		return err // it was heard, and came to what it came to
+		return false, err // it was heard, and came to what it came to
 	}
 	_, err = s.Take(ctx, e, Message{Name: name, Event: "look", Body: []byte(name), Notice: &n})
-	return err
+	return true, err
 }
 
 func sortedNumbers(heads map[int64]Head) []int64 {

@@ -161,18 +161,18 @@ func (s *Service) Sync(ctx context.Context, r repo.Repository, branch string) (m
 		return false, err
 	}
 	now := s.Now()
-	if stale := s.takeStale(k); !stale && b.Entrance == e.ID && now.Sub(b.SeenAt) < syncEvery {
+	known := now.Sub(b.SeenAt) < syncEvery || b.State == Away && now.Before(b.AgainAt)
+	if stale := s.takeStale(k); !stale && b.Entrance == e.ID && known {
 		return false, b.shut(now)
 	}
 	b.Entrance = e.ID
 	moved, err = s.follow(ctx, e, r, &b)
 	if err != nil {
-		s.markStale(r.ID, branch) // whatever it was, ask again
 		return moved, s.away(ctx, b, err)
 	}
 	b.SeenAt = now
 	if b.State == Away {
-		b.State, b.Reason = Synced, ""
+		b.State, b.Reason, b.AgainAt = Synced, "", time.Time{}
 	}
 	if b.State == Refusing && !now.Before(b.AgainAt) {
 		b.State, b.Reason = Synced, ""
@@ -213,6 +213,8 @@ func (b Branch) shut(now time.Time) error {
 	switch {
 	case b.State == Rewritten:
 		return fault.New(fault.Conflict, op, b.Reason, fmt.Sprintf("an owner looks at both and decides: gate entrance accept REPO %d --branch %s", b.Entrance, b.Name))
+	case b.State == Away && now.Before(b.AgainAt):
+		return fault.New(fault.Unavailable, op, b.Reason, "it is asked again soon")
 	case b.State == Refusing && now.Before(b.AgainAt):
 		return fault.New(fault.Refused, op, b.Reason, fmt.Sprintf("it is tried again at %s", b.AgainAt.UTC().Format("15:04:05 MST")))
 	}
@@ -222,10 +224,11 @@ func (b Branch) shut(now time.Time) error {
 // away notes that the primary could not be asked. What was known of it before weighs more.
 func (s *Service) away(ctx context.Context, b Branch, failure error) error {
 	if ctx.Err() != nil || fault.Is(failure, fault.Internal) || b.State == Rewritten || b.State == Refusing {
+		s.markStale(b.Repo, b.Name) // nobody knows: ask again
 		return failure
 	}
 	sentence, _ := fault.Public(failure)
-	b.State, b.Reason, b.AgainAt = Away, word("the primary cannot be asked: "+sentence, maxReason), time.Time{}
+	b.State, b.Reason, b.AgainAt = Away, word("the primary cannot be asked: "+sentence, maxReason), s.Now().Add(syncEvery)
 	return errors.Join(failure, s.keepBranch(ctx, b))
 }
 

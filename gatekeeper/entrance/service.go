@@ -51,6 +51,9 @@ type Gate interface {
 type API interface {
 	// Collaborator reports whether somebody may write to the repository there.
 	Collaborator(ctx context.Context, e Entrance, token, login string) (bool, error)
+	// Proposal is what the forge says about a proposal: whose it is, for which branch, whether it
+	// is a draft; and whether it is open.
+	Proposal(ctx context.Context, e Entrance, token string, number int64) (n Notice, open bool, err error)
 	// Merge asks the forge to merge a proposal whose newest commit is head. Conflict says that it
 	// is another by now, or does not merge there.
 	Merge(ctx context.Context, e Entrance, token string, number int64, head git.OID) error

@@ -145,6 +145,53 @@ func (s *Service) gitlabMember(ctx context.Context, e entrance.Entrance, token, 
 	return false, err
 }
 
+// proposal is what we read of a proposal, in the words of all vendors.
+type proposal struct {
+	State   string     `json:"state"`
+	Draft   bool       `json:"draft"`
+	HTMLURL string     `json:"html_url"`
+	User    githubUser `json:"user"`
+	Base    struct {
+		Ref string `json:"ref"`
+	} `json:"base"`
+
+	Target string `json:"target_branch"` // GitLab
+	WebURL string `json:"web_url"`
+	Author struct {
+		Username string `json:"username"`
+	} `json:"author"`
+
+	Status string     `json:"status"` // Gerrit
+	Branch string     `json:"branch"`
+	WIP    bool       `json:"work_in_progress"`
+	Owner  gerritUser `json:"owner"`
+}
+
+// Proposal is what the forge says about a proposal, and whether it is open.
+func (s *Service) Proposal(ctx context.Context, e entrance.Entrance, token string, number int64) (entrance.Notice, bool, error) {
+	n := strconv.FormatInt(number, 10)
+	path := "/repos/" + project(e) + "/pulls/" + n
+	switch e.Forge {
+	case entrance.GitLab:
+		path = "/projects/" + project(e) + "/merge_requests/" + n
+	case entrance.Gerrit:
+		path = "/a/changes/" + project(e) + "~" + n + "?o=DETAILED_ACCOUNTS"
+	}
+	var p proposal
+	if err := s.call(ctx, e, token, http.MethodGet, path, nil, &p); err != nil {
+		return entrance.Notice{}, false, err
+	}
+	notice := entrance.Notice{Branch: p.Base.Ref, URL: p.HTMLURL, Author: p.User.Login, Draft: p.Draft}
+	open := p.State == "open"
+	switch e.Forge {
+	case entrance.GitLab:
+		notice.Branch, notice.URL, notice.Author, open = p.Target, p.WebURL, p.Author.Username, p.State == "opened"
+	case entrance.Gerrit:
+		notice.Branch, notice.Author, notice.Draft, open = p.Branch, p.Owner.Username, p.WIP, p.Status == "NEW"
+	}
+	return notice, open, nil
+}
+
 // Merge asks the forge to merge a proposal whose newest commit is head. Conflict says that it
 // is another by now, or does not merge.
 func (s *Service) Merge(ctx context.Context, e entrance.Entrance, token string, number int64, head git.OID) error {

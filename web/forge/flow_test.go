@@ -278,3 +278,42 @@ func TestMergedThereAndRed(t *testing.T) {
 		t.Error(e.State)
 	}
 }
+
+// Where no webhook arrives, a look finds what is open, for which branch and whose it is; what
+// was closed long ago stays away.
+func TestALookAsksTheAPI(t *testing.T) {
+	for _, vendor := range []string{forgetest.GitHub, forgetest.GitLab, forgetest.Gitea} {
+		t.Run(vendor, func(t *testing.T) {
+			w := newWorld(t, vendor, nil)
+			w.commit(1, "a.txt", "a\n")
+			w.proposes(1)
+			w.vendor.Close(1)
+			w.commit(2, "b.txt", "b\n")
+			w.proposes(2)
+			must(t, w.Look(w.ctx, w.e))
+			w.settled()
+			open := w.open()
+			if len(open) != 1 || open[0].Subject != "change b.txt" {
+				t.Fatalf("%+v\n%+v", open, w.deliveries())
+			}
+			if o, _, err := w.OriginOf(w.ctx, w.DB.Read(), open[0].ID); err != nil || o.Author != "octocat" {
+				t.Errorf("%+v %v", o, err)
+			}
+		})
+	}
+}
+
+// A merge queue there asks about a commit: it is tested, told, and lands nothing.
+func TestAMergeQueueAsks(t *testing.T) {
+	w := newWorld(t, forgetest.GitHub, nil)
+	before := w.here()
+	head := w.commit(1, "a.txt", "a\n")
+	ref := "refs/heads/gh-readonly-queue/main/pr-7-" + before
+	w.git("push", "-q", w.vendor.Dir, "HEAD:"+ref)
+	body := fmt.Appendf(nil, `{"action":"checks_requested","repository":{"full_name":"acme/hello"},"merge_group":{"head_ref":%q,"head_sha":%q,"base_ref":"refs/heads/main","base_sha":%q}}`, ref, head, before)
+	w.delivers("g-1", "merge_group", body)
+	w.until("it is told", func() bool { return w.vendor.Latest(head)["gatehouse/stages"] == "success" })
+	if w.here() != before || len(w.open()) != 0 {
+		t.Errorf("main is %s, open %+v", w.here(), w.open())
+	}
+}

@@ -50,14 +50,15 @@ type Forge struct {
 	statuses []Status
 	writers  map[string]bool
 	merged   map[int64]string // proposals, and the commit that they were merged as
-	asked    []string         // "METHOD path" of the API
+	closed   map[int64]bool
+	asked    []string // "METHOD path" of the API
 	fail     func(r *http.Request) int
 }
 
 // New starts a forge with an empty repository.
 func New(t testing.TB, kind string) *Forge {
 	t.Helper()
-	f := &Forge{Kind: kind, Dir: filepath.Join(t.TempDir(), Project+".git"), Secret: "whsec_c2VjcmV0LW9mLXRoZS1ob29r", t: t, writers: map[string]bool{}, merged: map[int64]string{}}
+	f := &Forge{Kind: kind, Dir: filepath.Join(t.TempDir(), Project+".git"), Secret: "whsec_c2VjcmV0LW9mLXRoZS1ob29r", t: t, writers: map[string]bool{}, merged: map[int64]string{}, closed: map[int64]bool{}}
 	f.git("init", "-q", "--bare", "-b", "main", f.Dir)
 	f.git("-C", f.Dir, "config", "http.receivepack", "true")
 	program, err := exec.LookPath("git")
@@ -156,6 +157,28 @@ func (f *Forge) Latest(commit string) map[string]string {
 	return latest
 }
 
+// Close closes a proposal. Its ref stays, as it does with the vendors.
+func (f *Forge) Close(number int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed[number] = true
+}
+
+// show answers what a proposal is: for main, by octocat.
+func (f *Forge) show(w http.ResponseWriter, number string) {
+	var n int64
+	if _, err := fmt.Sscan(number, &n); err != nil {
+		http.Error(w, "{}", http.StatusNotFound)
+		return
+	}
+	state := map[bool]string{true: "closed", false: "open"}[f.closed[n]]
+	if f.Kind == GitLab {
+		state = strings.Replace(state, "open", "opened", 1)
+	}
+	answer(w, object{"state": state, "base": object{"ref": "main"}, "target_branch": "main", "user": object{"login": "octocat"}, "author": object{"username": "octocat"},
+		"html_url": "https://forge.test/" + number, "web_url": "https://forge.test/" + number})
+}
+
 // Asked are the requests to the API, in order.
 func (f *Forge) Asked() []string {
 	f.mu.Lock()
@@ -194,6 +217,8 @@ func (f *Forge) api(w http.ResponseWriter, r *http.Request) {
 		f.vote(w, r, parts[2])
 	case len(parts) == 3 && parts[2] == "merge" && (r.Method == http.MethodPut || r.Method == http.MethodPost && f.Kind != GitHub):
 		f.merge(w, r, parts[1])
+	case r.Method == http.MethodGet && len(parts) == 2 && (parts[0] == "pulls" || parts[0] == "merge_requests"):
+		f.show(w, parts[1])
 	case r.Method == http.MethodGet && len(parts) == 3 && parts[0] == "collaborators":
 		permission := "read"
 		if f.writers[parts[1]] {
