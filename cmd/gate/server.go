@@ -246,7 +246,13 @@ func (s *server) tellStory() func() error {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
+		reported := make(chan struct{})
+		go func() {
+			defer close(reported)
+			s.app.forge.Run(ctx)
+		}()
 		s.app.notify.Run(ctx)
+		<-reported
 	}()
 	return func() error {
 		cancel()
