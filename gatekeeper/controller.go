@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/job"
@@ -58,6 +59,7 @@ type Config struct {
 	Repos    *repo.Store
 	Review   *review.Service
 	Mirrors  *mirror.Store
+	Primary  Primary // of branches that are at home elsewhere; nil when none are
 	Jobs     *job.Engine
 	Blobs    *blob.Store
 	Runner   StageRunner
@@ -65,11 +67,13 @@ type Config struct {
 	// a server without any.
 	Secrets  *secret.Store
 	Delivery *deliver.Service
-	Bus      *event.Bus
-	Now      func() time.Time
-	Log      *slog.Logger
-	URL      string // where people find the pages, without a trailing slash
-	Workers  int    // stage runs at once
+	// Artifacts are kept here; nil on a server that keeps none.
+	Artifacts *artifact.Store
+	Bus       *event.Bus
+	Now       func() time.Time
+	Log       *slog.Logger
+	URL       string // where people find the pages, without a trailing slash
+	Workers   int    // stage runs at once
 	// NoStages, when not "", is why this server runs no stages; they stay queued and say so.
 	NoStages string
 	// KeepAlive is how often a waiting push looks again when nothing woke it.

@@ -100,7 +100,7 @@ func (s *Service) Bring(ctx context.Context, d Deployment) Outcome {
 		return Outcome{plan.Errored, "the server could not write down what it deployed"}
 	}
 	say(d.Log, "it serves at %s", a.Address)
-	if o := s.try(ctx, d, &a, before, replaces); o.State != plan.Passed {
+	if o := s.try(ctx, d, &a, spec, before, replaces); o.State != plan.Passed {
 		s.spoilt(ctx, a, o.Reason)
 		if replaces && spec.Strategy == plan.BlueGreen {
 			s.rebind(ctx, before)
@@ -270,8 +270,8 @@ func (s *Service) started(ctx context.Context, a Assembly, i assembly.Instance) 
 }
 
 // try binds the name, runs the stage's script and watches the assembly for as long as the plan asks.
-func (s *Service) try(ctx context.Context, d Deployment, a *Assembly, before Assembly, replaces bool) Outcome {
-	if err := s.bind(ctx, d, a); err != nil {
+func (s *Service) try(ctx context.Context, d Deployment, a *Assembly, spec assembly.Spec, before Assembly, replaces bool) Outcome {
+	if err := s.bind(ctx, d, a, spec); err != nil {
 		return failedBy(err, "its name could not be bound")
 	}
 	if d.Try != nil {
@@ -410,4 +410,21 @@ func (s *Service) adopt(ctx context.Context, a Assembly) (Assembly, error) {
 	}
 	s.rebind(ctx, a)
 	return a, nil
+}
+
+// Recall finds again what an assembly of the driver `command` was deployed from: its handle has no
+// secrets, and its scripts need them at its end too.
+func (s *Service) Recall(ctx context.Context, repoID int64, environment, commit string) (assembly.Recalled, error) {
+	all, err := queryAssemblies(ctx, s.DB.Read(), `m.repo_id = $1 AND m.environment = $2 AND m.commit_oid = $3`, repoID, environment, commit)
+	if err != nil || len(all) == 0 {
+		return assembly.Recalled{}, errors.Join(err, errIf(len(all) == 0, "nothing was deployed from that commit"))
+	}
+	last := all[len(all)-1]
+	d, err := s.runs.Deployment(ctx, last.Run, last.StageRun)
+	if err != nil {
+		return assembly.Recalled{}, err
+	}
+	d.Log = io.Discard
+	spec, err := s.spec(ctx, d)
+	return assembly.Recalled{Tree: spec.Tree, Secrets: spec.Secrets}, err
 }

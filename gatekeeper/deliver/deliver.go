@@ -74,8 +74,11 @@ type Config struct {
 	Log       *slog.Logger
 	Drivers   map[string]assembly.Driver // by the plan's names
 	Providers map[string]Provider        // of names, by the plan's names
-	Names     Names                      // nil: no host routing
-	Clock     assembly.Clock
+	// Script is the provider of names that runs a script of the repository, for one assembly; nil
+	// for none.
+	Script func(script string, of assembly.Spec) Provider
+	Names  Names // nil: no host routing
+	Clock  assembly.Clock
 	// Secret reads a secret of a repository; nil has none.
 	Secret func(ctx context.Context, repoID int64, name string) ([]byte, error)
 }

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,7 +23,7 @@ const (
 	// next look.
 	maxSteps = 50
 	// keepGood is how many of the versions that ran well in an environment are read, the last
-	// ones: nobody goes further back by itself.
+	// ones: nothing goes further back by itself. What a person goes back to is read too.
 	keepGood = 20
 )
 
@@ -116,11 +117,13 @@ func (s *Service) state(ctx context.Context, q db.Querier, at Place, e plan.Envi
 // history reads what runs in an environment and what ran well there.
 func (s *Service) history(ctx context.Context, q db.Querier, at Place, st *promote.State) error {
 	well, err := queryPromotions(ctx, q, `p.id IN (SELECT id FROM promotions WHERE repo_id = $1 AND branch = $2 AND environment = $3 AND state = $4
-		ORDER BY ended_at DESC, id DESC LIMIT $5)`, at.Repo, at.Branch, st.Environment, string(promote.Succeeded), keepGood)
+		ORDER BY ended_no DESC LIMIT $5) OR p.state = $4 AND p.repo_id = $1 AND p.branch = $2 AND p.environment = $3 AND p.digest IN (
+		SELECT digest FROM promotions WHERE repo_id = $1 AND branch = $2 AND environment = $3 AND kind = $6 AND ended_at = 0)`,
+		at.Repo, at.Branch, st.Environment, string(promote.Succeeded), keepGood, string(promote.Rollback))
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(well, func(a, b Promotion) int { return a.EndedAt.Compare(b.EndedAt) })
+	slices.SortFunc(well, func(a, b Promotion) int { return cmp.Compare(a.endedNo, b.endedNo) })
 	for _, p := range well {
 		st.Good = append(st.Good, p.version())
 	}
@@ -266,8 +269,12 @@ func (s *Service) over(ctx context.Context, tx *db.Tx, id int64, to promote.Stat
 	if err != nil || !promote.Transition(p.State, to) {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE promotions SET state = $1, why = $2, until_at = 0, ended_at = $3, errored = $4 WHERE id = $5`,
-		string(to), why, db.Micros(s.Now()), db.Bool(errored), id)
+	no, err := tx.NextID(ctx, db.RowIDs)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE promotions SET state = $1, why = $2, until_at = 0, ended_at = $3, errored = $4, ended_no = $5 WHERE id = $6`,
+		string(to), why, db.Micros(s.Now()), db.Bool(errored), no, id)
 	if err != nil {
 		return fmt.Errorf("deliver: end promotion %d: %w", id, err)
 	}
@@ -319,6 +326,11 @@ func (s *Service) goBack(ctx context.Context, tx *db.Tx, at Place, e plan.Enviro
 		return err
 	}
 	last := good[len(good)-1]
+	asked, err := queryPromotions(ctx, tx, `p.repo_id = $1 AND p.branch = $2 AND p.environment = $3 AND p.kind = $4 AND p.because = $5 AND p.ended_at = 0`,
+		at.Repo, at.Branch, e.Name, string(promote.Rollback), a.Because)
+	if err != nil || len(asked) > 0 { // another look was faster
+		return err
+	}
 	back := Promotion{Environment: e.Name, Run: last.Run, Stage: last.Stage, Seq: last.Seq, Kind: promote.Rollback, Artifact: last.Artifact, Digest: last.Digest,
 		Commit: git.OID(a.To.Commit), Change: last.Change, Because: a.Because, Reason: a.Why, place: at}
 	return s.insertPromotion(ctx, tx, &back)

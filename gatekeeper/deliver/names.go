@@ -3,9 +3,11 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
+	"gatehouse/gatekeeper/assembly"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/fault"
 	"gatehouse/migrations/db"
@@ -42,12 +44,12 @@ func label(text string) string {
 }
 
 // bind gives an assembly its name. That it cannot have it fails only where the plan requires it.
-func (s *Service) bind(ctx context.Context, d Deployment, a *Assembly) error {
+func (s *Service) bind(ctx context.Context, d Deployment, a *Assembly, spec assembly.Spec) error {
 	host := hostOf(d.Env, d.App, d.Instance)
 	if host == "" {
 		return nil
 	}
-	err := s.route(ctx, d.Env.DNS, host, a)
+	err := s.route(ctx, d.Env.DNS, host, a, spec)
 	if err != nil && !d.Env.DNS.Optional {
 		s.named(ctx, a, host, DNSFailed, fault.Sentence(err))
 		return err
@@ -64,7 +66,7 @@ func (s *Service) bind(ctx context.Context, d Deployment, a *Assembly) error {
 
 // route makes the name lead to the assembly: by the server's own proxy, and for the world by the
 // provider.
-func (s *Service) route(ctx context.Context, name *plan.DNS, host string, a *Assembly) error {
+func (s *Service) route(ctx context.Context, name *plan.DNS, host string, a *Assembly, spec assembly.Spec) error {
 	if s.Names != nil {
 		if err := s.Names.Set(host, a.instance()); err != nil {
 			return err
@@ -73,14 +75,29 @@ func (s *Service) route(ctx context.Context, name *plan.DNS, host string, a *Ass
 	if name.Provider == "" || name.Provider == providerProxy {
 		return errFor(s.Names == nil, fault.New(fault.Unavailable, "deliver.bind", "this server routes no host names", "start it without --no-proxy"))
 	}
-	provider, ok := s.Providers[name.Provider]
-	if !ok {
-		return fault.New(fault.Unavailable, "deliver.bind", fmt.Sprintf("this server has no provider of names %s", name.Provider), "see docs/deploy.md for how it is set up")
+	provider, err := s.provider(name, spec)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, bindLimit)
 	defer cancel()
 	return provider.Bind(ctx, host, a.Address, name.TTL)
 }
+
+// provider finds who makes a name known to the world.
+func (s *Service) provider(name *plan.DNS, spec assembly.Spec) (Provider, error) {
+	if name.Provider == providerCommand && s.Script != nil {
+		return s.Script(name.Command, spec), nil
+	}
+	provider, ok := s.Providers[name.Provider]
+	if !ok {
+		return nil, fault.New(fault.Unavailable, "deliver.bind", fmt.Sprintf("this server has no provider of names %s", name.Provider), "see docs/deploy.md for how it is set up")
+	}
+	return provider, nil
+}
+
+// providerCommand is a script of the repository.
+const providerCommand = "command"
 
 // providerProxy is the name routing of the server itself.
 const providerProxy = "proxy"
@@ -141,11 +158,22 @@ func (s *Service) release(ctx context.Context, a Assembly) {
 	if err != nil || d.Env.DNS == nil {
 		return // its plan is gone: there is nobody to ask
 	}
-	if provider, ok := s.Providers[d.Env.DNS.Provider]; ok {
+	if name := d.Env.DNS.Provider; name == "" || name == providerProxy {
+		return
+	}
+	d.Log = io.Discard
+	spec, err := s.spec(ctx, d)
+	if err != nil {
+		s.Log.Warn("release the name of an assembly", "host", a.Host, "err", err)
+		return
+	}
+	provider, err := s.provider(d.Env.DNS, spec)
+	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, bindLimit)
 		defer cancel()
-		if err := provider.Release(ctx, a.Host); err != nil {
-			s.Log.Warn("release the name of an assembly", "host", a.Host, "err", err)
-		}
+		err = provider.Release(ctx, a.Host)
+	}
+	if err != nil {
+		s.Log.Warn("release the name of an assembly", "host", a.Host, "err", err)
 	}
 }

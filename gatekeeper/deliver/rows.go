@@ -39,12 +39,13 @@ type Promotion struct {
 	EndedAt     time.Time      `json:"ended_at,omitzero"`
 	Errored     bool           `json:"errored,omitempty"` // the machinery's fault, when it failed
 
-	place Place
+	place   Place
+	endedNo int64
 }
 
 const promotionColumns = `p.id, p.repo_id, p.branch, p.environment, p.run_id, p.stage, p.seq, p.kind, p.artifact, p.digest, p.commit_oid, p.change_id,
 	p.state, p.why, p.until_at, p.requested_by, COALESCE(a.name, ''), p.reason, p.because, p.attempts, p.stage_run_id,
-	p.created_at, p.started_at, p.deployed_at, p.ended_at, p.errored`
+	p.created_at, p.started_at, p.deployed_at, p.ended_at, p.errored, p.ended_no`
 
 // queryPromotions lists promotions, oldest first.
 func queryPromotions(ctx context.Context, q db.Querier, where string, args ...any) ([]Promotion, error) {
@@ -54,7 +55,7 @@ func queryPromotions(ctx context.Context, q db.Querier, where string, args ...an
 		var until, created, started, deployed, ended, errored int64
 		err := rows.Scan(&p.ID, &p.place.Repo, &p.place.Branch, &p.Environment, &p.Run, &p.Stage, &p.Seq, &p.Kind, &p.Artifact, &p.Digest, &p.Commit, &p.Change,
 			&p.State, &p.Why, &until, &p.RequestedBy, &p.By, &p.Reason, &p.Because, &p.Attempts, &p.StageRun,
-			&created, &started, &deployed, &ended, &errored)
+			&created, &started, &deployed, &ended, &errored, &p.endedNo)
 		p.Until, p.CreatedAt, p.StartedAt, p.DeployedAt, p.EndedAt = db.Time(until), db.Time(created), db.Time(started), db.Time(deployed), db.Time(ended)
 		p.Errored = errored != 0
 		all = append(all, p)

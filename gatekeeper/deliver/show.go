@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -117,11 +118,11 @@ func (s *Service) viewPromotions(ctx context.Context, q db.Querier, at Place, st
 		v.Next = append(v.Next, Waiting{Promotion: byID[k.Promotion], Next: k.Next, May: k.May, Older: k.Older, Words: k.Why, When: k.Until})
 	}
 	past, err := queryPromotions(ctx, q, `p.id IN (SELECT id FROM promotions WHERE repo_id = $1 AND branch = $2 AND environment = $3 AND ended_at > 0
-		ORDER BY ended_at DESC, id DESC LIMIT $4)`, at.Repo, at.Branch, v.Name, pastShown)
+		ORDER BY ended_no DESC LIMIT $4)`, at.Repo, at.Branch, v.Name, pastShown)
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(past, func(a, b Promotion) int { return b.EndedAt.Compare(a.EndedAt) })
+	slices.SortFunc(past, func(a, b Promotion) int { return cmp.Compare(b.endedNo, a.endedNo) })
 	v.Past = append(v.Past, past...)
 	if st.Current.Promotion == 0 {
 		return nil

@@ -83,7 +83,7 @@ CREATE TABLE statuses (
 );
 CREATE INDEX statuses_subject ON statuses (repo_id, subject, context);
 
--- An artifact on its way into an environment. seq orders them as they landed.
+-- An artifact on its way into an environment. seq orders them as they landed, ended_no as they ended, whatever the clock said.
 CREATE TABLE promotions (
     id           BIGINT PRIMARY KEY,
     repo_id      BIGINT NOT NULL REFERENCES repositories (id),
@@ -109,7 +109,8 @@ CREATE TABLE promotions (
     errored      BIGINT NOT NULL DEFAULT 0,
     created_at   BIGINT NOT NULL,
     started_at   BIGINT NOT NULL DEFAULT 0,
-    ended_at     BIGINT NOT NULL DEFAULT 0
+    ended_at     BIGINT NOT NULL DEFAULT 0,
+    ended_no     BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX promotions_environment ON promotions (repo_id, branch, environment, state);
 CREATE INDEX promotions_run ON promotions (run_id);
