@@ -10,8 +10,10 @@ import (
 
 var (
 	// hostName is a name with {{change}} and {{environment}} already replaced.
-	hostName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)
-	secretName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
+	hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)
+	// secretName is what the server's store of secrets takes for a name.
+	secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
+	secretFile = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 	kubeName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	imageName  = regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
 )
@@ -23,7 +25,7 @@ const (
 	placeApp         = "{{app}}"
 )
 
-const secretFix = "use at most 64 letters, digits, `_`, `-` and `.`, with a letter first"
+const secretFix = "use at most 64 letters, digits, `_` and `-`, with a letter first"
 
 func (r *reader) readEnvironments(n *yaml.Node) {
 	for _, p := range r.pairs(n, "`environments`", "environments", MaxEnvironments) {
