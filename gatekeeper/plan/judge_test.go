@@ -260,6 +260,18 @@ func TestBypass(t *testing.T) {
 			t.Errorf("left out by nobody: %s %s", state, Summary(why))
 		}
 	})
+	t.Run("tests", func(t *testing.T) {
+		smoke, _ := mustParse(t, fiveGates).Gate("smoke")
+		e := Evidence{Stages: map[string]StageState{"build": Passed, "preview": Passed, "unit": Failed}, Tests: map[string]Tests{"unit": {Failed: 3}},
+			Bypasses: []Bypass{{Node: "unit", By: "alice", Reason: "rig is down", At: noon, Until: noon.Add(time.Hour)}}}
+		v := Evaluate(smoke, e, noon)
+		if v.State != Open || !v.Next.Equal(noon.Add(time.Hour)) || !strings.Contains(v.Reasons[len(v.Reasons)-1].What, "unit was left out by alice") {
+			t.Errorf("%+v", v)
+		}
+		if v := Evaluate(smoke, e, noon.Add(time.Hour)); v.State != Refused {
+			t.Errorf("the bypass ran out: %+v", v)
+		}
+	})
 	t.Run("not bypassable", func(t *testing.T) {
 		e := Evidence{Bypasses: []Bypass{{Node: "production", By: "carol", Reason: "x", At: noon}}}
 		if steps := Next(p, e, noon); len(steps.Bypass) > 0 {
