@@ -21,6 +21,7 @@ type move struct {
 	old, new git.OID
 	moved    bool // the branch holds it
 	lost     bool // the branch went elsewhere
+	delivers *delivery
 }
 
 // complete does the compare-and-swaps of a landing's intents and writes what came of it. The
@@ -143,6 +144,12 @@ func moveRefs(ctx context.Context, in []*move) error {
 
 // outcome writes what landed, and asks for everything that follows.
 func (r *round) outcome(ctx context.Context, s queue.State, moves []*move) error {
+	for _, m := range moves {
+		var err error
+		if m.delivers, err = m.deliveryOf(ctx); err != nil {
+			return err
+		}
+	}
 	err := r.DB.Transact(ctx, func(tx *db.Tx) error {
 		for _, m := range moves {
 			if m.lost {
@@ -212,6 +219,12 @@ func (m *move) landed(ctx context.Context, tx *db.Tx, several bool) error {
 	}
 	if err := writeQueueBranch(ctx, tx, m.key(), b); err != nil {
 		return err
+	}
+	if m.delivers != nil {
+		last := m.rows[len(m.rows)-1]
+		if err := m.startDelivery(ctx, tx, last, m.delivers); err != nil {
+			return err
+		}
 	}
 	if err := m.Mirrors.EnqueueAll(ctx, tx, m.lock.repo.ID); err != nil {
 		return err

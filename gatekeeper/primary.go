@@ -220,7 +220,7 @@ func (c *Controller) TestCommit(ctx context.Context, r repo.Repository, branch s
 	if err := g.UpdateRefs(ctx, []git.RefUpdate{{Ref: candidateRef(k.ID), New: commit}}, "candidate"); err != nil {
 		return 0, err
 	}
-	run, err := c.startRun(ctx, r.ID, branch, k, from, k.Plan)
+	run, err := c.startRun(ctx, r.ID, branch, k, from, k.Plan, "")
 	if err != nil {
 		return 0, err
 	}

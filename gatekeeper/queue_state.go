@@ -70,7 +70,7 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 func greensOf(ctx context.Context, q db.Querier, k branchKey) ([]queue.Green, error) {
 	var all []queue.Green
 	err := each(ctx, q, `SELECT r.created_at, r.finished_at, k.members, k.stands_on FROM runs r JOIN candidates k ON k.id = r.candidate_id
-		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND k.how <> $4 ORDER BY r.id DESC LIMIT $5`,
+		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = 'gate' AND k.how <> $4 ORDER BY r.id DESC LIMIT $5`,
 		[]any{k.repo, k.branch, string(RunPassed), howOutside, queue.MostGreens}, func(rows *sql.Rows) error {
 			var from, to int64
 			var members, on string

@@ -217,7 +217,7 @@ func (s *server) openApp(ctx context.Context, set Settings) error {
 	if noStages != "" {
 		s.sandbox = "missing"
 	}
-	a, err := newApp(ctx, set, appOptions{log: s.log, sandbox: mode, noStages: noStages})
+	a, err := newApp(ctx, set, appOptions{log: s.log, sandbox: mode, noStages: noStages, serves: true})
 	if err != nil {
 		return err
 	}
