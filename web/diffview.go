@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"html/template"
 	"iter"
 	"maps"
@@ -15,6 +14,7 @@ import (
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 // What a page shows of a diff without being asked. Each limit has words on the page and a
@@ -55,7 +55,7 @@ type diffView struct {
 	Unified        bool
 	SplitURL       string
 	UnifiedURL     string
-	Said           string // what of the diff is not shown, and why
+	Said           []words.Text // what of the diff is not shown, and why
 
 	fill func(i int)
 	done func()
@@ -76,7 +76,7 @@ type fileDiff struct {
 	Comments       int
 	Binary, Folded bool
 	Long           bool   // browsers lay it out only when it comes into sight
-	Said           string // why there is no table
+	Said           any    // why there is no table, in words; nil when there is one
 	ShowURL        string // the file alone
 	LoadURL        string // the same without the page around it, for the script
 	Later          bool   // the script loads it when it comes into sight
@@ -124,9 +124,10 @@ type diffRequest struct {
 	from, to git.OID
 	landed   git.OID // what the change stands on: its .gitattributes count
 	unified  bool
-	ws       string // white space: "", "trailing", "change", "all"
-	only     string // a file to show alone
-	filter   string // files to list
+	lang     *words.Language // of what the table says
+	ws       string          // white space: "", "trailing", "change", "all"
+	only     string          // a file to show alone
+	filter   string          // files to list
 	self     *url.URL
 	parts    string       // where one file of the page is, "" on pages that load none
 	context  []diff.Range // lines of the file shown alone to show as well
@@ -151,7 +152,7 @@ type spot struct {
 var whiteSpace = map[string]string{"": "", "trailing": "eol", "change": "change", "all": "all"}
 
 // passing are the values of an address that are about one look at the page.
-var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest"}
+var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest", "chars"}
 
 // with is the address of the page with other values in its query; "" takes one out.
 func (q diffRequest) with(pairs ...string) string { return withQuery(q.self, pairs...) }
@@ -197,12 +198,12 @@ func (w *Web) diff(ctx context.Context, q diffRequest) (*diffView, error) {
 		v.Added += c.Added
 		v.Deleted += c.Deleted
 	}
-	var said []string
+	var said []words.Text
 	if left > 0 {
-		said = append(said, plural(left, "file that only the rebase changed is", "files that only the rebase changed are")+" left out.")
+		said = append(said, words.Say("{1} left out.", words.Plural(left, "file that only the rebase changed is", "files that only the rebase changed are")))
 	}
 	if len(changes) > maxListed {
-		said = append(said, fmt.Sprintf("%d files differ; the first %d are listed.", len(changes), maxListed))
+		said = append(said, words.Say("{1} files differ; the first {2} are listed.", len(changes), maxListed))
 		changes = changes[:maxListed]
 	}
 	if q.filter != "" {
@@ -212,14 +213,14 @@ func (w *Web) diff(ctx context.Context, q diffRequest) (*diffView, error) {
 	patch, err := w.patchOf(ctx, q.git, q.from, q.to, q.ws, changes, shown)
 	switch {
 	case fault.Is(err, fault.TooLarge):
-		said = append(said, "The difference is too large for a page: open its files one by one.")
+		said = append(said, words.Say("The difference is too large for a page: open its files one by one."))
 		for i := range v.Files {
 			v.Files[i].fold("Too large to show with the others.", q)
 		}
 	case err != nil:
 		return nil, err
 	}
-	v.Said = strings.Join(said, " ")
+	v.Said = said
 	v.prepare(w, ctx, q, changes, patch)
 	return v, nil
 }
@@ -251,7 +252,7 @@ func (v *diffView) prepare(w *Web, ctx context.Context, q diffRequest, changes [
 	v.Tree = treeOf(v.Files)
 	haste, cancel := context.WithTimeout(ctx, colorBudget)
 	v.fill = func(i int) {
-		if f := &v.Files[i]; f.Said == "" && patch != nil {
+		if f := &v.Files[i]; f.Said == nil && patch != nil {
 			if err := w.fill(ctx, haste, q, f, changes[i], patch[f.Path], ids); err != nil {
 				w.Log.Error("file of a diff failed", "path", f.Path, "err", err)
 				f.Said = "This file could not be shown. Reload the page to try again."
@@ -290,17 +291,17 @@ func (w *Web) choose(ctx context.Context, v *diffView, changes []git.FileChange,
 		case n == 0 && c.OldOID == c.NewOID:
 			f.Said = onlyNames(c)
 		case asked && n > maxFileAlone:
-			f.Said = fmt.Sprintf("%d changed lines: too many for a page. Fetch the change and look at it with git.", n)
+			f.Said = words.Say("{1} changed lines: too many for a page. Fetch the change and look at it with git.", n)
 		case asked:
 			shown = append(shown, i)
 		case n > maxFileLines:
-			f.fold("Large: "+plural(n, "changed line", "changed lines")+".", q)
+			f.fold(words.Say("Large: {1}.", words.Plural(n, "changed line", "changed lines")), q)
 		case len(shown) >= maxPageFiles || lines+n > maxPageLines:
 			f.Later = q.parts != ""
-			f.fold(plural(n, "changed line", "changed lines")+", folded because the page is long already.", q)
+			f.fold(words.Say("{1}, folded because the page is long already.", words.Plural(n, "changed line", "changed lines")), q)
 		default:
-			if text := why.of(ctx, c); text != "" {
-				f.fold(sentence(text)+": "+plural(n, "changed line", "changed lines")+".", q)
+			if text := why.of(ctx, c); text != nil {
+				f.fold(words.Say("{1}: {2}.", text, words.Plural(n, "changed line", "changed lines")), q)
 				break
 			}
 			lines += n
@@ -314,7 +315,7 @@ func (w *Web) choose(ctx context.Context, v *diffView, changes []git.FileChange,
 	return shown
 }
 
-func (f *fileDiff) fold(why string, q diffRequest) {
+func (f *fileDiff) fold(why any, q diffRequest) {
 	f.Said, f.ShowURL, f.LoadURL = why, q.with("file", f.Path)+"#"+f.ID, q.part(f.Path)
 }
 
@@ -348,14 +349,14 @@ func describe(i int, c git.FileChange, q diffRequest) fileDiff {
 }
 
 // onlyNames says what differs when no byte of the file does.
-func onlyNames(c git.FileChange) string {
+func onlyNames(c git.FileChange) any {
 	switch {
 	case c.Status == 'R':
 		return "Renamed without changes."
 	case c.Status == 'C':
 		return "Copied without changes."
 	case c.OldMode != c.NewMode && c.Status != 'A' && c.Status != 'D':
-		return "Only the mode changed: " + c.OldMode + " → " + c.NewMode + "."
+		return words.Say("Only the mode changed: {1} → {2}.", c.OldMode, c.NewMode)
 	}
 	return "An empty file."
 }
@@ -381,8 +382,14 @@ func (w *Web) fill(ctx, haste context.Context, q diffRequest, f *fileDiff, c git
 	if hunks, err = w.widen(ctx, q, c, hunks); err != nil {
 		return err
 	}
-	r := rows{id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }, marks: q.marks[c.Path]}
+	r := rows{lang: q.lang, id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }, marks: q.marks[c.Path]}
 	if q.talk != nil {
+		r.said = func(side byte, line int, text string) []diff.Span {
+			if side == 'L' && q.between.shifted(c) {
+				return nil
+			}
+			return q.talk.spans(c.Path, side, line, text)
+		}
 		r.below = func(side byte, line int) string {
 			if side == 'L' && q.between.shifted(c) {
 				return "" // the numbers are another file's: the threads stand at the head

@@ -31,6 +31,7 @@ import (
 	"gatehouse/web/api"
 	"gatehouse/web/forge"
 	"gatehouse/web/notify"
+	"gatehouse/web/words"
 )
 
 // app is the rooms, wired. Serving, the verbs with --data and the tests build the same one.
@@ -130,12 +131,22 @@ func (a *app) wire(o appOptions) {
 	}
 	a.web = &web.Web{
 		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Veil: a.gate.Veil, Mirrors: a.mirrors, Bus: a.bus, Notify: a.notify,
-		Now: time.Now, URL: s.URL, SSHURL: s.SSHURL, Log: a.log,
+		Now: time.Now, URL: s.URL, SSHURL: s.SSHURL, Log: a.log, Languages: a.languages(),
 	}
 	a.api = &api.Server{
 		DB: a.db, Accounts: a.accounts, Repos: a.repos, Mirrors: a.mirrors, Review: a.review, Gate: a.gate, Bus: a.bus, Notify: a.notify, Entrances: a.entrance, Log: a.log, Now: time.Now,
 		Version: fullVersion(), URL: s.URL, SSHURL: s.SSHURL, SessionCookie: a.web.CookieName(), SignInPath: web.SignInPath, SecretDir: s.folder("tmp"),
 	}
+}
+
+// languages are what the pages speak beside English: the files of a folder. One that cannot
+// be read is no reason not to serve.
+func (a *app) languages() []*words.Language {
+	all, err := words.ReadAll(os.DirFS(a.settings.folder("languages")))
+	if err != nil {
+		a.log.Warn("a language of the pages was left out", "folder", a.settings.folder("languages"), "err", err)
+	}
+	return all
 }
 
 // handler answers everything that comes over HTTP. The transport and the API come first: the

@@ -231,6 +231,11 @@ func (s *server) openApp(ctx context.Context, set Settings) error {
 		return err
 	}
 	s.closers = append(s.closers, func() error { return a.jobs.Stop(context.Background()) }, s.tellStory())
+	deaf, err := s.listenForAnswers(set)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, deaf)
 	s.handler.Store(&handler)
 	return nil
 }

@@ -147,7 +147,7 @@ func (r *reader) secrets(n *yaml.Node, what, at string) []Secret {
 	var all []Secret
 	if n.Kind == yaml.SequenceNode {
 		for _, name := range r.secretNames(n, what) {
-			all = append(all, Secret{Name: name, Env: secretEnv(name)})
+			all = append(all, Secret{Name: name, Env: SecretEnv(name)})
 		}
 		return all
 	}
