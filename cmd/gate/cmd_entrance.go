@@ -45,6 +45,7 @@ type entranceAddCmd struct {
 	Lands      string        `enum:"push,merge,none" default:"push" help:"How what was tested returns: push, merge (its API), or none."`
 	Reviews    string        `enum:",count" default:"" placeholder:"count" help:"count: an approval there is a vote here, of those whom gate entrance person names."`
 	Report     string        `placeholder:"PREFIX" help:"What the names of statuses begin with (gatehouse); none sends none."`
+	Outcome    string        `placeholder:"NAME" help:"How far what comes in is meant to go: an outcome of the plan."`
 	Submit     bool          `help:"What comes in asks to land by itself."`
 	Poll       time.Duration `placeholder:"TIME" help:"Look there every so often, for where its webhooks cannot reach this server."`
 }
@@ -52,7 +53,7 @@ type entranceAddCmd struct {
 func (c *entranceAddCmd) Run(p *process) error {
 	n := api.NewEntrance{
 		Forge: c.Forge, Primary: c.Primary, Username: c.Username, API: c.API, Project: c.Project, Events: c.Events, Lands: c.Lands, Reviews: c.Reviews,
-		Report: c.Report, Submit: c.Submit, Poll: int(c.Poll / time.Second),
+		Report: c.Report, Outcome: c.Outcome, Submit: c.Submit, Poll: int(c.Poll / time.Second),
 	}
 	var err error
 	if n.Secret, err = optionalSecret(p, c.SecretFile); err != nil {
@@ -117,7 +118,7 @@ func (c *entranceShowCmd) Run(p *process) error {
 
 func showEntrance(w io.Writer, e api.Entrance) error {
 	rows := [][]string{{"forge", e.Forge}, {"primary", e.Primary}, {"project", e.Project}, {"api", e.API}, {"hook", e.Hook}, {"events", strings.Join(e.Events, ",")},
-		{"lands", e.Lands}, {"reviews", e.Reviews}, {"report", e.Report}, {"submit", onOff(e.Submit)}, {"poll", e.Poll}, {"key", e.PublicKey}, {"reason", e.Reason}}
+		{"lands", e.Lands}, {"reviews", e.Reviews}, {"report", e.Report}, {"outcome", e.Outcome}, {"submit", onOff(e.Submit)}, {"poll", e.Poll}, {"key", e.PublicKey}, {"reason", e.Reason}}
 	if err := printTable(w, "WHAT VALUE", rows); err != nil {
 		return err
 	}

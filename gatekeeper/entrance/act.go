@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"gatehouse/gitserver/account"
-	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
@@ -287,23 +286,18 @@ func (s *Service) labelled(ctx context.Context, e Entrance, n Notice) (done, err
 	return accepted(change.ID, "%s asked for the outcome %s", n.Login, outcome), nil
 }
 
-// setOutcome notes how far the run of a change is meant to go, and has its branch looked at.
+// setOutcome says how far the run of a change is meant to go, and who there said so.
 func (s *Service) setOutcome(ctx context.Context, e Entrance, c review.Change, outcome, login string, who account.Actor) error {
-	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
+	if err := s.Gate.SetOutcome(ctx, who, c.ID, outcome, fmt.Sprintf("asked for by %s on %s", login, e.Forge)); err != nil {
+		return err
+	}
+	return s.DB.Transact(ctx, func(tx *db.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE change_origins SET outcome = $1, outcome_by = $2 WHERE change_id = $3 AND entrance_id = $4`, outcome, login, c.ID, e.ID)
 		if err != nil {
 			return fmt.Errorf("entrance: outcome of change %d: %w", c.ID, err)
 		}
-		if _, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: "change.outcome", Repo: c.Repo, Change: c.ID, Account: who.ID,
-			Data: map[string]string{"outcome": outcome, "login": login}}); err != nil {
-			return err
-		}
-		return tx.Enqueue(ctx, repo.BranchJob(c.Repo, c.Branch))
+		return nil
 	})
-	if err == nil {
-		s.Bus.Wake(event.ChangeTopic(c.ID))
-	}
-	return err
 }
 
 // voteLabel is the label that an approval there is a vote on.

@@ -39,6 +39,12 @@ func (s *Service) bring(ctx context.Context, e Entrance, r repo.Repository, n No
 	if !there {
 		return ignored("there is no proposal %d any more", n.Number), nil
 	}
+	return s.bringHead(ctx, e, r, g, proposal{Notice: n, head: head, url: url, auth: auth})
+}
+
+// bringHead has decided what was found, for the branch that it is for.
+func (s *Service) bringHead(ctx context.Context, e Entrance, r repo.Repository, g *git.Repo, p proposal) (done, error) {
+	n, head := p.Notice, p.head
 	came, err := s.cameAs(ctx, e, n.Number)
 	if err != nil {
 		return done{}, err
@@ -67,7 +73,8 @@ func (s *Service) bring(ctx context.Context, e Entrance, r repo.Repository, n No
 	if err := s.takeUpAgain(ctx, came, branch); err != nil {
 		return done{}, err
 	}
-	reason, err := s.propose(ctx, e, r, g, proposal{Notice: n, head: head, branch: branch, url: url, auth: auth})
+	p.Notice, p.branch, p.fresh = n, branch, len(came) == 0
+	reason, err := s.propose(ctx, e, r, g, p)
 	if err != nil {
 		return done{}, err
 	}
@@ -140,6 +147,7 @@ type proposal struct {
 	Notice
 	head   Head
 	branch string
+	fresh  bool // it never came in
 	url    string
 	auth   git.Auth
 }
@@ -185,6 +193,9 @@ func (s *Service) propose(ctx context.Context, e Entrance, r repo.Repository, g 
 		if line = strings.TrimSpace(line); line != "" {
 			told = append(told, line)
 		}
+	}
+	if e.Outcome != "" && p.fresh { // later somebody may have chosen another
+		push.Options = append(push.Options, "outcome="+e.Outcome)
 	}
 	if e.Forge != Gerrit { // there the messages name the changes
 		push.Origin = e.origin(p.Number)

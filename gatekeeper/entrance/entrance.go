@@ -74,6 +74,7 @@ type Entrance struct {
 	Lands     string // LandsPush, LandsMerge or LandsNone
 	Reviews   string // ReviewsCount, or ""
 	Report    string // what the names of our statuses begin with, "" to send none
+	Outcome   string // how far what comes in is meant to go, "" for as far as usual
 	Submit    bool   // what comes in asks to land by itself
 	Poll      time.Duration
 	LookedAt  time.Time // when it was last asked
@@ -95,6 +96,7 @@ type NewEntrance struct {
 	Lands    string // "" is push
 	Reviews  string
 	Report   string // "" is gatehouse, "none" sends none
+	Outcome  string
 	Submit   bool
 	Poll     time.Duration
 	Secret   string // of deliveries; one is made when it is ""
@@ -128,6 +130,9 @@ func (n *NewEntrance) check() error {
 	}
 	if n.Poll != 0 && (n.Poll < MinPoll || n.Poll > maxPoll) {
 		return bad(fmt.Sprintf("every %s is no time to look", n.Poll), fmt.Sprintf("use %s to %s, or 0 to wait for webhooks", MinPoll, maxPoll))
+	}
+	if n.Outcome != "" && !outcomeName(n.Outcome) {
+		return bad(fmt.Sprintf("%q cannot be an outcome of a plan", clip(n.Outcome)), "name one of the plan's outcomes")
 	}
 	if n.Report == "" {
 		n.Report = usualReport

@@ -2,6 +2,7 @@ package entrance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -93,6 +94,11 @@ func (s *Service) look(ctx context.Context, e Entrance) error {
 	if e.LookedAt.IsZero() && e.API == "" && e.Forge != Plain {
 		return s.passOver(ctx, e, heads)
 	}
+	return errors.Join(s.bringMoved(ctx, e, r, g, heads, known), s.closeGone(ctx, e, heads, known))
+}
+
+// bringMoved hears of each proposal whose newest commit is not here, up to a bound.
+func (s *Service) bringMoved(ctx context.Context, e Entrance, r repo.Repository, g *git.Repo, heads map[int64]Head, known map[int64]knownHead) error {
 	brought := 0
 	var first error
 	for _, number := range sortedNumbers(heads) {
@@ -110,6 +116,12 @@ func (s *Service) look(ctx context.Context, e Entrance) error {
 			first = err
 		}
 	}
+	return first
+}
+
+// closeGone hears of each open proposal whose ref is gone.
+func (s *Service) closeGone(ctx context.Context, e Entrance, heads map[int64]Head, known map[int64]knownHead) error {
+	var first error
 	for number, k := range known {
 		if _, there := heads[number]; !there && k.open {
 			if _, err := s.hear(ctx, e, Notice{Kind: Closed, Number: number}, "gone "+string(k.head)); err != nil && first == nil {

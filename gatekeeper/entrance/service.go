@@ -39,6 +39,8 @@ type Gate interface {
 	Receive(ctx context.Context, p *gitserver.Push) []gitserver.Result
 	// Recheck runs the stages of a change again.
 	Recheck(ctx context.Context, actor account.Actor, change int64) error
+	// SetOutcome says how far the run of a change is meant to go.
+	SetOutcome(ctx context.Context, actor account.Actor, change int64, outcome, reason string) error
 	// NoteLanded marks open changes as landed with a commit that their branch holds already. What
 	// is not so is left alone.
 	NoteLanded(ctx context.Context, r repo.Repository, branch string, commit git.OID, changes []int64, by int64) error

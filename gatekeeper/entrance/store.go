@@ -54,7 +54,7 @@ func (s *Service) Add(ctx context.Context, r repo.Repository, by account.Actor, 
 	}
 	e := Entrance{
 		Repo: r.ID, Forge: n.Forge, Address: n.Address, Username: n.Username, API: n.API, Project: n.Project, Local: n.AllowLocal, Events: n.Events,
-		Lands: n.Lands, Reviews: n.Reviews, Report: n.Report, Submit: n.Submit, Poll: n.Poll, CreatedBy: by.ID, CreatedAt: s.Now(),
+		Lands: n.Lands, Reviews: n.Reviews, Report: n.Report, Outcome: n.Outcome, Submit: n.Submit, Poll: n.Poll, CreatedBy: by.ID, CreatedAt: s.Now(),
 	}
 	err = s.DB.Transact(ctx, func(tx *db.Tx) (err error) {
 		if e.ID, err = tx.NextID(ctx, db.RowIDs); err == nil {
@@ -101,9 +101,9 @@ func (s *Service) insert(ctx context.Context, tx *db.Tx, r repo.Repository, e En
 		events = append(events, string(k))
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO entrances (id, repo_id, forge, address, username, public_key, api, project, local, account_id, events, lands, reviews, report,
-			submit, poll, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+			submit, poll, created_by, created_at, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		e.ID, e.Repo, string(e.Forge), e.Address, e.Username, e.PublicKey, e.API, e.Project, db.Bool(e.Local), e.Account, strings.Join(events, " "), e.Lands, e.Reviews, e.Report,
-		db.Bool(e.Submit), e.Poll.Microseconds(), e.CreatedBy, db.Micros(e.CreatedAt))
+		db.Bool(e.Submit), e.Poll.Microseconds(), e.CreatedBy, db.Micros(e.CreatedAt), e.Outcome)
 	if err != nil {
 		return fmt.Errorf("entrance: add: %w", err)
 	}
@@ -169,7 +169,7 @@ func (s *Service) makeStandIn(ctx context.Context, tx *db.Tx, f Forge) (int64, e
 }
 
 const columns = `id, repo_id, forge, address, username, public_key, api, project, local, account_id, events, lands, reviews, report, submit, poll,
-	secret_until, looked_at, reason, created_by, created_at`
+	secret_until, looked_at, reason, created_by, created_at, outcome`
 
 func entrances(ctx context.Context, q db.Querier, rest string, args ...any) ([]Entrance, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM entrances `+rest+` ORDER BY id`, args...)
@@ -183,7 +183,7 @@ func entrances(ctx context.Context, q db.Querier, rest string, args ...any) ([]E
 		var events string
 		var local, submit, poll, until, looked, created int64
 		err := rows.Scan(&e.ID, &e.Repo, &e.Forge, &e.Address, &e.Username, &e.PublicKey, &e.API, &e.Project, &local, &e.Account, &events, &e.Lands, &e.Reviews, &e.Report,
-			&submit, &poll, &until, &looked, &e.Reason, &e.CreatedBy, &created)
+			&submit, &poll, &until, &looked, &e.Reason, &e.CreatedBy, &created, &e.Outcome)
 		if err != nil {
 			return nil, fmt.Errorf("entrance: list: %w", err)
 		}

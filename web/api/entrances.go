@@ -25,6 +25,7 @@ type Entrance struct {
 	Lands     string           `json:"lands" enum:"push,merge,none"`
 	Reviews   string           `json:"reviews,omitempty" doc:"count: an approval there is a vote here."`
 	Report    string           `json:"report,omitempty" doc:"What the names of statuses begin with; none are sent when it is empty."`
+	Outcome   string           `json:"outcome,omitempty" doc:"How far what comes in is meant to go."`
 	Submit    bool             `json:"submit" doc:"What comes in asks to land by itself."`
 	Poll      string           `json:"poll,omitempty" doc:"How often it is looked at, as 1m0s."`
 	LookedAt  *time.Time       `json:"looked_at,omitempty"`
@@ -60,6 +61,7 @@ type NewEntrance struct {
 	Lands    string   `json:"lands,omitempty" enum:",push,merge,none"`
 	Reviews  string   `json:"reviews,omitempty" enum:",count"`
 	Report   string   `json:"report,omitempty" maxLength:"40" doc:"none sends none; left out, it is gatehouse."`
+	Outcome  string   `json:"outcome,omitempty" maxLength:"40" doc:"An outcome of the plan; left out, the usual."`
 	Submit   bool     `json:"submit,omitempty"`
 	Poll     int      `json:"poll_seconds,omitempty" minimum:"0" maximum:"86400" doc:"How often it is looked at; 0 waits for webhooks."`
 	Secret   string   `json:"secret,omitempty" maxLength:"4000" doc:"What deliveries are signed with; one is made when it is left out."`
@@ -113,7 +115,7 @@ func (s *Server) entranceRoutes() {
 func (s *Server) entranceOf(e entrance.Entrance) Entrance {
 	out := Entrance{
 		ID: e.ID, Forge: string(e.Forge), Primary: e.Address, Username: e.Username, PublicKey: e.PublicKey, API: e.API, Project: e.Project,
-		Hook: s.URL + "/hooks/" + strconv.FormatInt(e.ID, 10), Events: []string{}, Lands: e.Lands, Reviews: e.Reviews, Report: e.Report, Submit: e.Submit,
+		Hook: s.URL + "/hooks/" + strconv.FormatInt(e.ID, 10), Events: []string{}, Lands: e.Lands, Reviews: e.Reviews, Report: e.Report, Outcome: e.Outcome, Submit: e.Submit,
 		LookedAt: moment(e.LookedAt), Reason: e.Reason,
 	}
 	for _, k := range e.Events {
@@ -152,7 +154,7 @@ func (s *Server) addEntrance(ctx context.Context, who account.Actor, in *struct 
 	b := in.Body
 	n := entrance.NewEntrance{
 		Forge: entrance.Forge(b.Forge), Address: b.Primary, Username: b.Username, API: b.API, Project: b.Project, Lands: b.Lands, Reviews: b.Reviews,
-		Report: b.Report, Submit: b.Submit, Poll: time.Duration(b.Poll) * time.Second, Secret: b.Secret, Token: b.Token,
+		Report: b.Report, Outcome: b.Outcome, Submit: b.Submit, Poll: time.Duration(b.Poll) * time.Second, Secret: b.Secret, Token: b.Token,
 		// A folder of the server's machine, or its own network, reaches what the server can.
 		AllowLocal: s.may(ctx, who, account.Administer, account.Resource{}) == nil,
 	}

@@ -18,6 +18,7 @@ import (
 // Ways to pass for the forge. Each is refused with 401, leaves no notice, and the honest
 // delivery under the same name is taken after it.
 func TestForgeries(t *testing.T) {
+	worlds := map[string]*world{}
 	sha256Of := func(r *http.Request) string {
 		return strings.TrimPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256=")
 	}
@@ -80,28 +81,32 @@ func TestForgeries(t *testing.T) {
 			r.URL.RawQuery = "token=" + w.vendor.Secret + "&token=x"
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, c.vendor, nil)
-			w.commit(1, "a.txt", "a\n")
-			event, body := w.vendor.Opened(w.proposes(7))
-			r := w.vendor.Request(w.hook(), "d-1", event, body)
-			c.forge(w, r, body)
-			if a := w.send(r); a.Code != http.StatusUnauthorized {
-				t.Errorf("%+v", a)
+		w := worlds[c.vendor]
+		if w == nil {
+			w = newWorld(t, c.vendor, nil)
+			worlds[c.vendor] = w
+		}
+		number, before := len(w.open())+1, len(w.open())
+		delivery := fmt.Sprint("d-", number)
+		w.commit(number, fmt.Sprint("file", number), "a\n")
+		event, body := w.vendor.Opened(w.proposes(int64(number)))
+		r := w.vendor.Request(w.hook(), delivery, event, body)
+		c.forge(w, r, body)
+		if a := w.send(r); a.Code != http.StatusUnauthorized {
+			t.Errorf("%s: %+v", name, a)
+		}
+		for _, d := range w.deliveries() {
+			if d.State != entrance.Rejected && (d.Name == delivery || d.Notice.Number == int64(number)) {
+				t.Errorf("%s: %+v", name, d)
 			}
-			for _, d := range w.deliveries() {
-				if d.State != entrance.Rejected {
-					t.Errorf("%+v", d)
-				}
-			}
-			if open := w.open(); len(open) != 0 {
-				t.Errorf("%+v", open)
-			}
-			w.delivers("d-1", event, body) // the honest one
-			if len(w.open()) != 1 {
-				t.Errorf("the honest one came to %+v", w.deliveries())
-			}
-		})
+		}
+		if open := w.open(); len(open) != before {
+			t.Errorf("%s: %+v", name, open)
+		}
+		w.delivers(delivery, event, body) // the honest one
+		if len(w.open()) != before+1 {
+			t.Fatalf("%s: the honest one came to %+v", name, w.deliveries())
+		}
 	}
 }
 

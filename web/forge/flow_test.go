@@ -317,3 +317,16 @@ func TestAMergeQueueAsks(t *testing.T) {
 		t.Errorf("main is %s, open %+v", w.here(), w.open())
 	}
 }
+
+// An entrance says how far what comes in is meant to go; somebody there may say otherwise.
+func TestAnEntrancesOutcome(t *testing.T) {
+	w := newWorld(t, forgetest.GitHub, func(n *entrance.NewEntrance) { n.Outcome = "preview" })
+	w.commit(1, "a.txt", "a\n")
+	p := w.proposes(7)
+	name, body := w.vendor.Opened(p)
+	w.delivers("d-1", name, body)
+	open := w.open()
+	if len(open) != 1 || open[0].Outcome != "preview" {
+		t.Fatalf("%+v %+v", open, w.deliveries())
+	}
+}

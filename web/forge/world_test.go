@@ -59,6 +59,8 @@ type world struct {
 }
 
 const unitPlan = `version: 1
+outcomes:
+  preview: {reach: [tested]}
 stages:
   unit: {run: "true"}
 gates:

@@ -1,7 +1,7 @@
 -- +goose Up
 -- The second entrance of a repository: another server where changes are proposed. forge says how it speaks; address is the
 -- one place that is ever fetched from. What lets us in there, and what its deliveries are signed with, are files.
--- lands is how a change returns: push, merge (its API) or none. secret_until is until when the secret before counts too.
+-- lands is how a change returns: push, merge (its API) or none; outcome is what new changes are meant to reach. secret_until is until when the secret before counts too.
 CREATE TABLE entrances (
     id           BIGINT PRIMARY KEY,
     repo_id      BIGINT NOT NULL REFERENCES repositories (id),
@@ -17,6 +17,7 @@ CREATE TABLE entrances (
     lands        TEXT   NOT NULL,
     reviews      TEXT   NOT NULL DEFAULT '',
     report       TEXT   NOT NULL DEFAULT '',
+    outcome      TEXT   NOT NULL DEFAULT '',
     submit       BIGINT NOT NULL DEFAULT 0,
     poll         BIGINT NOT NULL DEFAULT 0,
     secret_until BIGINT NOT NULL DEFAULT 0,
