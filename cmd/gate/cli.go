@@ -33,7 +33,8 @@ type commands struct {
 		Pause  mirrorPauseCmd  `cmd:"" help:"Stop a mirror until it is retried."`
 		Remove mirrorRemoveCmd `cmd:"" help:"Remove a mirror; upstream stays as it is."`
 	} `cmd:"" help:"Mirrors: destinations that follow what has landed."`
-	Change struct {
+	Entrance entranceVerbs `cmd:"" help:"Entrances: other servers where changes are proposed, and where they may land."`
+	Change   struct {
 		List changeListCmd `cmd:"" help:"List changes, newest first."`
 		Show changeShowCmd `cmd:"" help:"Show a change and where it stands."`
 

@@ -217,7 +217,7 @@ func (s *server) openApp(ctx context.Context, set Settings) error {
 	if noStages != "" {
 		s.sandbox = "missing"
 	}
-	a, err := newApp(ctx, set, appOptions{log: s.log, sandbox: mode, noStages: noStages})
+	a, err := newApp(ctx, set, appOptions{log: s.log, sandbox: mode, noStages: noStages, serves: true})
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,13 @@ func (s *server) tellStory() func() error {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
+		reported := make(chan struct{})
+		go func() {
+			defer close(reported)
+			s.app.forge.Run(ctx)
+		}()
 		s.app.notify.Run(ctx)
+		<-reported
 	}()
 	return func() error {
 		cancel()

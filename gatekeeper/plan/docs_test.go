@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// manuals are the docs in which every example is a plan.
+var manuals = []string{"plan.md"}
+
 // manual is the documentation, its examples, and each section by its heading.
 func manual(t *testing.T) (examples []string, sections map[string]string) {
 	t.Helper()
@@ -18,9 +21,7 @@ func manual(t *testing.T) (examples []string, sections map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindAllStringSubmatch(string(text), -1) {
-		examples = append(examples, m[1])
-	}
+	examples = examplesOf(t, "plan.md")
 	sections = map[string]string{}
 	for _, part := range regexp.MustCompile(`(?m)^##+ `).Split(string(text), -1) {
 		heading, body, _ := strings.Cut(part, "\n")

@@ -19,13 +19,13 @@ type Owners struct {
 	Value    int      // a vote of at least this approves
 	Not      []string // relations that do not count: author, uploader, committer
 	Override []string // roles whose members approve every path
-	Line     int
+	Line     int      `json:"-"`
 
 	// Members are the accounts and groups of Override, Veto the value that refuses, 0 for none.
 	Members []string
 	Veto    int
 	// File says who owns what; nil when the branch has no such file. See [Plan.SetOwners].
-	File *owners.File
+	File *owners.File `json:"-"`
 }
 
 func (Owners) criterion() {}
@@ -58,7 +58,7 @@ func (r *reader) owners(n *yaml.Node, what, at string) Owners {
 		"override": func(n *yaml.Node) {
 			items := r.list(n, "`override` of "+what, MaxRoles)
 			c.Override = values(items)
-			r.checks = append(r.checks, func() { r.checkRoles(items, what) })
+			r.checks = append(r.checks, func() { r.checkRoles(items, what+" counts votes of") })
 		},
 		"not": func(n *yaml.Node) {
 			for _, item := range r.list(n, "`not` of "+what, MaxList) {
