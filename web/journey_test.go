@@ -175,4 +175,8 @@ func TestMenu(t *testing.T) {
 	press(t, tab, "repositories", "\r")
 	settled(t, tab, `location.pathname === '/repositories'`)
 	noHarm(t, tab)
+	w.must(chromedp.Do(tab, chromedp.Reload()))
+	wear(t, tab, 400)
+	w.must(chromedp.Do(tab, chromedp.Click("#menu-open"))) // on a phone there are no keys
+	until(t, tab, `document.querySelector('#menu').open && document.querySelectorAll('#menu-list li').length > 5`)
 }

@@ -45,14 +45,18 @@
     i.e.focus();
     if (i.file) i.e.parentElement.open = true; else i.e.click();
   };
-  doc.addEventListener('keydown', (e) => {
-    if (e.key !== 'k' || !(e.ctrlKey || e.metaKey)) return;
-    e.preventDefault();
+  const show = () => {
     gather();
     find.value = '';
     menu.showModal();
     draw();
+  };
+  doc.addEventListener('keydown', (e) => {
+    if (e.key !== 'k' || !(e.ctrlKey || e.metaKey)) return;
+    e.preventDefault();
+    show();
   });
+  id('menu-open').onclick = show; // for who has no keys
   find.oninput = draw;
   find.onkeydown = (e) => {
     const by = { ArrowDown: 1, ArrowUp: -1 }[e.key];
