@@ -60,7 +60,7 @@ type commands struct {
 		Remove watchRemoveCmd `cmd:"" help:"Watch something no more."`
 	} `cmd:"" help:"What you watch: it stands on your dashboard."`
 	Star    starCmd    `cmd:"" help:"Star a change."`
-	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what."`
+	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what; and once it has, where it runs and what it waits for."`
 	Vote    voteCmd    `cmd:"" help:"Vote on a change."`
 	Comment commentCmd `cmd:"" help:"Comments, drafts, threads and suggestions. Without a verb: add."`
 	Submit  submitCmd  `cmd:"" help:"Ask that a change land as soon as its gates are open."`
@@ -73,6 +73,7 @@ type commands struct {
 	Log     logCmd     `cmd:"" help:"Show the log of a stage run."`
 	Flakes  flakesCmd  `cmd:"" help:"How reliable stages and tests are: what fails and then passes on the same files."`
 	Tests   testsCmd   `cmd:"" help:"The tests of a repository, or the history of one."`
+	deliveryVerbs
 
 	Account struct {
 		Create   accountCreateCmd   `cmd:"" help:"Create an account."`
