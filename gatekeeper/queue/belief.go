@@ -20,7 +20,7 @@ type belief struct {
 
 const (
 	provedPasses   = 0.995 // of a change that has passed: it may have by luck
-	enoughRefusals = 2     // runs that must say no before a change leaves: one may be luck
+	enoughRefusals = 2     // runs of a candidate on others that may fail, and of those that land together before they leave
 	mostRefusals   = 4     // runs after which it leaves whatever else is known
 	accused        = 0.2   // how likely good one is at most whose leaving is prepared for
 	rounds         = 8     // of weighing failures against each other
