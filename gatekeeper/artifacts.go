@@ -195,17 +195,16 @@ func (c *Controller) Artifact(ctx context.Context, actor account.Actor, repoID i
 	if err := c.May(ctx, actor, account.Read, r.Resource("")); err != nil {
 		return Built{}, err
 	}
-	all, err := queryBuilt(ctx, c.DB.Read(), `a.repo_id = $1 AND a.digest = $2`, repoID, digest)
+	where, err := c.mayHave(ctx, actor, repoID) // it may be of a private change
 	if err != nil {
 		return Built{}, err
 	}
-	for _, b := range all {
-		if b.Change == 0 {
-			return b, nil
-		}
-		if _, err := c.Review.Get(ctx, actor, b.Change); err == nil { // it may be of a private change
-			return b, nil
-		}
+	all, err := queryBuilt(ctx, c.DB.Read(), `a.repo_id = $1 AND a.digest = $2 AND `+where, repoID, digest)
+	if err != nil {
+		return Built{}, err
+	}
+	if len(all) > 0 {
+		return all[0], nil
 	}
 	return Built{}, fault.New(fault.NotFound, "gatekeeper.Artifact", "there is no such artifact", "gate artifact list REPO names those that there are")
 }

@@ -94,6 +94,9 @@ func (s *Service) state(ctx context.Context, q db.Querier, at Place, e plan.Envi
 		return st, err
 	}
 	stateOrders(&st, orders)
+	if err := stateRevoked(ctx, q, at, &st); err != nil {
+		return st, err
+	}
 	if why, until := e.Frozen(s.Now()); why != "" {
 		st.Freezes = append(st.Freezes, promote.Freeze{Why: why, Until: until})
 	}
