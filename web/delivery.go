@@ -62,14 +62,14 @@ func deliveryURL(d gatekeeper.Delivery) string {
 // deliveryView is one delivery.
 type deliveryView struct {
 	placePage
-	D       gatekeeper.Delivery
-	Of      thing
-	Tone    string
-	URL     string
-	Gates   []gateView
-	Went    []promotionView
-	Made    []madeView
-	Form    *envForm
+	D     gatekeeper.Delivery
+	Of    thing
+	Tone  string
+	URL   string
+	Gates []gateView
+	Went  []promotionView
+	Made  []madeView
+	Form  *envForm
 }
 
 // gateView is what a gate says, with each reason.
