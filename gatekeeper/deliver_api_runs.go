@@ -31,7 +31,7 @@ type Delivery struct {
 	// Summary says where it is and what it waits for, in one sentence.
 	Summary string `json:"summary"`
 	// Stops are the environments on its way, in the order of the plan.
-	Stops      []DeliveryStop              `json:"stops"`
+	Stops      []DeliveryStop      `json:"stops"`
 	Stages     []DeliveryStage     `json:"stages"`
 	Gates      []plan.Verdict      `json:"gates"`
 	Promotions []deliver.Promotion `json:"promotions"`

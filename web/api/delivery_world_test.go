@@ -151,7 +151,7 @@ stages:
 gates:
   review: {require: [{review: {min: 1, not: [author, uploader]}}]}
   built: {after: [lint, build], require: [{stages: passed}]}
-  accepted: {subject: artifact, after: [staging], require: [{approve: {min: 1, by: [release], not: [author]}}]}
+  accepted: {subject: artifact, after: [staging], require: [{stages: passed}, {approve: {min: 1, by: [release], not: [author]}}]}
 land: {after: [review, built], how: merge}
 roles: {release: [maintainer, owner, author]}
 `
