@@ -52,14 +52,14 @@ func (c *Controller) Pipeline(ctx context.Context, actor account.Actor, change i
 	if err != nil {
 		return Pipeline{}, err
 	}
-	stands, err := c.stands(ctx, actor, ch)
+	stands, err := c.stands(ctx, actor, ch, p)
 	if err != nil {
 		return Pipeline{}, err
 	}
 	line := Pipeline{More: len(p.Delivering("").Stages) > 0 || len(p.Environments) > 0 || len(p.Outcomes) > 0}
 	add := func(n PipelineNode) {
 		n.Left = !p.Reaches(ch.Outcome, n.Name)
-		if s, ok := stands[n.Name]; ok {
+		if s, ok := stands[n.Name]; ok && !(n.Left && n.Kind == plan.LandNode) { // that it is not asked for says all
 			n.State, n.Why, n.StageRun, n.Until = s.State, s.Why, s.StageRun, s.Until
 		}
 		line.Nodes = append(line.Nodes, n)
@@ -78,7 +78,7 @@ func (c *Controller) Pipeline(ctx context.Context, actor account.Actor, change i
 
 // stands is how each node of a change's plan stands: before the landing as it is explained, after
 // it as its delivery says.
-func (c *Controller) stands(ctx context.Context, actor account.Actor, ch review.Change) (map[string]PipelineNode, error) {
+func (c *Controller) stands(ctx context.Context, actor account.Actor, ch review.Change, p *plan.Plan) (map[string]PipelineNode, error) {
 	all := map[string]PipelineNode{}
 	e, err := c.Explain(ctx, actor, ch.ID)
 	if err != nil {
@@ -92,6 +92,16 @@ func (c *Controller) stands(ctx context.Context, actor account.Actor, ch review.
 	all[plan.LandNode] = PipelineNode{State: string(e.State), Why: e.Summary}
 	if ch.Status != review.Landed {
 		return all, nil
+	}
+	bypasses, err := c.bypassesOf(ctx, c.DB.Read(), ch.ID, ch.LandedPS)
+	if err != nil {
+		return nil, err
+	}
+	for _, gate := range p.Landing() {
+		all[gate.Name] = PipelineNode{State: string(plan.Open), Why: "it was open when the change landed"}
+		if slices.ContainsFunc(bypasses, func(b plan.Bypass) bool { return b.Node == gate.Name }) {
+			all[gate.Name] = PipelineNode{State: string(plan.GateBypassed), Why: leftOutWords(plan.Evidence{Bypasses: bypasses}, gate.Name)}
+		}
 	}
 	runs, err := c.Runs(ctx, actor, ch.ID)
 	if err != nil {
@@ -122,6 +132,9 @@ func (c *Controller) stands(ctx context.Context, actor account.Actor, ch review.
 		all[s.Stage] = n
 	}
 	for _, v := range d.Gates {
+		if _, before := all[v.Gate]; before && v.State == plan.Closed && len(v.Reasons) == 0 { // it is not asked again
+			continue
+		}
 		all[v.Gate] = PipelineNode{State: string(v.State), Why: verdictWords(v), Until: v.Next}
 	}
 	return all, nil
@@ -191,7 +204,9 @@ func (c *Controller) Aim(ctx context.Context, actor account.Actor, change int64)
 	}
 	node := func(name string, b *plan.Bypassable) {
 		if b != nil {
-			left := slices.ContainsFunc(a.Bypasses, func(was plan.Bypass) bool { return was.Node == name && (was.Until.IsZero() || c.Now().Before(was.Until)) })
+			left := slices.ContainsFunc(a.Bypasses, func(was plan.Bypass) bool {
+				return was.Node == name && (was.Until.IsZero() || c.Now().Before(was.Until))
+			})
 			a.Nodes = append(a.Nodes, AimNode{name, *b, vote && !left && c.inRoles(ctx, q, actor, p, b.By, "") == nil})
 		}
 	}
@@ -297,4 +312,3 @@ func (c *Controller) WaitsForApproval(d Delivery) []string {
 	}
 	return all
 }
-

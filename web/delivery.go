@@ -12,6 +12,7 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
+	"gatehouse/gatekeeper/promote"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
@@ -32,6 +33,7 @@ type deliveryRow struct {
 	Of   thing
 	Tone string
 	URL  string
+	Took string
 }
 
 func (w *Web) deliveries(c *call) error {
@@ -50,7 +52,11 @@ func (w *Web) deliveries(c *call) error {
 	}
 	l := w.lookup(c.ctx(), c, p.repoPage)
 	for _, d := range all {
-		v.Rows = append(v.Rows, deliveryRow{Delivery: d, Of: l.thing("", "", d.Commit, d.Change), Tone: tone("run", d.State), URL: deliveryURL(d)})
+		took := ""
+		if !d.EndedAt.IsZero() {
+			took = lastedWords(d.EndedAt.Sub(d.StartedAt).Seconds())
+		}
+		v.Rows = append(v.Rows, deliveryRow{Took: took, Delivery: d, Of: l.thing("", "", d.Commit, d.Change), Tone: tone("run", d.State), URL: deliveryURL(d)})
 	}
 	return w.render(c, http.StatusOK, "deliveries", "Deliveries of "+p.Repo.Name, v, withUp(repoURL(p.Repo.Name, "environments")+p.Query()))
 }
@@ -67,9 +73,37 @@ type deliveryView struct {
 	Tone  string
 	URL   string
 	Gates []gateView
+	Stops []haltView
 	Went  []promotionView
 	Made  []madeView
 	Form  *envForm
+}
+
+// haltView is how a delivery stands in one environment.
+type haltView struct {
+	Environment, Tone, Words string
+	When                     time.Time
+}
+
+// haltOf says how a delivery stands there. What ran is told with the time, for people.
+func haltOf(s gatekeeper.DeliveryStop, went []deliver.Promotion) haltView {
+	h := haltView{Environment: s.Environment, Tone: "calm", Words: s.Words, When: s.Until}
+	if s.State != "" {
+		h.Tone = tone("promotion", s.State)
+	}
+	if s.State != promote.Succeeded {
+		return h
+	}
+	h.Words = "it ran there until another one took its place, from"
+	if s.Runs {
+		h.Words = "it runs there since"
+	}
+	for _, p := range went {
+		if p.ID == s.Promotion {
+			h.When = p.EndedAt
+		}
+	}
+	return h
 }
 
 // gateView is what a gate says, with each reason.
@@ -105,7 +139,7 @@ func (w *Web) delivery(c *call) error {
 }
 
 func (w *Web) showDelivery(c *call, status int, v deliveryView) error {
-	parts, err := w.renderPart("delivery", "delivery-parts", v)
+	parts, err := w.renderPart(c, "delivery", "delivery-parts", v)
 	if err != nil {
 		return err
 	}
@@ -123,7 +157,7 @@ func (w *Web) deliveryEvents(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		return w.renderPart("delivery", "delivery-parts", v)
+		return w.renderPart(c, "delivery", "delivery-parts", v)
 	}, event.RepoTopic(v.Repo.ID))
 }
 
@@ -150,6 +184,9 @@ func (w *Web) deliveryOf(ctx context.Context, c *call) (deliveryView, error) {
 	mayVote := c.signedIn() && w.may(c, account.Vote, v.Repo.Resource(v.D.Branch)) == nil
 	for _, g := range v.D.Gates {
 		v.Gates = append(v.Gates, w.gateOf(c, v, g, mayVote))
+	}
+	for _, s := range v.D.Stops {
+		v.Stops = append(v.Stops, haltOf(s, v.D.Promotions))
 	}
 	for _, p := range slices.Backward(v.D.Promotions) {
 		v.Went = append(v.Went, l.promotion(p))

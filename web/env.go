@@ -112,6 +112,7 @@ type envView struct {
 	Orders      []orderView
 	What        []whatView // what the forms offer: waits, runs or ran there
 	Good        []whatView // what can be gone back to
+	ByPlan      bool       // the plan freezes it, and not only people
 	MayAct      bool
 	MayStop     bool
 	Action      string
@@ -181,7 +182,7 @@ func (w *Web) showEnvironments(c *call, status int, p placePage, form *envForm) 
 	if err != nil {
 		return err
 	}
-	parts, err := w.renderPart("environments", "env-parts", v)
+	parts, err := w.renderPart(c, "environments", "env-parts", v)
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (w *Web) environmentEvents(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		return w.renderPart("environments", "env-parts", v)
+		return w.renderPart(c, "environments", "env-parts", v)
 	}, event.RepoTopic(p.Repo.ID))
 }
 
@@ -216,10 +217,44 @@ func (w *Web) envsOf(ctx context.Context, c *call, p placePage) (envsView, error
 		return v, err
 	}
 	l := w.lookup(ctx, c, p.repoPage)
+	coming, err := w.coming(ctx, c, l, p)
+	if err != nil {
+		return v, err
+	}
 	for i, e := range all {
-		v.Envs = append(v.Envs, w.envOf(l, p, e, i))
+		one := w.envOf(l, p, e, i)
+		one.Waiting = append(one.Waiting, coming[e.Name]...)
+		v.Envs = append(v.Envs, one)
 	}
 	return v, nil
+}
+
+// comingShown is how many deliveries are asked what they wait for: those before them are mostly
+// superseded.
+const comingShown = 10
+
+// coming are the artifacts on their way to each environment for which nothing asks yet: a gate or
+// a stage comes first.
+func (w *Web) coming(ctx context.Context, c *call, l *lookup, p placePage) (map[string][]promotionView, error) {
+	at, err := w.Gate.PlaceFor(ctx, c.actor, p.Repo.Name, p.Branch)
+	if err != nil {
+		return nil, err
+	}
+	all, err := w.Gate.Deliveries(ctx, c.actor, at, comingShown)
+	if err != nil {
+		return nil, err
+	}
+	coming := map[string][]promotionView{}
+	for _, d := range all {
+		for _, s := range d.Stops {
+			if d.State == gatekeeper.RunRunning && s.Promotion == 0 {
+				one := promotionView{Of: l.thing("", "", d.Commit, d.Change), Words: s.Words, When: s.Until}
+				one.Run, one.Environment = d.Run, s.Environment
+				coming[s.Environment] = append(coming[s.Environment], one)
+			}
+		}
+	}
+	return coming, nil
 }
 
 // noneWords are why a page has nothing to show, when err says no more than that.
@@ -295,6 +330,10 @@ func (w *Web) envOf(l *lookup, p placePage, e gatekeeper.EnvironmentView, i int)
 		order := orderView{Order: o, Action: v.Action, MayLift: pickBool(o.Kind == deliver.OrderFreeze, p.MayStop, p.MayAct)}
 		order.Of = l.digest(e, o.Digest)
 		v.Orders = append(v.Orders, order)
+	}
+	v.ByPlan = e.Frozen != ""
+	for _, o := range e.Orders {
+		v.ByPlan = v.ByPlan && (o.Kind != deliver.OrderFreeze || o.Reason != e.Frozen)
 	}
 	v.choices()
 	v.state()

@@ -73,7 +73,7 @@ func Draw(label string, nodes []Node) string {
 	columns, places := arrange(before)
 	width, tall := lay(columns, nodes)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="picture" role="group" aria-label="%s" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f">`, html.EscapeString(label), width, tall, width, tall)
+	fmt.Fprintf(&b, `<svg class="graph" role="group" aria-label="%s" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f">`, html.EscapeString(label), width, tall, width, tall)
 	b.WriteString(`<g class="ways" aria-hidden="true">`)
 	for _, p := range places {
 		for _, from := range p.before {
