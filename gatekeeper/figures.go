@@ -167,8 +167,13 @@ func streamFacts(all []deliver.Promotion, landed []taken, since int64) []promote
 	return s.facts
 }
 
-// back takes in a rollback: what ran before it had failed when somebody asked for it.
+// back takes in a rollback: what ran before it had failed when somebody asked for it. One to what
+// runs answers a promotion that never came to run, and what runs did not fail.
 func (s *stream) back(p deliver.Promotion) {
+	if p.Seq == s.since {
+		s.restored(p.EndedAt)
+		return
+	}
 	for _, i := range s.current {
 		if s.facts[i].Failed.IsZero() {
 			s.facts[i].Failed = p.CreatedAt

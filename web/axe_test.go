@@ -71,7 +71,13 @@ func promised[T any](t testing.TB, tab context.Context, script string) T {
 // Every page, in light, in dark and on a phone, keeps WCAG 2.2 AA as far as a machine can tell.
 func TestAxe(t *testing.T) {
 	w := showcase(t)
-	for group := range slices.Chunk(everyPage(w), axePages) {
+	axeGroups(t, w, everyPage(w))
+	w = shopShowcase(t)
+	axeGroups(t, w, w.shopPages())
+}
+
+func axeGroups(t *testing.T, w *world, pages []pageOf) {
+	for group := range slices.Chunk(pages, axePages) {
 		t.Run(group[0].name, func(t *testing.T) {
 			browser := chrome(t)
 			for _, p := range group {

@@ -33,6 +33,7 @@ type changeView struct {
 	Needs    []needView
 	PlanURL  string
 
+	Way       *wayView // nil where the plan ends at the landing
 	Run       *gatekeeper.Run
 	OlderRuns []gatekeeper.Run
 	VoteRows  []voteRow

@@ -59,6 +59,13 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	v.setVotes()
 	v.setRights(w, c)
 	v.setNeeds(c.actor)
+	g, err := w.Repos.Open(v.Repo)
+	if err != nil {
+		return nil, err
+	}
+	if v.Way, err = w.wayFor(ctx, c, id, repoPage{Repo: v.Repo, git: g}); err != nil {
+		return nil, err
+	}
 	if err := w.setActs(ctx, v); err != nil {
 		return nil, err
 	}

@@ -18,14 +18,15 @@ import (
 // fakeGate is a gatekeeper that keeps state: requirements and runs that a test sets, logs
 // that grow. Rights are asked of the real decision point, as the real one does.
 type fakeGate struct {
-	likely *gatekeeper.WhatIf // of every open change
-	w      *world
-	mu     sync.Mutex
-	needs  map[int64][]gatekeeper.Requirement
-	runs   map[int64][]gatekeeper.Run
-	logs   map[int64]*fakeLog
-	flaky  gatekeeper.FlakeReport
-	fail   error
+	*gatekeeper.Controller                    // the real one, for what tests do not turn
+	likely                 *gatekeeper.WhatIf // of every open change
+	w                      *world
+	mu                     sync.Mutex
+	needs                  map[int64][]gatekeeper.Requirement
+	runs                   map[int64][]gatekeeper.Run
+	logs                   map[int64]*fakeLog
+	flaky                  gatekeeper.FlakeReport
+	fail                   error
 
 	checks  map[int64]gatekeeper.Checks
 	reports map[int64]gatekeeper.StageReport

@@ -19,8 +19,14 @@ func TestScreenshots(t *testing.T) {
 	}
 	only := os.Getenv("GATE_SCREENSHOTS_ONLY")
 	w := showcase(t)
+	shoot(t, w, dir, only, everyPage(w))
+	w = shopShowcase(t)
+	shoot(t, w, dir, only, w.shopPages())
+}
+
+func shoot(t *testing.T, w *world, dir, only string, pages []pageOf) {
 	browser := chrome(t)
-	for _, s := range everyPage(w) {
+	for _, s := range pages {
 		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
 			continue
 		}

@@ -52,6 +52,7 @@ type Gate interface {
 	StageReport(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageReport, error)
 	StageTests(ctx context.Context, a account.Actor, stageRun int64) ([]gatekeeper.TestRow, error)
 	Tests(ctx context.Context, a account.Actor, repoName, text string) ([]gatekeeper.TestCount, error)
+	Delivery
 	TestHistory(ctx context.Context, a account.Actor, repoName, stage, test string) (gatekeeper.TestHistory, error)
 }
 

@@ -122,15 +122,15 @@ func tone(kind string, state any) string {
 			return "wait"
 		}
 		return "good"
-	case "READY", "PASSED", "BUILT", "SYNCED", "DELIVERED", "ON":
+	case "READY", "PASSED", "BUILT", "SYNCED", "DELIVERED", "ON", "SUCCEEDED", "ELIGIBLE", "BOUND", "ATTESTED":
 		return "good"
 	case "LANDED":
 		return "done"
-	case "REFUSED", "FAILED", "CONFLICT", "ERRORED", "TIMED_OUT", "DIVERGED", "STOPPED":
+	case "REFUSED", "FAILED", "CONFLICT", "ERRORED", "TIMED_OUT", "DIVERGED", "STOPPED", "ROLLED_BACK", "ERROR", "REVOKED", "GONE":
 		return "bad"
-	case "QUEUED", "LANDING", "RUNNING", "PENDING":
+	case "QUEUED", "LANDING", "RUNNING", "PENDING", "DEPLOYING", "VERIFYING", "STARTING":
 		return "busy"
-	case "WAITING", "BLOCKED", "RETRYING", "INCONCLUSIVE", "PAUSED":
+	case "WAITING", "BLOCKED", "RETRYING", "INCONCLUSIVE", "PAUSED", "REQUESTED", "HELD", "DEGRADED":
 		return "wait"
 	default: // CLOSED, ABANDONED, CANCELED, SUPERSEDED, SKIPPED, BYPASSED, VOID
 		return "calm"

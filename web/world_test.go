@@ -41,6 +41,8 @@ type world struct {
 	now    time.Time
 	work   string // a clone that commits are made in
 	hookID int64  // the showcase's webhook
+	ship   *shipyard
+	wrote  time.Time // when commits are written; zero is a time of all tests
 }
 
 const password = "correct horse battery"
@@ -64,6 +66,7 @@ func newWorld(t testing.TB) *world {
 		Mirrors: &mirror.Store{DB: d, Repos: repos, Dir: t.TempDir(), Now: w.clock, Bus: bus, Log: quiet},
 		SSHURL:  "ssh://gate.test:29418",
 	}
+	w.openDelivery(g)
 	w.web.Notify = &notify.Service{
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: w.gate, Bus: bus, Now: w.clock, Log: quiet, URL: "http://gate.test", Dir: t.TempDir(),
 		Mail: &notify.Mailer{Server: "mail.gate.test:587", TLS: notify.TLSStart, From: "gate@gate.test"}, Quiet: notify.QuietTime,
@@ -159,11 +162,15 @@ func (w *world) clone(name string) {
 
 func (w *world) git(args ...string) string {
 	w.t.Helper()
+	date := "1795339200 +0000"
+	if !w.wrote.IsZero() {
+		date = fmt.Sprint(w.wrote.Unix(), " +0000")
+	}
 	cmd := exec.Command("git", args...)
 	cmd.Dir = w.work
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_AUTHOR_NAME=Alice Example", "GIT_AUTHOR_EMAIL=alice@example.test", "GIT_COMMITTER_NAME=Alice Example", "GIT_COMMITTER_EMAIL=alice@example.test",
-		"GIT_AUTHOR_DATE=1795339200 +0000", "GIT_COMMITTER_DATE=1795339200 +0000", "LC_ALL=C"}
+		"GIT_AUTHOR_DATE=" + date, "GIT_COMMITTER_DATE=" + date, "LC_ALL=C"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		w.t.Fatalf("git %v: %v\n%s", args, err, out)

@@ -1,0 +1,420 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/deliver"
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gatekeeper/promote"
+	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/fault"
+	"gatehouse/web/picture"
+)
+
+// deliveriesShown is how many deliveries a list shows: more than anybody looks through.
+const deliveriesShown = 40
+
+// deliveriesView is the list of what landed and how far it came.
+type deliveriesView struct {
+	placePage
+	Rows []deliveryRow
+}
+
+type deliveryRow struct {
+	gatekeeper.Delivery
+	Of   thing
+	Tone string
+	URL  string
+	Took string
+}
+
+func (w *Web) deliveries(c *call) error {
+	p, err := w.placeOf(c, "deliveries")
+	if err != nil {
+		return err
+	}
+	v := deliveriesView{placePage: p}
+	at, err := w.Gate.PlaceFor(c.ctx(), c.actor, p.Repo.Name, p.Branch)
+	var all []gatekeeper.Delivery
+	if err == nil {
+		all, err = w.Gate.Deliveries(c.ctx(), c.actor, at, deliveriesShown)
+	}
+	if v.None, err = noneWords(err); err != nil {
+		return err
+	}
+	l := w.lookup(c.ctx(), c, p.repoPage)
+	for _, d := range all {
+		took := ""
+		if !d.EndedAt.IsZero() {
+			took = lastedWords(d.EndedAt.Sub(d.StartedAt).Seconds())
+		}
+		v.Rows = append(v.Rows, deliveryRow{Took: took, Delivery: d, Of: l.thing("", "", d.Commit, d.Change), Tone: tone("run", d.State), URL: deliveryURL(d)})
+	}
+	return w.render(c, http.StatusOK, "deliveries", "Deliveries of "+p.Repo.Name, v, withUp(repoURL(p.Repo.Name, "environments")+p.Query()))
+}
+
+func deliveryURL(d gatekeeper.Delivery) string {
+	return repoURL(d.Repository, "deliveries", fmt.Sprint(d.Run))
+}
+
+// deliveryView is one delivery.
+type deliveryView struct {
+	placePage
+	D     gatekeeper.Delivery
+	Of    thing
+	Tone  string
+	URL   string
+	Gates []gateView
+	Stops []haltView
+	Went  []promotionView
+	Made  []madeView
+	Form  *envForm
+}
+
+// haltView is how a delivery stands in one environment.
+type haltView struct {
+	Environment, Tone, Words string
+	When                     time.Time
+}
+
+// haltOf says how a delivery stands there. What ran is told with the time, for people.
+func haltOf(s gatekeeper.DeliveryStop, went []deliver.Promotion) haltView {
+	h := haltView{Environment: s.Environment, Tone: "calm", Words: s.Words, When: s.Until}
+	if s.State != "" {
+		h.Tone = tone("promotion", s.State)
+	}
+	if s.State != promote.Succeeded {
+		return h
+	}
+	h.Words = "it ran there until another one took its place, from"
+	if s.Runs {
+		h.Words = "it runs there since"
+	}
+	for _, p := range went {
+		if p.ID == s.Promotion {
+			h.When = p.EndedAt
+		}
+	}
+	return h
+}
+
+// gateView is what a gate says, with each reason.
+type gateView struct {
+	plan.Verdict
+	Tone    string
+	Asks    bool // people are asked to approve
+	MayAsk  bool // the reader may
+	Given   bool // and has
+	Source  string
+	Problem *envForm
+	Reasons []reasonView
+}
+
+type reasonView struct {
+	plan.Reason
+	Tone string
+	Who  string
+}
+
+// madeView is an artifact that a delivery carries.
+type madeView struct {
+	gatekeeper.Built
+	URL string
+}
+
+func (w *Web) delivery(c *call) error {
+	v, err := w.deliveryOf(c.ctx(), c)
+	if err != nil {
+		return err
+	}
+	return w.showDelivery(c, http.StatusOK, v)
+}
+
+func (w *Web) showDelivery(c *call, status int, v deliveryView) error {
+	parts, err := w.renderPart(c, "delivery", "delivery-parts", v)
+	if err != nil {
+		return err
+	}
+	return w.render(c, status, "delivery", fmt.Sprintf("Delivery %d of %s", v.D.Run, v.Repo.Name), v,
+		withUp(repoURL(v.Repo.Name, "deliveries")+v.Query()), withLive(v.URL+"/events", parts))
+}
+
+func (w *Web) deliveryEvents(c *call) error {
+	v, err := w.deliveryOf(c.ctx(), c)
+	if err != nil {
+		return err
+	}
+	return w.live(c, func(ctx context.Context) ([]byte, error) {
+		v, err := w.deliveryOf(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return w.renderPart(c, "delivery", "delivery-parts", v)
+	}, event.RepoTopic(v.Repo.ID))
+}
+
+// deliveryOf reads the delivery of the address. One of another repository answers like none.
+func (w *Web) deliveryOf(ctx context.Context, c *call) (deliveryView, error) {
+	v := deliveryView{}
+	var err error
+	if v.repoPage, err = w.repoOf(c, "environments"); err != nil {
+		return v, err
+	}
+	id, err := c.number("id")
+	if err != nil {
+		return v, err
+	}
+	if v.D, err = w.Gate.DeliveryOf(ctx, c.actor, id); err != nil {
+		return v, err
+	}
+	if v.D.Repository != v.Repo.Name {
+		return v, notFound("web.delivery", fmt.Sprintf("there is no delivery %d", id))
+	}
+	v.Branch, v.Part = v.D.Branch, "deliveries"
+	l := w.lookup(ctx, c, v.repoPage)
+	v.Of, v.Tone, v.URL = l.thing("", "", v.D.Commit, v.D.Change), tone("run", v.D.State), deliveryURL(v.D)
+	mayVote := c.signedIn() && w.may(c, account.Vote, v.Repo.Resource(v.D.Branch)) == nil
+	for _, g := range v.D.Gates {
+		v.Gates = append(v.Gates, w.gateOf(c, v, g, mayVote))
+	}
+	for _, s := range v.D.Stops {
+		v.Stops = append(v.Stops, haltOf(s, v.D.Promotions))
+	}
+	for _, p := range slices.Backward(v.D.Promotions) {
+		v.Went = append(v.Went, l.promotion(p))
+	}
+	for _, a := range v.D.Artifacts {
+		v.Made = append(v.Made, madeView{a, repoURL(v.Repo.Name, "artifacts", a.Digest)})
+	}
+	return v, nil
+}
+
+func (w *Web) gateOf(c *call, v deliveryView, g plan.Verdict, mayVote bool) gateView {
+	one := gateView{Verdict: g, Tone: tone("gate", g.State)}
+	if g.Line > 0 {
+		one.Source = repoURL(v.Repo.Name, "file", string(v.D.Commit), plan.File) + fmt.Sprintf("#L%d", g.Line)
+	}
+	for _, r := range g.Reasons {
+		one.Reasons = append(one.Reasons, reasonView{r, tone("gate", r.State), strings.Join(r.Who, ", ")})
+		one.Asks = one.Asks || r.Kind == "approve"
+		if r.Kind == "approve" && c.signedIn() {
+			one.Given = one.Given || named(r.Evidence, c.actor.Name)
+		}
+	}
+	one.MayAsk = one.Asks && mayVote && v.D.State == gatekeeper.RunRunning
+	return one
+}
+
+// named reports whether evidence names somebody among those who approved.
+func named(evidence, name string) bool {
+	approved, _, _ := strings.Cut(strings.TrimPrefix(evidence, "approved by "), ";")
+	return slices.Contains(strings.Split(approved, ", "), name)
+}
+
+// approve takes somebody's acceptance of what a delivery carries, or takes it back.
+func (w *Web) approve(c *call) error {
+	v, err := w.deliveryOf(c.ctx(), c)
+	if err != nil {
+		return err
+	}
+	form := c.r.PostForm
+	a := gatekeeper.Approval{Gate: form.Get("gate"), What: string(v.D.Commit), Note: newlines(form.Get("note")), Withdraw: form.Get("do") == "withdraw"}
+	done, err := w.Gate.Approve(c.ctx(), c.actor, deliver.Place{Repo: v.Repo.ID, Branch: v.D.Branch}, a)
+	if err == nil && !a.Withdraw && !done.Counts && done.Why != "" {
+		err = fault.New(fault.Refused, "web.approve", "your approval is written down and does not count: "+done.Why, "somebody else has to approve")
+	}
+	kind := fault.KindOf(err)
+	if err != nil && (kind == fault.Internal || kind == fault.Unauthenticated || kind == fault.NotFound) {
+		return err
+	}
+	if err != nil {
+		f := &envForm{What: a.Gate, Reason: a.Note}
+		f.Problem, f.Hint = fault.Public(err)
+		if v, err = w.deliveryOf(c.ctx(), c); err != nil {
+			return err
+		}
+		v.Form = f
+		for i := range v.Gates {
+			if v.Gates[i].Gate == a.Gate {
+				v.Gates[i].Problem, v.Form = f, nil
+			}
+		}
+		return w.showDelivery(c, statusOf(kind), v)
+	}
+	c.seeOther(v.URL, pick(a.Withdraw, "unapproved", "approved"))
+	return nil
+}
+
+// wayView is a change's way through its plan: what there is of it, how far it is meant to go and
+// what was left out.
+type wayView struct {
+	Change   int64
+	Subject  string
+	RepoName string
+	Title    string
+	Picture  template.HTML
+	Steps    []stepView
+	Outcome  string
+	Outcomes []gatekeeper.AimOutcome
+	May      bool // choose an outcome
+	Nodes    []gatekeeper.AimNode
+	MayPass  bool // leave something out
+	Passed   []plan.Bypass
+	Previews []runsView
+	Delivery string // the page of what landed, "" before
+	Problem  string // why the plan cannot be drawn
+	Form     *envForm
+}
+
+// stepView is a node of the plan in words, for those who do not see the picture.
+type stepView struct {
+	gatekeeper.PipelineNode
+	Tone, Log string
+}
+
+// way is a change's way through its plan, with the forms that change it.
+func (w *Web) way(c *call) error {
+	id, err := c.number("n")
+	if err != nil {
+		return err
+	}
+	v, err := w.wayOf(c, id)
+	if err != nil {
+		return err
+	}
+	return w.showWay(c, http.StatusOK, v)
+}
+
+func (w *Web) showWay(c *call, status int, v wayView) error {
+	return w.render(c, status, "way", fmt.Sprintf("Delivery of change %d", v.Change), v, withUp(fmt.Sprintf("/c/%d", v.Change)))
+}
+
+func (w *Web) wayOf(c *call, id int64) (wayView, error) {
+	ch, err := w.Review.Get(c.ctx(), c.actor, id)
+	if err != nil {
+		return wayView{}, err
+	}
+	r, err := w.Repos.ByID(c.ctx(), w.DB.Read(), ch.Repo)
+	if err != nil {
+		return wayView{}, err
+	}
+	g, err := w.Repos.Open(r)
+	if err != nil {
+		return wayView{}, err
+	}
+	v, err := w.wayFor(c.ctx(), c, id, repoPage{Repo: r, git: g})
+	if v == nil {
+		v = &wayView{}
+	}
+	v.Change, v.Subject, v.RepoName = id, ch.Subject, r.Name
+	return *v, err
+}
+
+// wayFor reads a change's way; nil where its plan has nothing but the gates before the landing,
+// or cannot be read: the page says that elsewhere.
+func (w *Web) wayFor(ctx context.Context, c *call, id int64, p repoPage) (*wayView, error) {
+	line, err := w.Gate.Pipeline(ctx, c.actor, id)
+	if fault.Is(err, fault.Invalid) || err == nil && !line.More {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	aim, err := w.Gate.Aim(ctx, c.actor, id)
+	if err != nil {
+		return nil, err
+	}
+	v := &wayView{Change: id, RepoName: p.Repo.Name, Outcome: aim.Outcome, Outcomes: aim.Outcomes, Nodes: aim.Nodes, Passed: aim.Bypasses}
+	for _, o := range aim.Outcomes {
+		v.May = v.May || o.May
+	}
+	for _, n := range aim.Nodes {
+		v.MayPass = v.MayPass || n.May
+	}
+	l := w.lookup(ctx, c, p)
+	for _, a := range aim.Previews {
+		v.Previews = append(v.Previews, w.runs(l, &a))
+	}
+	v.draw(line, w.Now())
+	d, err := w.deliveryOfChange(ctx, c, id)
+	if err == nil && d != "" {
+		v.Delivery = d
+	}
+	return v, err
+}
+
+// deliveryOfChange is the page of what a change landed as; "" when nothing is delivered of it.
+func (w *Web) deliveryOfChange(ctx context.Context, c *call, id int64) (string, error) {
+	d, err := w.Gate.DeliveryOfChange(ctx, c.actor, id)
+	if fault.Is(err, fault.NotFound) {
+		return "", nil
+	}
+	return deliveryURL(d), err
+}
+
+// draw makes the picture of the way, and the words beside it.
+func (v *wayView) draw(line gatekeeper.Pipeline, now time.Time) {
+	var nodes []picture.Node
+	for _, n := range line.Nodes {
+		s := stepView{PipelineNode: n, Tone: stepTone(n)}
+		one := picture.Node{Name: n.Name, Shape: picture.Box, After: n.After, Class: s.Tone, Sign: shapes[s.Tone], Words: stepWords(n)}
+		switch n.Kind {
+		case "gate":
+			one.Shape = picture.Gate
+		case plan.LandNode:
+			one.Shape = picture.Arch
+		}
+		if n.StageRun != 0 {
+			s.Log = fmt.Sprintf("/stage/%d/log", n.StageRun)
+			one.Href = s.Log
+		}
+		if n.Left {
+			one.Class += " left"
+		}
+		one.Title = plain(n.Kind + " " + strings.TrimPrefix(n.Name, "land") + ": " + one.Words)
+		if n.Kind == plan.LandNode {
+			one.Title = plain("landing: " + one.Words)
+		}
+		if n.Why != "" && !strings.Contains(one.Words, n.Why) {
+			one.Title += plain(": " + n.Why)
+		}
+		one.Name, one.Words = plain(one.Name), plain(one.Words)
+		nodes = append(nodes, one)
+		v.Steps = append(v.Steps, s)
+	}
+	text := picture.Draw(plain("The way of this change through its plan"), nodes)
+	v.Picture = template.HTML(text) //nolint:gosec // escaped by picture
+}
+
+// stepWords are the second line of a node: where it deploys to, and how it stands.
+func stepWords(n gatekeeper.PipelineNode) string {
+	state := word(n.State)
+	switch {
+	case n.Left && n.State == "":
+		state = "not asked for"
+	case n.State == "":
+		state = "not reached"
+	}
+	if n.Deploys && n.Environment != n.Name {
+		return n.Environment + ": " + state
+	}
+	return state
+}
+
+func stepTone(n gatekeeper.PipelineNode) string {
+	if n.State == "" {
+		return "calm"
+	}
+	if n.Kind == plan.LandNode {
+		return tone("change", n.State)
+	}
+	return tone(n.Kind, n.State)
+}
