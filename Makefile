@@ -57,6 +57,6 @@ bench-web:
 bench-queue:
 	@$(GO) run ./cmd/gate sim --policy all $(if $(TRACES),--trace $(TRACES),--generate all --seed 1) $(if $(JSON),--json)
 
-# A hundred thousand random histories of the queue against its rules; SEED=N begins with another.
+# A hundred thousand random histories of the queue, and of promotions, against their rules; SEED=N begins with another.
 check-queue:
 	@$(GO) run ./cmd/gate sim --check --histories 100000 --seed $(or $(SEED),1)

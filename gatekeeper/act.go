@@ -95,7 +95,7 @@ func (t *tick) try(ctx context.Context, a queue.Try) error {
 			return err
 		}
 	}
-	run, err := t.startCandidate(ctx, k, k.Base, k.Plan)
+	run, err := t.startCandidate(ctx, k, k.Base, k.Plan, "")
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/blob"
+	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/queue"
 	"gatehouse/gatekeeper/runner"
+	"gatehouse/gatekeeper/secret"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/mirror"
@@ -56,14 +59,21 @@ type Config struct {
 	Repos    *repo.Store
 	Review   *review.Service
 	Mirrors  *mirror.Store
+	Primary  Primary // of branches that are at home elsewhere; nil when none are
 	Jobs     *job.Engine
 	Blobs    *blob.Store
 	Runner   StageRunner
-	Bus      *event.Bus
-	Now      func() time.Time
-	Log      *slog.Logger
-	URL      string // where people find the pages, without a trailing slash
-	Workers  int    // stage runs at once
+	// Secrets are what stages may be told, nil for none. Delivery keeps the environments, nil on
+	// a server without any.
+	Secrets  *secret.Store
+	Delivery *deliver.Service
+	// Artifacts are kept here; nil on a server that keeps none.
+	Artifacts *artifact.Store
+	Bus       *event.Bus
+	Now       func() time.Time
+	Log       *slog.Logger
+	URL       string // where people find the pages, without a trailing slash
+	Workers   int    // stage runs at once
 	// NoStages, when not "", is why this server runs no stages; they stay queued and say so.
 	NoStages string
 	// KeepAlive is how often a waiting push looks again when nothing woke it.
@@ -125,6 +135,11 @@ func New(cfg Config) *Controller {
 	cfg.Jobs.Handle(JobStage, max(cfg.Workers, 1), c.stageHandler)
 	cfg.Jobs.Handle(mirror.Job, mirrorWorkers, c.mirrorHandler)
 	cfg.Jobs.Handle(JobMaintain, maintainWorkers, c.maintainHandler)
+	cfg.Jobs.Handle(JobDeliver, deliverWorkers, c.deliverHandler)
+	if cfg.Delivery != nil {
+		cfg.Delivery.Use(deliveryRuns{c})
+		cfg.Jobs.Handle(deliver.JobAssembly, deliver.AssemblyWorkers, cfg.Delivery.Tend)
+	}
 	return c
 }
 
@@ -167,8 +182,16 @@ func (c *Controller) Recover(ctx context.Context) error {
 			}
 		}
 	}
+	if c.Delivery != nil {
+		if err := c.Delivery.Recover(ctx); err != nil {
+			return err
+		}
+	}
 	return c.DB.Transact(ctx, func(tx *db.Tx) error {
 		if err := c.giveBack(ctx, tx); err != nil {
+			return err
+		}
+		if err := c.resumeDeliveries(ctx, tx); err != nil {
 			return err
 		}
 		for _, j := range jobs {

@@ -94,7 +94,11 @@ func (c *Controller) facts(ctx context.Context, q db.Querier, id int64) (*facts,
 		f.plan, f.planErr, f.branchPlan = plan.Default(), err, len(problems) > 0
 		return f, nil
 	}
+	f.plan = f.plan.Gating(f.aims())
 	if f.changed, err = c.changedPaths(ctx, g, base, subject); err != nil {
+		return nil, err
+	}
+	if err := c.gatherMore(ctx, q, f); err != nil {
 		return nil, err
 	}
 	if err := c.gatherApprovers(ctx, q, f); err != nil {

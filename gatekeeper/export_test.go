@@ -63,7 +63,7 @@ func (c *Controller) StartBare(ctx context.Context, r repo.Repository, branch st
 	if err := c.DB.Transact(ctx, func(tx *db.Tx) error { return insertCandidate(ctx, tx, &k, db.Micros(c.Now())) }); err != nil {
 		return 0, err
 	}
-	return c.startRun(ctx, r.ID, branch, k, tip, composed.Digest())
+	return c.startRun(ctx, r.ID, branch, k, tip, composed.Digest(), "")
 }
 
 // Advance does what a look at the branch does for one run: it starts the stages that can start.

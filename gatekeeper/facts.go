@@ -48,6 +48,8 @@ type facts struct {
 	touched []string
 	// noStages is why this server runs no stages.
 	noStages string
+	// more is the evidence where the plan asks for more than votes and results, nil otherwise.
+	more *plan.Evidence
 }
 
 // parentFact is a change below this one in its stack.

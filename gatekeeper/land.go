@@ -223,7 +223,7 @@ func (t *tick) sameResults(ctx context.Context, run *runRow, step landStep) (boo
 		case have.State != plan.Passed:
 			return false, nil
 		default:
-			key, err := t.resultKey(ctx, t.git, step.plan, s.Name, step.candidate.Commit, step.changed)
+			key, err := t.resultKey(ctx, t.lock.repo.ID, t.git, step.plan, s.Name, step.candidate.Commit, step.changed)
 			if err != nil {
 				return false, err
 			}

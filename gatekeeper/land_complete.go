@@ -21,6 +21,7 @@ type move struct {
 	old, new git.OID
 	moved    bool // the branch holds it
 	lost     bool // the branch went elsewhere
+	delivers *delivery
 }
 
 // complete does the compare-and-swaps of a landing's intents and writes what came of it. The
@@ -39,7 +40,20 @@ func (r *round) complete(ctx context.Context, s queue.State, group int64) error 
 		if begun {
 			crash("land.part.moved")
 		}
-		err := moveRefs(ctx, in)
+		not, err := r.landOutside(ctx, in)
+		switch {
+		case err != nil:
+			return err // the intents stay: the next look asks the primary
+		case len(not) > 0 && !begun && len(not) == len(in):
+			return r.withdraw(ctx, moves)
+		}
+		for _, m := range not {
+			m.lost = true // the others cannot be taken back
+		}
+		if in = withoutMoves(in, not); len(in) == 0 {
+			continue
+		}
+		err = moveRefs(ctx, in)
 		switch {
 		case fault.Is(err, fault.Conflict) && !begun:
 			return r.withdraw(ctx, moves)
@@ -130,6 +144,12 @@ func moveRefs(ctx context.Context, in []*move) error {
 
 // outcome writes what landed, and asks for everything that follows.
 func (r *round) outcome(ctx context.Context, s queue.State, moves []*move) error {
+	for _, m := range moves {
+		var err error
+		if m.delivers, err = m.deliveryOf(ctx); err != nil {
+			return err
+		}
+	}
 	err := r.DB.Transact(ctx, func(tx *db.Tx) error {
 		for _, m := range moves {
 			if m.lost {
@@ -199,6 +219,12 @@ func (m *move) landed(ctx context.Context, tx *db.Tx, several bool) error {
 	}
 	if err := writeQueueBranch(ctx, tx, m.key(), b); err != nil {
 		return err
+	}
+	if m.delivers != nil {
+		last := m.rows[len(m.rows)-1]
+		if err := m.startDelivery(ctx, tx, last, m.delivers); err != nil {
+			return err
+		}
 	}
 	if err := m.Mirrors.EnqueueAll(ctx, tx, m.lock.repo.ID); err != nil {
 		return err

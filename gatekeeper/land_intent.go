@@ -94,6 +94,10 @@ func (p landPart) judge(ctx context.Context, tx *db.Tx, step landStep, m queue.M
 		return nil, err
 	}
 	f.plan, f.run, f.changed = step.plan, step.run, step.changed
+	f.plan = f.plan.Gating(f.aims())
+	if err := p.gatherMore(ctx, tx, f); err != nil {
+		return nil, err
+	}
 	if no := f.mayLand(m, step.run, now); no != "" {
 		return nil, &dismissedError{p.tick, m, no}
 	}

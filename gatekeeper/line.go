@@ -68,7 +68,7 @@ func (c *Controller) Queue(ctx context.Context, actor account.Actor, repoName, b
 
 // runningFor are the newest runs that are under way for the queued patch sets of a branch.
 func runningFor(ctx context.Context, q db.Querier, repoID int64, branch string) (map[queue.Member]*runRow, error) {
-	all, err := queryRuns(ctx, q, `r.repo_id = $1 AND r.branch = $2 AND r.state = $3`, repoID, branch, string(RunRunning))
+	all, err := queryRuns(ctx, q, `r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = $4`, repoID, branch, string(RunRunning), phaseGate)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type decision struct {
 	update   *git.RefUpdate
 	proposal *review.Prepared
 	options  review.PushOptions
+	aim      aim
 	branch   string
 	wake     bool // a gated branch moved: look at it
 	tag      bool
@@ -164,12 +165,17 @@ func (c *Controller) propose(ctx context.Context, p *gitserver.Push, d *decision
 	d.branch, d.options = branch, options
 	prepared, err := c.Review.Prepare(ctx, review.Proposal{
 		Repo: p.Repo, Git: p.Git, Actor: p.Actor, Branch: branch, Tip: d.cmd.New, Options: options, Direct: direct,
+		Origin: p.Origin, Owner: p.Owner,
 	})
 	if err != nil {
 		d.refusal = err
 		return
 	}
 	if err := c.readablePlan(ctx, p, d.cmd.New); err != nil {
+		d.refusal = err
+		return
+	}
+	if d.aim, err = c.aimOf(ctx, p.Actor, p.Repo, branch, options); err != nil {
 		d.refusal = err
 		return
 	}
@@ -312,6 +318,10 @@ func (c *Controller) carryOut(ctx context.Context, p *gitserver.Push, d *decisio
 		switch {
 		case d.proposal != nil:
 			if held, d.refusal = c.Review.Hold(ctx, d.proposal); d.refusal == nil && len(held) > 0 {
+				crash("push.held")
+				if d.refusal = c.take(ctx, p.Actor, held, d.aim); d.refusal != nil {
+					break
+				}
 				last := held[len(held)-1]
 				result.HeldRef = review.HoldingRef(last.Change.ID, last.PatchSet.Number)
 				result.NewOID = last.PatchSet.Commit

@@ -142,8 +142,8 @@ func pastDecisions(ctx context.Context, q db.Querier, k branchKey, since time.Ti
 		ORDER BY l.outcome_at DESC, l.id DESC LIMIT $5`, []any{k.repo, k.branch, db.Micros(since), string(review.Landed), maxReplay + 1}, scan(true))
 	if err == nil {
 		err = each(ctx, q, `SELECT r.change_id, r.ps, r.id, r.finished_at FROM runs r JOIN changes c ON c.id = r.change_id
-			WHERE r.repo_id = $1 AND r.branch = $2 AND r.finished_at >= $3 AND r.state = $4
-			AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.change_id = r.change_id AND n.ps = r.ps AND n.id > r.id AND n.state <> $5)
+			WHERE r.repo_id = $1 AND r.branch = $2 AND r.finished_at >= $3 AND r.state = $4 AND r.phase = 'gate'
+			AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.phase = 'gate' AND n.change_id = r.change_id AND n.ps = r.ps AND n.id > r.id AND n.state <> $5)
 			AND NOT EXISTS (SELECT 1 FROM landings l WHERE l.change_id = r.change_id AND l.ps = r.ps AND l.outcome_at > 0)
 			ORDER BY r.finished_at DESC, r.id DESC LIMIT $6`,
 			[]any{k.repo, k.branch, db.Micros(since), string(RunRefused), string(RunSuperseded), maxReplay + 1}, scan(false))

@@ -57,7 +57,7 @@ func toldTo(s plan.Stage) []string {
 // resultKey names what the result of a stage of the composed plan at a commit depends on:
 // with equal keys the result of the one is that of the other. changed are the paths that the
 // commit changes against its base. Who ran it is not in it: [runRow.key] adds that.
-func (c *Controller) resultKey(ctx context.Context, g *git.Repo, p *plan.Plan, stage string, commit git.OID, changed []string) (string, error) {
+func (c *Controller) resultKey(ctx context.Context, repoID int64, g *git.Repo, p *plan.Plan, stage string, commit git.OID, changed []string) (string, error) {
 	s, ok := p.Stage(stage)
 	if !ok {
 		return "", fmt.Errorf("gatekeeper: key of stage %q: the plan has no such stage", stage)
@@ -83,6 +83,9 @@ func (c *Controller) resultKey(ctx context.Context, g *git.Repo, p *plan.Plan, s
 		line(sum, "coverage", kind, s.Coverage[kind])
 	}
 	line(sum, "limits", fmt.Sprint(s.Network), fmt.Sprint(s.Memory))
+	if err := c.lineDelivery(ctx, sum, repoID, g, p, s, commit, changed); err != nil {
+		return "", err
+	}
 	line(sum, "machine", c.Runner.Identity())
 	line(sum, "files", files)
 	if len(toldTo(s)) > 0 {
@@ -191,7 +194,7 @@ func (c *Controller) contentKeys(ctx context.Context, g *git.Repo, p *plan.Plan,
 		if s.Removed {
 			continue
 		}
-		if keys[s.Name], err = c.resultKey(ctx, g, p, s.Name, run.Candidate, changed); err != nil {
+		if keys[s.Name], err = c.resultKey(ctx, run.repo, g, p, s.Name, run.Candidate, changed); err != nil {
 			return nil, err
 		}
 	}
@@ -216,9 +219,55 @@ func (c *Controller) stageKeys(ctx context.Context, g *git.Repo, p *plan.Plan, r
 	env := subject(r, run)
 	keys := make(map[string]string, len(content))
 	for _, s := range p.Stages {
-		if text, ok := content[s.Name]; ok {
+		if text, ok := content[s.Name]; ok && run.reuses(s) {
 			keys[s.Name] = run.key(s, text, trust, env)
 		}
 	}
 	return keys, nil
+}
+
+// reuses reports whether the result of a stage may be that of another: not of one that works in an
+// environment, which is in no tree, and not after a landing, where somebody wants to see it done.
+func (r *runRow) reuses(s plan.Stage) bool { return s.Environment == "" && r.phase != phaseDeliver }
+
+// lineDelivery writes what a stage makes, is given and is told into its key. What it uses is named
+// by the key of the stage that makes it, which is known before it is made.
+func (c *Controller) lineDelivery(ctx context.Context, sum io.Writer, repoID int64, g *git.Repo, p *plan.Plan, s plan.Stage, commit git.OID, changed []string) error {
+	for _, name := range sortedKeys(s.Produces) {
+		a, _ := p.Artifact(name)
+		line(sum, "produces", name, a.Type, s.Produces[name])
+	}
+	for _, name := range sortedKeys(s.Uses) {
+		a, ok := p.Artifact(name)
+		if !ok {
+			continue
+		}
+		made, err := c.resultKey(ctx, repoID, g, p, a.Stage, commit, changed)
+		if err != nil {
+			return err
+		}
+		line(sum, "uses", name, s.Uses[name], made)
+	}
+	for _, secret := range s.Secrets {
+		line(sum, "secret", secret.Name, secret.Env, secret.File, c.revision(repoID, secret.Name))
+	}
+	for _, service := range s.Services {
+		line(sum, "service", service.Name, service.Run, fmt.Sprint(service.Port))
+	}
+	for _, dir := range s.Caches {
+		line(sum, "cache", dir)
+	}
+	return nil
+}
+
+// revision names the value of a secret, "" when there is none: the stage will say so.
+func (c *Controller) revision(repoID int64, name string) string {
+	if c.Secrets == nil {
+		return ""
+	}
+	_, revision, err := c.Secrets.Get(repoID, name)
+	if err != nil {
+		return ""
+	}
+	return revision
 }

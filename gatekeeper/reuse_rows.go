@@ -44,6 +44,9 @@ func (c *Controller) reusable(ctx context.Context, q db.Querier, run *runRow, s 
 		case state != plan.Passed:
 			return StageRun{}, false, nil // to be confirmed
 		case db.Time(at).After(since):
+			if lacks, err := c.lacksContent(ctx, q, id); err != nil || lacks {
+				return StageRun{}, false, err
+			}
 			from, err := stageRunByID(ctx, q, id)
 			return from, err == nil, err
 		}

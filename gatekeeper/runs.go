@@ -23,10 +23,13 @@ type runRow struct {
 	planOID     git.OID // the commit whose policy half it was started under
 	planDigest  string
 	keys        map[string]string // of its stages' results, while stages are started
+	phase       string            // phaseGate or phaseDeliver
+	ofRun       int64             // the gating run of a delivery, 0 when the commit was on the branch already
+	outcome     string            // how far it is meant to go, "" for as far as the plan does
 }
 
 const runColumns = `r.id, r.change_id, r.ps, r.commit_oid, c.base_oid, r.attempt, r.state, r.reason, r.created_at, r.finished_at,
-	r.repo_id, r.branch, r.candidate_id, r.plan_oid, r.plan_digest`
+	r.repo_id, r.branch, r.candidate_id, r.plan_oid, r.plan_digest, r.phase, r.of_run, r.outcome`
 
 // queryRuns lists runs with their stage runs, oldest first.
 func queryRuns(ctx context.Context, q db.Querier, where string, args ...any) ([]*runRow, error) {
@@ -42,7 +45,7 @@ func queryRuns(ctx context.Context, q db.Querier, where string, args ...any) ([]
 		var r runRow
 		var created, finished int64
 		if err := rows.Scan(&r.ID, &r.Change, &r.PS, &r.Candidate, &r.Base, &r.Attempt, &r.State, &r.Reason, &created, &finished,
-			&r.repo, &r.branch, &r.candidateID, &r.planOID, &r.planDigest); err != nil {
+			&r.repo, &r.branch, &r.candidateID, &r.planOID, &r.planDigest, &r.phase, &r.ofRun, &r.outcome); err != nil {
 			return nil, fmt.Errorf("gatekeeper: runs: %w", err)
 		}
 		r.CreatedAt, r.FinishedAt = db.Time(created), db.Time(finished)
@@ -80,7 +83,7 @@ func fillStages(ctx context.Context, q db.Querier, runs map[int64]*runRow) error
 
 func queryStages(ctx context.Context, q db.Querier, where string, args ...any) ([]StageRun, error) {
 	rows, err := q.QueryContext(ctx, `SELECT s.id, s.run_id, r.change_id, s.stage, s.attempt, s.state, s.reason, s.exit_code,
-			s.lease, s.owner, s.log_key, s.tests, s.created_at, s.started_at, s.finished_at, s.result_key, s.reused_from
+			s.lease, s.owner, s.log_key, s.tests, s.created_at, s.started_at, s.finished_at, s.result_key, s.reused_from, s.holds
 		FROM stage_runs s JOIN runs r ON r.id = s.run_id WHERE `+where+` ORDER BY s.id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: stage runs: %w", err)
@@ -92,7 +95,7 @@ func queryStages(ctx context.Context, q db.Querier, where string, args ...any) (
 		var tests string
 		var created, started, finished int64
 		if err := rows.Scan(&s.ID, &s.Run, &s.Change, &s.Stage, &s.Attempt, &s.State, &s.Reason, &s.ExitCode,
-			&s.lease, &s.owner, &s.logKey, &tests, &created, &started, &finished, &s.key, &s.ReusedFrom); err != nil {
+			&s.lease, &s.owner, &s.logKey, &tests, &created, &started, &finished, &s.key, &s.ReusedFrom, &s.holds); err != nil {
 			return nil, fmt.Errorf("gatekeeper: stage runs: %w", err)
 		}
 		s.CreatedAt, s.StartedAt, s.FinishedAt = db.Time(created), db.Time(started), db.Time(finished)
@@ -121,7 +124,7 @@ func (r *Run) latest() map[string]StageRun {
 // startRun gives the run of the candidate under the composed plan that is under way or has
 // passed, and writes one when there is none. Another attempt at a candidate runs again what
 // has not passed: the results of the rest are taken.
-func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, cand candidate, planOID git.OID, digest string) (id int64, err error) {
+func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, cand candidate, planOID git.OID, digest, outcome string) (id int64, err error) {
 	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
 		existing, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.plan_digest = $2`, cand.ID, digest)
 		if err != nil {
@@ -139,9 +142,9 @@ func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, 
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO runs
-			(id, repo_id, branch, change_id, ps, candidate_id, commit_oid, plan_oid, plan_digest, attempt, state, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			id, repoID, branch, cand.Change, cand.PS, cand.ID, string(cand.Commit), string(planOID), digest, attempt, string(RunRunning), db.Micros(c.Now()))
+			(id, repo_id, branch, change_id, ps, candidate_id, commit_oid, plan_oid, plan_digest, attempt, state, created_at, outcome)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			id, repoID, branch, cand.Change, cand.PS, cand.ID, string(cand.Commit), string(planOID), digest, attempt, string(RunRunning), db.Micros(c.Now()), outcome)
 		if err != nil {
 			return fmt.Errorf("gatekeeper: start run: %w", err)
 		}
@@ -192,6 +195,9 @@ func (c *Controller) supersede(ctx context.Context, tx *db.Tx, runID int64, reas
 			continue
 		}
 		if err := c.wakeEqual(ctx, tx, runs[0].repo, s.key); err != nil { // they wait for a result that will not come
+			return err
+		}
+		if err := c.wakeHeldUp(ctx, tx, runs[0].repo, splitHolds(s.holds)); err != nil {
 			return err
 		}
 	}

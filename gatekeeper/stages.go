@@ -67,7 +67,11 @@ type stageWork struct {
 	env   map[string]string // what the stage is told
 	// changed are the files that the candidate changes.
 	changed map[string]bool
-	trust   string // whose cache it shares
+	trust   string            // whose cache it shares
+	types   map[string]string // of the plan's artifacts
+	uses    []runner.Handed   // what it was given
+	holds   []string          // what it holds while it runs
+	locks   map[string]int    // how many may hold each lock of the plan
 	// broken is why it cannot be executed at all, nil when it can.
 	broken error
 }
@@ -107,6 +111,12 @@ func (c *Controller) prepare(ctx context.Context, w *stageWork) error {
 	if w.trust, err = c.trust(ctx, w.repo, w.run); err != nil {
 		return err
 	}
+	e, _ := composed.Environment(w.stage.Environment)
+	w.types, w.holds = typesOf(composed), wantsLocks(w.stage, e, w.run)
+	w.locks = map[string]int{}
+	for name, n := range composed.Locks {
+		w.locks["lock:"+name] = n
+	}
 	content, err := c.contentKeys(ctx, w.git, composed, w.run)
 	if err != nil {
 		return err
@@ -121,7 +131,10 @@ func (c *Controller) prepare(ctx context.Context, w *stageWork) error {
 	}
 	w.env = stageEnv(w.stage, subject(w.repo, w.run))
 	// Made again, because who may share a cache can have changed since the row was written.
-	w.key = w.run.key(w.stage, content[w.Stage], w.trust, w.env)
+	w.key = ""
+	if w.run.reuses(w.stage) {
+		w.key = w.run.key(w.stage, content[w.Stage], w.trust, w.env)
+	}
 	return nil
 }
 
@@ -139,10 +152,13 @@ func (c *Controller) claim(ctx context.Context, w *stageWork) (ok bool, err erro
 				return err
 			}
 		}
+		if why, err := busy(ctx, tx, w); err != nil || why != "" {
+			return errors.Join(err, c.holdUp(ctx, tx, w, why))
+		}
 		lease := token()
-		done, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, reason = '', lease = $2, owner = $3, started_at = $4, result_key = $5
-			WHERE id = $6 AND state = $7`,
-			string(plan.Running), lease, c.me, db.Micros(c.Now()), w.key, w.ID, string(plan.Queued))
+		done, err := tx.ExecContext(ctx, `UPDATE stage_runs SET state = $1, reason = '', lease = $2, owner = $3, started_at = $4, result_key = $5, holds = $6
+			WHERE id = $7 AND state = $8`,
+			string(plan.Running), lease, c.me, db.Micros(c.Now()), w.key, joinHolds(w.holds), w.ID, string(plan.Queued))
 		if err != nil {
 			return fmt.Errorf("gatekeeper: claim stage run %d: %w", w.ID, err)
 		}
@@ -168,7 +184,7 @@ func (c *Controller) takeOrWait(ctx context.Context, tx *db.Tx, w *stageWork) (b
 		if err := c.reuseQueued(ctx, tx, w.run, w.StageRun, from); err != nil {
 			return false, err
 		}
-		return true, tx.Enqueue(ctx, repo.BranchJob(w.run.repo, w.run.branch))
+		return true, lookAgain(ctx, tx, w.run)
 	}
 	other, err := sameRunning(ctx, tx, w.run.repo, w.key)
 	if err != nil || other == 0 {
@@ -200,11 +216,8 @@ func (c *Controller) execute(ctx context.Context, w *stageWork) (runner.Result, 
 	if now, err := stageRunByID(ctx, c.DB.Read(), w.ID); err == nil && now.State != plan.Running {
 		cancel() // its run was cancelled before the watch stood
 	}
-	result := c.Runner.Run(ctx, runner.Request{
-		StageRun: w.ID, Stage: w.stage, Repo: w.git, RepoID: w.repo.ID, Commit: w.run.Candidate, Log: out,
-		Env: w.env, Trust: w.trust, Changed: w.changed,
-	})
-	return result, log.Close()
+	result, err := c.perform(ctx, w, out)
+	return result, errors.Join(err, log.Close())
 }
 
 func errIf(bad bool, text string) error {
@@ -282,10 +295,19 @@ func (c *Controller) report(ctx context.Context, w *stageWork, result runner.Res
 		if err := c.keepReport(ctx, tx, w, s, result); err != nil {
 			return err
 		}
+		if err := c.keepArtifacts(ctx, tx, w, s, result.Artifacts); err != nil {
+			return err
+		}
+		if err := keepMetrics(ctx, tx, s, result.Metrics); err != nil {
+			return err
+		}
 		if err := c.wakeEqual(ctx, tx, w.run.repo, s.key); err != nil {
 			return err
 		}
-		if err := tx.Enqueue(ctx, repo.BranchJob(w.run.repo, w.run.branch)); err != nil {
+		if err := c.wakeHeldUp(ctx, tx, w.run.repo, w.holds); err != nil {
+			return err
+		}
+		if err := lookAgain(ctx, tx, w.run); err != nil {
 			return err
 		}
 		return c.noteRun(ctx, tx, w.run, "stage.ended", map[string]string{

@@ -26,7 +26,7 @@ const (
 func medianTakes(ctx context.Context, q db.Querier, repoID int64, branch string) (time.Duration, error) {
 	rows, err := q.QueryContext(ctx, `SELECT MAX(s.finished_at) - MIN(s.started_at) FROM stage_runs s
 		WHERE s.started_at > 0 AND s.finished_at > 0 AND s.run_id IN (
-			SELECT id FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 AND attempt = 1 ORDER BY id DESC LIMIT $4)
+			SELECT id FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 AND attempt = 1 AND phase = 'gate' ORDER BY id DESC LIMIT $4)
 		GROUP BY s.run_id ORDER BY s.run_id DESC LIMIT $5`, repoID, branch, string(RunPassed), lookBack, takesHistory)
 	if err != nil {
 		return 0, fmt.Errorf("gatekeeper: durations of runs: %w", err)

@@ -18,14 +18,14 @@ const maxStageErrors = 3
 
 // startCandidate starts a run of the candidate under the policy at policyAt, unless one runs or
 // has passed. It gives 0 when nobody can follow the plan: Explain says so.
-func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OID, digest string) (int64, error) {
-	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *k, policyAt, digest)
+func (t *tick) startCandidate(ctx context.Context, k *candidate, policyAt git.OID, digest, outcome string) (int64, error) {
+	return t.startRun(ctx, t.lock.repo.ID, t.lock.branch, *k, policyAt, digest, outcome)
 }
 
 // advanceRuns takes in what stages reported: starts the stages that can start, retries what
 // the machinery broke, ends the runs that have their verdict.
 func (t *tick) advanceRuns(ctx context.Context) error {
-	runs, err := queryRuns(ctx, t.DB.Read(), `r.repo_id = $1 AND r.branch = $2 AND r.state = $3`, t.lock.repo.ID, t.lock.branch, string(RunRunning))
+	runs, err := queryRuns(ctx, t.DB.Read(), `r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = $4`, t.lock.repo.ID, t.lock.branch, string(RunRunning), phaseGate)
 	if err != nil || len(runs) == 0 {
 		return err
 	}
@@ -74,15 +74,16 @@ func (t *tick) staleRuns(ctx context.Context) (map[int64]string, error) {
 }
 
 func (t *tick) advance(ctx context.Context, run *runRow) error {
-	p, err := t.composed(ctx, t.git, run.planOID, run.Candidate)
+	whole, err := t.composed(ctx, t.git, run.planOID, run.Candidate)
 	if err != nil {
 		return err
 	}
+	p := whole.Gating(run.outcome)
 	changed, err := t.changedPaths(ctx, t.git, run.Base, run.Candidate)
 	if err != nil {
 		return err
 	}
-	keys, err := t.stageKeys(ctx, t.git, p, run)
+	keys, err := t.stageKeys(ctx, t.git, whole, run)
 	if err != nil {
 		return err
 	}
@@ -97,9 +98,14 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 		if err != nil {
 			return err
 		}
-		start, skip, done := plan.Next(p, states, changed, t.Now())
-		again := len(skip) > 0 // what these held up can start, or the run is done
-		for _, name := range start {
+		evidence, err := t.evidenceOf(ctx, tx, p, run, changed)
+		if err != nil {
+			return err
+		}
+		evidence.Stages = states
+		steps := plan.Next(p, evidence, t.Now())
+		again := len(steps.Skip) > 0 // what these held up can start, or the run is done
+		for _, name := range steps.Start {
 			stage, _ := p.Stage(name)
 			settled, err := t.start(ctx, tx, run, stage)
 			if err != nil {
@@ -107,19 +113,29 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 			}
 			again = again || settled
 		}
-		for _, name := range skip {
-			if err := t.addStageRun(ctx, tx, run, name, plan.Skipped, "the change touches none of its paths"); err != nil {
+		for _, name := range steps.Skip {
+			why := "the change touches none of its paths"
+			if stage, _ := p.Stage(name); stage.Matches(changed) {
+				why = "it does not run on " + run.branch
+			}
+			if err := t.addStageRun(ctx, tx, run, name, plan.Skipped, why); err != nil {
 				return err
 			}
 			states[name] = plan.Skipped
 		}
+		for _, name := range steps.Bypass {
+			if err := t.addStageRun(ctx, tx, run, name, plan.Bypassed, leftOutWords(evidence, name)); err != nil {
+				return err
+			}
+			again = true
+		}
 		if again {
 			return tx.Enqueue(ctx, repo.BranchJob(t.lock.repo.ID, t.lock.branch))
 		}
-		if !done {
+		if !steps.Done {
 			return nil
 		}
-		return t.verdict(ctx, tx, p, run, changed)
+		return t.verdict(ctx, tx, p, run, evidence)
 	})
 }
 
@@ -148,12 +164,15 @@ func (t *tick) retry(ctx context.Context, tx *db.Tx, run *runRow) (map[string]pl
 }
 
 // verdict ends a run whose stages are all settled.
-func (t *tick) verdict(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow, changed []string) error {
-	state, reasons := plan.RunVerdict(p, run.evidence(nil, changed), t.Now())
+func (t *tick) verdict(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow, evidence plan.Evidence) error {
+	state, reasons := plan.RunVerdict(p, evidence, t.Now())
 	t.touched[run.Change] = true
 	why := plan.Summary(reasons)
 	switch state {
 	case plan.RunPassed:
+		if err := t.deliverOutside(ctx, tx, run); err != nil {
+			return err
+		}
 		return t.endRun(ctx, tx, run, RunPassed, "")
 	case plan.RunRefused:
 		return t.endRun(ctx, tx, run, RunRefused, why)

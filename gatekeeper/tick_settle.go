@@ -328,7 +328,12 @@ func (t *tick) check(ctx context.Context, f *facts) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.startCandidate(ctx, k, t.tip, composed.Digest())
+	digest, outcome := composed.Digest(), ""
+	if cut := composed.Gating(f.change.Outcome); !cut.Lands() { // it stops before: a run of its own
+		outcome = f.change.Outcome
+		digest = cut.Digest() + " " + outcome
+	}
+	_, err = t.startCandidate(ctx, k, t.tip, digest, outcome)
 	return err
 }
 

@@ -107,6 +107,7 @@ type StageRun struct {
 
 	lease, owner, logKey string
 	key                  string // what its result is kept under, "" when it is not kept
+	holds                string // what it holds while it runs
 }
 
 // QueueView is the queue of one branch as people see it.

@@ -2,6 +2,7 @@ package gatekeeper
 
 import (
 	"fmt"
+	"slices"
 
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/queue"
@@ -11,11 +12,18 @@ import (
 // verdicts judges the gates that landing waits for.
 func (f *facts) verdicts() []plan.Verdict {
 	e := f.run.forGates().evidence(f.ballots, f.changed)
-	e.Touched = f.touched
+	if f.more != nil {
+		votes, stages, tests := e.Votes, e.Stages, e.Tests
+		e = *f.more
+		e.Votes, e.Stages, e.Tests, e.Changed = votes, stages, tests, f.changed
+	}
+	e.Touched, e.Branch = f.touched, f.change.Branch
 	gates := f.plan.Landing()
 	all := make([]plan.Verdict, 0, len(gates))
-	for _, g := range gates {
-		all = append(all, plan.Evaluate(g, e, f.now))
+	for _, v := range plan.Judge(f.plan, e, f.now) {
+		if slices.ContainsFunc(gates, func(g plan.Gate) bool { return g.Name == v.Gate }) {
+			all = append(all, v)
+		}
 	}
 	return all
 }
@@ -42,6 +50,8 @@ func (f *facts) mayQueue() string {
 		return f.name(f.change.SubmitBy) + " asked to land it and may not any more"
 	case f.planErr != nil:
 		return "the plan cannot be read"
+	case f.plan != nil && !f.plan.Lands():
+		return "its outcome is " + f.change.Outcome + ", which stops before landing"
 	case f.ejected != nil:
 		return "the queue put it out: " + f.ejected.Words
 	case len(f.depends.Problems) > 0:
@@ -66,7 +76,7 @@ func (f *facts) mayQueue() string {
 	}
 	for _, v := range f.verdicts() {
 		for _, reason := range v.Reasons {
-			if byVotes(reason) && reason.State != plan.Open {
+			if byVotes(reason) && reason.State != plan.Open && v.State != plan.GateBypassed {
 				return "gate " + v.Gate + ": " + reason.What
 			}
 		}
@@ -114,7 +124,7 @@ func (f *facts) mayLand(m queue.Member, run *runRow, now map[int64]bool) string 
 		}
 	}
 	for _, v := range f.verdicts() {
-		if v.State != plan.Open {
+		if !v.State.Passes() {
 			return fmt.Sprintf("gate %s is %s", v.Gate, v.State)
 		}
 	}

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/blob"
+	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
@@ -53,6 +55,10 @@ type world struct {
 	work    string
 	serial  int
 	ahead   atomic.Int64 // by how much the controller's clock is ahead
+	// What is delivered goes here.
+	artifacts *artifact.Store
+	driver    *places
+	delivery  *deliver.Service
 }
 
 // now is the controller's clock.
@@ -151,7 +157,9 @@ func newWorld(t testing.TB, planText string) *world {
 	w.jobs = jobs
 	blobs, err := blob.New(filepath.Join(dir, "blobs"))
 	w.must(err)
+	w.openDelivery(dir, log)
 	w.control = gatekeeper.New(gatekeeper.Config{
+		Delivery: w.delivery, Artifacts: w.artifacts,
 		DB: w.db, Accounts: accounts, Repos: w.repos, Review: w.review, Jobs: jobs, Blobs: blobs, Runner: w.stages, Bus: w.bus,
 		Mirrors: &mirror.Store{DB: w.db, Repos: w.repos, Dir: filepath.Join(dir, "mirrors"), Now: time.Now, Bus: w.bus, Log: log},
 		Now:     w.now, Log: log, URL: "http://gate.test", Workers: 2, KeepAlive: 200 * time.Millisecond,

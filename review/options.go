@@ -30,7 +30,12 @@ type PushOptions struct {
 	// RemovePrivate shows it again.
 	Private, RemovePrivate bool
 	Drafts                 bool // publish the pusher's drafts on the changes
-	explicitTop            bool // topic= was given, so that topic= alone clears it
+	// Outcome is how far the changes are meant to go, Bypass what is left out on the way, and
+	// Reason why.
+	Outcome     string
+	Bypass      []string
+	Reason      string
+	explicitTop bool // topic= was given, so that topic= alone clears it
 }
 
 // Limits on what a client sends, from the attacks that push options have seen elsewhere.
@@ -69,6 +74,9 @@ func knownOptions() []option {
 		{[]string{"hashtag", "t"}, "WORD", "tie a word to the changes; may be given more than once", (*PushOptions).addHashtag},
 		{[]string{"submit"}, "", "land when the gates are open", bare(func(o *PushOptions) { o.Submit = true })},
 		{[]string{"wait"}, "", "stay until landed or refused", bare(func(o *PushOptions) { o.Wait = true })},
+		{[]string{"outcome"}, "NAME", "how far the changes are meant to go: an outcome of the plan", (*PushOptions).setOutcome},
+		{[]string{"bypass"}, "NODE", "leave a stage or a gate out; needs a reason, and a role that may; may be given more than once", (*PushOptions).addBypass},
+		{[]string{"reason"}, "TEXT", "why", (*PushOptions).setReason},
 		{[]string{"publish-comments"}, "", "publish your drafts on the changes", bare(func(o *PushOptions) { o.Drafts = true })},
 		{[]string{"message", "m"}, "TEXT", "what is new in these patch sets", (*PushOptions).setMessage},
 		{[]string{"label", "l"}, "LABEL+N", "vote", (*PushOptions).setVote},
@@ -135,7 +143,7 @@ func (o *PushOptions) take(known map[string]option, text string, inRef bool) err
 	case k.value != "" && !hasValue:
 		return fault.Newf(fault.Invalid, op, "push option %s needs a value: %s=%s", word, word, k.value)
 	}
-	if inRef && k.words[0] == "message" {
+	if inRef && (k.words[0] == "message" || k.words[0] == "reason") {
 		decoded, err := url.PathUnescape(strings.NewReplacer("_", " ", "+", " ").Replace(value))
 		if err != nil || !printable(decoded, true) {
 			return fault.Newf(fault.Invalid, op, "the text of push option %s cannot be decoded", word)

@@ -75,6 +75,8 @@ type Change struct {
 	ClosedAt     time.Time
 	Reverts      int64 // the change that it takes back, 0 for none
 	PickedFrom   int64 // the change that it was picked from for another branch, 0 for none
+	// Outcome is how far it is meant to go, by the name that the plan has for that; "" is the usual.
+	Outcome string
 }
 
 // The kinds of patch sets: how one differs from the one before it.

@@ -47,7 +47,7 @@ func each(ctx context.Context, q db.Querier, what, query string, args []any, sca
 }
 
 const changeColumns = `c.id, c.repo_id, r.name, c.branch, c.change_key, c.topic, c.subject, c.owner_id, c.status, c.wip, c.private, c.current_ps,
-	c.submit_by, c.submit_at, c.landed_commit, c.landed_ps, c.created_at, c.updated_at, c.closed_at, c.reverts, c.picked_from`
+	c.submit_by, c.submit_at, c.landed_commit, c.landed_ps, c.created_at, c.updated_at, c.closed_at, c.reverts, c.picked_from, c.outcome`
 
 const changeTables = ` FROM changes c JOIN repositories r ON r.id = c.repo_id `
 
@@ -55,7 +55,7 @@ func scanChange(row scanner) (Change, error) {
 	var c Change
 	var wip, private, submitAt, created, updated, closed int64
 	err := row.Scan(&c.ID, &c.Repo, &c.RepoName, &c.Branch, &c.Key, &c.Topic, &c.Subject, &c.Owner, &c.Status, &wip, &private, &c.Current,
-		&c.SubmitBy, &submitAt, &c.LandedCommit, &c.LandedPS, &created, &updated, &closed, &c.Reverts, &c.PickedFrom)
+		&c.SubmitBy, &submitAt, &c.LandedCommit, &c.LandedPS, &created, &updated, &closed, &c.Reverts, &c.PickedFrom, &c.Outcome)
 	c.WIP, c.Private, c.SubmitAt, c.CreatedAt = wip != 0, private != 0, db.Time(submitAt), db.Time(created)
 	c.UpdatedAt, c.ClosedAt = db.Time(updated), db.Time(closed)
 	return c, err

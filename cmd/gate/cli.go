@@ -33,7 +33,8 @@ type commands struct {
 		Pause  mirrorPauseCmd  `cmd:"" help:"Stop a mirror until it is retried."`
 		Remove mirrorRemoveCmd `cmd:"" help:"Remove a mirror; upstream stays as it is."`
 	} `cmd:"" help:"Mirrors: destinations that follow what has landed."`
-	Change struct {
+	Entrance entranceVerbs `cmd:"" help:"Entrances: other servers where changes are proposed, and where they may land."`
+	Change   struct {
 		List changeListCmd `cmd:"" help:"List changes, newest first."`
 		Show changeShowCmd `cmd:"" help:"Show a change and where it stands."`
 
@@ -59,7 +60,7 @@ type commands struct {
 		Remove watchRemoveCmd `cmd:"" help:"Watch something no more."`
 	} `cmd:"" help:"What you watch: it stands on your dashboard."`
 	Star    starCmd    `cmd:"" help:"Star a change."`
-	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what."`
+	Why     whyCmd     `cmd:"" help:"Why a change has not landed, and who can do what; and once it has, where it runs and what it waits for."`
 	Vote    voteCmd    `cmd:"" help:"Vote on a change."`
 	Comment commentCmd `cmd:"" help:"Comments, drafts, threads and suggestions. Without a verb: add."`
 	Submit  submitCmd  `cmd:"" help:"Ask that a change land as soon as its gates are open."`
@@ -72,6 +73,7 @@ type commands struct {
 	Log     logCmd     `cmd:"" help:"Show the log of a stage run."`
 	Flakes  flakesCmd  `cmd:"" help:"How reliable stages and tests are: what fails and then passes on the same files."`
 	Tests   testsCmd   `cmd:"" help:"The tests of a repository, or the history of one."`
+	deliveryVerbs
 
 	Account struct {
 		Create   accountCreateCmd   `cmd:"" help:"Create an account."`
@@ -103,7 +105,11 @@ type commands struct {
 	Mail    mailVerbs    `cmd:"" help:"Mail of the server."`
 
 	Plan struct {
-		Check planCheckCmd `cmd:"" help:"Read a plan file and say all that is wrong with it."`
+		Check   planCheckCmd   `cmd:"" help:"Read a plan file and say all that is wrong with it."`
+		Explain planExplainCmd `cmd:"" help:"Say in words what a plan does: what runs when, what each gate asks, for each outcome."`
+		Graph   planGraphCmd   `cmd:"" help:"Draw a plan: as text, as a picture or for Graphviz."`
+		Schema  planSchemaCmd  `cmd:"" help:"Print the JSON Schema of plans, for editors."`
+		Import  planImportCmd  `cmd:"" help:"Make a plan out of a file of OpenStack Solum, and print it."`
 	} `cmd:"" help:"Plans (gatehouse.yaml)."`
 	Config struct {
 		Show configShowCmd `cmd:"" help:"Show the server's settings and where each came from."`

@@ -134,20 +134,6 @@ func showChange(w io.Writer, c api.ChangeDetail) error {
 	return err
 }
 
-type whyCmd struct {
-	target
-	reading
-	Number int64    `arg:"" help:"The change's number."`
-	If     []string `sep:"none" placeholder:"WHAT" help:"Say what would become of it if 'alice approves', 'unit passes', 'change 11 lands'; joined by 'and', or given more than once. For programs: vote:alice=+2, stage:unit=passed, change:11=landed, submit, ready, public."`
-}
-
-func (c *whyCmd) Run(p *process) error {
-	if len(c.If) == 0 {
-		return fetch(p, c.target, c.reading, changePath(c.Number, "/explain"), showExplanation)
-	}
-	return fetch(p, c.target, c.reading, changePath(c.Number, "/explain?"+url.Values{"if": c.If}.Encode()), showWhatIf)
-}
-
 // showWhatIf prints what would become of a change, and what would still be missing.
 func showWhatIf(w io.Writer, e gatekeeper.Explanation) error {
 	if e.WhatIf == nil {

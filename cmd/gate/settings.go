@@ -47,10 +47,21 @@ type Settings struct {
 	MailTLS      string        `setting:"" name:"mail-tls" default:"starttls" enum:"starttls,tls,none" help:"How the way to it is encrypted: starttls, tls from the first byte, or none."`
 	MailFrom     string        `setting:"" name:"mail-from" placeholder:"ADDRESS" help:"Address that mail comes from."`
 	MailReplyTo  string        `setting:"" name:"mail-reply-to" placeholder:"ADDRESS" help:"Where answers to mail go; without it mails say that nobody reads them."`
+	MailAnswers  string        `setting:"" name:"mail-answers" placeholder:"ADDRESS:PORT" help:"Where the server takes answers to its mails over SMTP, as 127.0.0.1:2525; without it nowhere."`
+	AnswerDomain string        `setting:"" name:"mail-answers-domain" placeholder:"DOMAIN" help:"Domain whose mail arrives there; the domain of mail-from without it."`
 	MailUser     string        `setting:"" name:"mail-user" placeholder:"NAME" help:"Who signs in at the mail server."`
 	MailPassword string        `setting:"" name:"mail-password-file" placeholder:"FILE" help:"File with that user's password; read anew for each mail."`
 	MailQuiet    time.Duration `setting:"" name:"mail-quiet" default:"90s" help:"How long a change is quiet before what happened to it is mailed, in one mail."`
-	HookNetworks []string      `setting:"" name:"webhook-networks" placeholder:"NETWORK,…" help:"Networks that are not public and that webhooks may go to, as 10.1.0.0/16."`
+	Assemblies   string        `setting:"" name:"assemblies" default:"on" enum:"on,off" help:"Whether this server runs assemblies: on or off."`
+	DNSServer    string        `setting:"" name:"dns-server" placeholder:"HOST:PORT" help:"Name server that takes dynamic updates (RFC 2136), for environments whose names it has."`
+	DNSZone      string        `setting:"" name:"dns-zone" placeholder:"ZONE" help:"The zone in which it takes them."`
+	DNSKey       string        `setting:"" name:"dns-key" placeholder:"NAME" help:"Name of the key that signs updates (TSIG)."`
+	DNSKeyFile   string        `setting:"" name:"dns-key-file" placeholder:"FILE" help:"File with that key, in base64, as tsig-keygen prints it; read anew for each update."`
+	DNSTarget    string        `setting:"" name:"dns-target" placeholder:"ADDRESS" help:"Address or host name of this server, which the names of assemblies on it lead to."`
+	Engine       string        `setting:"" name:"container-engine" placeholder:"PROGRAM" help:"podman or docker; without it the first of the two that is there."`
+	Kubeconfig   string        `setting:"" name:"kubeconfig" placeholder:"FILE" help:"Cluster for environments with the driver kubernetes."`
+
+	HookNetworks []string `setting:"" name:"webhook-networks" placeholder:"NETWORK,…" help:"Networks that are not public and that webhooks may go to, as 10.1.0.0/16."`
 }
 
 // envPrefix begins the name of every variable that Gatehouse reads.
@@ -309,6 +320,9 @@ func (s Settings) check() error {
 	}
 	if s.Workers < 0 {
 		return fault.Newf(fault.Invalid, "config.check", "workers is %d, which is less than nothing", s.Workers)
+	}
+	if err := s.checkDNS(); err != nil {
+		return err
 	}
 	for _, dir := range s.StageDir {
 		if !filepath.IsAbs(dir) {

@@ -26,8 +26,8 @@ type simCmd struct {
 	Workers  int      `placeholder:"N" help:"How many builds may run at once; without it as many as the trace says."`
 	Policy   []string `default:"ours" placeholder:"NAME" help:"The queue that decides: ${policies}, or all."`
 
-	Check     bool `help:"Instead of playing workloads, hold the queue to its rules in random histories."`
-	Histories int  `default:"10000" placeholder:"N" help:"How many histories are checked, each with the next seed."`
+	Check     bool `help:"Instead of playing workloads, hold the queue and the promotions to their rules in random histories."`
+	Histories int  `default:"10000" placeholder:"N" help:"How many histories of each are checked, each with the next seed."`
 }
 
 // Run plays, or checks.

@@ -10,6 +10,7 @@ import (
 // checkAll runs the checks that need the whole file, and fills in what it left open. The
 // checks of the graph run only on a file without other problems: they trust its names.
 func (r *reader) checkAll() {
+	r.expand()
 	for _, check := range r.checks {
 		check()
 	}
@@ -19,22 +20,33 @@ func (r *reader) checkAll() {
 	if len(r.problems) > 0 {
 		return
 	}
+	r.plan.landAfterAll()
 	if cycle := r.plan.cycle(); cycle != nil {
-		r.bad(r.nodes[cycle[0]], "remove one of these from an `after`", "nothing here can ever start: %s", strings.Join(cycle, " waits for "))
+		at := r.land
+		if cycle[0] != LandNode {
+			at = r.nodes[cycle[0]]
+		}
+		r.bad(at, "remove one of these from an `after`", "nothing here can ever start: %s", strings.Join(cycle, " waits for "))
 		return
 	}
 	order := r.plan.StageOrder()
 	for i := range r.plan.Gates {
 		r.impliedAfter(&r.plan.Gates[i], order)
 	}
+	r.fillMakers()
+	r.plan.fillSubjects()
 	r.checkStages()
 	r.checkGates()
 	r.checkLanding()
+	r.checkOutcomes()
+	for _, check := range r.late {
+		check()
+	}
 }
 
-// nodeNames lists all stages and gates.
+// nodeNames lists all stages and gates, and the landing.
 func (r *reader) nodeNames() []string {
-	var names []string
+	names := []string{LandNode}
 	for name := range r.nodes {
 		names = append(names, name)
 	}
@@ -43,10 +55,7 @@ func (r *reader) nodeNames() []string {
 }
 
 func (r *reader) checkReference(n *yaml.Node, what string) {
-	switch {
-	case n.Value == LandNode:
-		r.bad(n, "remove it", "this version of Gatehouse runs nothing after the landing yet")
-	case r.nodes[n.Value] == nil:
+	if n.Value != LandNode && r.nodes[n.Value] == nil {
 		r.bad(n, didYouMean(n.Value, r.nodeNames()), "%s comes after `%s`, which is no stage and no gate", what, clip(n.Value))
 	}
 }
@@ -59,13 +68,14 @@ func (r *reader) checkLandReference(n *yaml.Node) {
 	if slices.Contains(gates, n.Value) {
 		return
 	}
-	if _, isStage := r.plan.Stage(n.Value); isStage {
+	if r.nodes[n.Value] != nil {
 		r.bad(n, "name a gate that comes after `"+n.Value+"` and requires `{stages: passed}`", "landing waits for gates, and `%s` is a stage", n.Value)
 		return
 	}
 	r.bad(n, didYouMean(n.Value, gates), "landing waits for `%s`, which is no gate", clip(n.Value))
 }
 
+// checkRoles refuses roles that the plan does not have; what says who names them, and why.
 func (r *reader) checkRoles(items []*yaml.Node, what string) {
 	var roles []string
 	for name := range r.plan.Roles {
@@ -78,7 +88,7 @@ func (r *reader) checkRoles(items []*yaml.Node, what string) {
 			if fix == "" {
 				fix = "write `roles: {" + clip(item.Value) + ": [NAME]}`"
 			}
-			r.bad(item, fix, "%s counts votes of the role `%s`, which the plan does not have", what, clip(item.Value))
+			r.bad(item, fix, "%s the role `%s`, which the plan does not have", what, clip(item.Value))
 		}
 	}
 }
@@ -101,11 +111,13 @@ func (r *reader) checkReview(c Review, label, value, least *yaml.Node, what stri
 	if value != nil && c.Value > l.Max {
 		r.bad(value, "", "%s asks for a vote of %+d, and %s ends at %+d", what, c.Value, l.Name, l.Max)
 	}
-	if len(c.By) == 0 {
-		return
-	}
+	r.checkQuorum(c.By, c.Min, least, what)
+}
+
+// checkQuorum refuses to ask for more people than there are.
+func (r *reader) checkQuorum(by []string, atLeast int, least *yaml.Node, what string) {
 	people := map[string]bool{}
-	for _, role := range c.By {
+	for _, role := range by {
 		for _, m := range r.plan.Roles[role] {
 			if strings.HasPrefix(m, groupPrefix) {
 				return // the plan does not know how many people a group has
@@ -113,8 +125,8 @@ func (r *reader) checkReview(c Review, label, value, least *yaml.Node, what stri
 			people[m] = true
 		}
 	}
-	if len(people) > 0 && len(people) < c.Min {
-		r.bad(least, "lower `min`, or add people to the roles", "%s asks for %d approvals, and its roles have %d members", what, c.Min, len(people))
+	if len(people) > 0 && len(people) < atLeast {
+		r.bad(least, "lower `min`, or add people to the roles", "%s asks for %d approvals, and its roles have %d members", what, atLeast, len(people))
 	}
 }
 
@@ -125,12 +137,18 @@ func (r *reader) checkListed(items []*yaml.Node, what, gate string) {
 	for _, s := range r.plan.Stages {
 		stages = append(stages, s.Name)
 	}
+	for name := range r.cells {
+		stages = append(stages, name)
+	}
+	slices.Sort(stages)
 	g, _ := r.plan.Gate(gate)
 	for _, item := range items {
+		up := r.plan.upstream(gate)
+		missing := func(name string) bool { return !up[name] }
 		switch {
 		case !slices.Contains(stages, item.Value):
 			r.bad(item, didYouMean(item.Value, stages), "%s requires that `%s` passed, which is no stage", what, clip(item.Value))
-		case len(g.After) > 0 && !r.plan.upstream(gate)[item.Value]:
+		case len(g.After) > 0 && slices.ContainsFunc(r.spreadNames([]string{item.Value}), missing):
 			r.bad(item, "add it to `after` of "+what, "%s judges the stage `%s` and does not come after it", what, item.Value)
 		}
 	}
@@ -175,8 +193,9 @@ func (r *reader) impliedAfter(g *Gate, order []string) {
 			judges = true
 			all = all || len(c.Names) == 0
 			listed = append(listed, c.Names...)
-		case TestLimits:
+		case TestLimits, Metric:
 			judges, all = true, true
+		case Approve, Soak, GateEvidence, Window, External:
 		default:
 			panic("plan: unknown criterion")
 		}
@@ -185,7 +204,7 @@ func (r *reader) impliedAfter(g *Gate, order []string) {
 	case !judges || len(g.After) > 0:
 	case all:
 		for _, name := range order {
-			if !r.plan.upstream(name)[g.Name] {
+			if up := r.plan.upstream(name); !up[g.Name] && !up[LandNode] {
 				g.After = append(g.After, name)
 			}
 		}
@@ -195,95 +214,28 @@ func (r *reader) impliedAfter(g *Gate, order []string) {
 	}
 }
 
-// checkStages refuses stages that wait for people: this version runs all stages of a candidate
-// at once, before and beside the review.
-func (r *reader) checkStages() {
-	for _, s := range r.plan.Stages {
-		for up := range r.plan.upstream(s.Name) {
-			g, isGate := r.plan.Gate(up)
-			if isGate && slices.ContainsFunc(g.Require, isReview) {
-				r.bad(r.nodes[s.Name], "remove it from `after`", "stage `%s` waits for the review in gate `%s`; this version of Gatehouse runs stages beside the review", s.Name, up)
-			}
-		}
-	}
-}
-
-// isReview: votes decide it, and no stage does.
-func isReview(c Criterion) bool {
-	switch c.(type) {
-	case Review, Owners:
-		return true
-	}
-	return false
-}
-
-// checkGates refuses gates whose criteria and `after` do not fit: a criterion without a stage
-// to judge, and a stage that a gate waits for but does not judge.
-func (r *reader) checkGates() {
-	for _, g := range r.plan.Gates {
-		key := r.nodes[g.Name]
-		if key == nil {
-			continue // a default gate
-		}
-		up := r.plan.upstream(g.Name)
-		stages, results := 0, 0
-		for _, s := range r.plan.Stages {
-			if up[s.Name] {
-				stages++
-				results += min(1, len(s.Results))
-			}
-		}
-		for _, c := range g.Require {
-			switch c.(type) {
-			case Review, Owners:
-			case Stages:
-				if stages == 0 {
-					r.bad(key, "write `after: [STAGE]`", "gate `%s` requires stages and comes after none", g.Name)
-				}
-			case TestLimits:
-				if results == 0 {
-					r.bad(key, "write `results: {gotest: FILE}` in the stage that tests, and name the stage in `after`", "gate `%s` requires tests and comes after no stage that has `results`", g.Name)
-				}
-			default:
-				panic("plan: unknown criterion")
-			}
-		}
-		r.checkJudged(g, key)
-	}
-}
-
-// checkJudged refuses a stage in `after` of a gate that could fail without the gate's minding.
-func (r *reader) checkJudged(g Gate, key *yaml.Node) {
-	for _, name := range g.After {
-		s, isStage := r.plan.Stage(name)
-		judged := slices.ContainsFunc(g.Require, func(c Criterion) bool {
-			switch c := c.(type) {
-			case Stages:
-				return len(c.Names) == 0 || slices.Contains(c.Names, name)
-			case TestLimits:
-				return len(s.Results) > 0
-			}
-			return false
-		})
-		if isStage && !judged {
-			r.bad(key, "add `{stages: passed}` to `require`", "gate `%s` comes after stage `%s` and requires nothing of it", g.Name, name)
-		}
-	}
-}
-
-// checkLanding fills in `after` of land and refuses gates that nothing waits for: such a gate
-// would look as if it guarded the branch.
+// checkLanding refuses gates that nothing waits for: such a gate would look as if it guarded
+// the branch. And it refuses that what comes after the landing needs what landing does not.
 func (r *reader) checkLanding() {
 	p := r.plan
-	if len(p.Land.After) == 0 {
-		for _, g := range p.Gates {
-			p.Land.After = append(p.Land.After, g.Name)
+	up, needed := p.upstream(LandNode), p.awaited()
+	for _, g := range p.Gates {
+		switch {
+		case up[g.Name]:
+		case !p.afterLand(g.Name):
+			r.bad(r.nodes[g.Name], "add it to `after` of `land`, or remove it", "nothing waits for gate `%s`", g.Name)
+		case !needed[g.Name]:
+			r.bad(r.nodes[g.Name], "name it in `after` of a stage or in `reach` of an outcome, or remove it", "nothing waits for gate `%s`", g.Name)
 		}
 	}
-	up := p.upstream(LandNode)
-	for _, g := range p.Gates {
-		if !up[g.Name] {
-			r.bad(r.nodes[g.Name], "add it to `after` of `land`, or remove it", "nothing waits for gate `%s`", g.Name)
+	for _, s := range p.Stages {
+		if !p.afterLand(s.Name) {
+			continue
+		}
+		for _, before := range p.waitsFor(s) {
+			if !up[before] && !p.afterLand(before) {
+				r.bad(r.nodes[s.Name], "have a gate before `land` require stage `"+before+"`", "stage `%s` runs after the landing and needs stage `%s`, which landing does not ask for", s.Name, before)
+			}
 		}
 	}
 }

@@ -60,7 +60,7 @@ type Outcome struct {
 	Reach  []string // stages, gates or land: these and all that comes before them
 	Bypass []string // stages and gates that are left out
 	By     []string // roles that may ask for it; empty: everybody who may push
-	Line   int
+	Line   int      `json:"-"`
 }
 
 // DefaultOutcome is the name of the outcome of a change that names none; without one of that
@@ -73,7 +73,7 @@ type Artifact struct {
 	Type  string // FileArtifact, BundleArtifact or OCIImage
 	Stage string // the one that makes it
 	Keep  time.Duration
-	Line  int
+	Line  int `json:"-"`
 }
 
 // Environment is where artifacts run.
@@ -99,7 +99,9 @@ type Environment struct {
 	// Manifest and Namespace are for the driver `kubernetes`; Image is what the driver
 	// `container` runs a file or a bundle in.
 	Manifest, Namespace, Image string
-	Line                       int
+	// Exclusive: one stage at a time uses it. A shared one always is.
+	Exclusive bool
+	Line      int `json:"-"`
 }
 
 // Scripts are what the driver `command` runs, each with /bin/sh -c.
@@ -122,7 +124,7 @@ type Deploy struct {
 	Port     int    // where it serves, for `container` and `kubernetes`; a process is told by $PORT
 	Ready    Probe
 	Strategy string // Replace or BlueGreen
-	Line     int
+	Line     int    `json:"-"`
 }
 
 // Probe asks whether an assembly serves.
@@ -138,14 +140,14 @@ type Verify struct {
 	Every time.Duration
 	Probe Probe
 	Run   string // a script, run each time; "" for none
-	Line  int
+	Line  int    `json:"-"`
 }
 
 // Bypassable says that a stage or a gate may be left out.
 type Bypassable struct {
 	By      []string      // roles; never empty
 	Expires time.Duration // after which it does not count any more; 0 is never
-	Line    int
+	Line    int           `json:"-"`
 }
 
 // Service is a server beside a stage, on the stage's own loopback.
@@ -154,7 +156,7 @@ type Service struct {
 	Run   string
 	Port  int
 	Ready Probe
-	Line  int
+	Line  int `json:"-"`
 }
 
 // Secret is a value of the server that a stage is told.
@@ -169,7 +171,7 @@ type Approve struct {
 	Min     int
 	By, Not []string
 	Expires time.Duration // 0 is never
-	Line    int
+	Line    int           `json:"-"`
 
 	Members []string // of By
 }
@@ -184,34 +186,36 @@ type Metric struct {
 	Against string
 	Worse   float64
 	Lower   bool
-	Line    int
+	Line    int `json:"-"`
 }
 
 // Soak asks that the artifact has served in an environment without a break.
 type Soak struct {
 	Environment string
 	Min         time.Duration
-	Line        int
+	Line        int `json:"-"`
 }
 
 // GateEvidence asks that other gates are open for the artifact: `evidence` in the file.
 type GateEvidence struct {
 	Gates []string
 	Fresh time.Duration // 0 is any age
-	Line  int
+	// RefuseBypassed asks that they are OPEN and were not left out.
+	RefuseBypassed bool
+	Line           int `json:"-"`
 }
 
 // Window asks for a time at which it is not denied.
 type Window struct {
 	Deny []Freeze
-	Line int
+	Line int `json:"-"`
 }
 
 // External asks for a status that somebody outside posts.
 type External struct {
 	Context string
 	By      []string // roles whose accounts may post it; empty: everybody who may
-	Line    int
+	Line    int      `json:"-"`
 
 	Members []string
 }
@@ -261,6 +265,8 @@ type Bypass struct {
 	Node   string
 	By     string
 	Reason string
-	At     time.Time
-	Until  time.Time // zero is for ever
+	// Outcome is the one that leaves the node out, "" when a person did for one candidate.
+	Outcome string
+	At      time.Time
+	Until   time.Time // zero is for ever
 }

@@ -13,19 +13,32 @@ const groupPrefix = "group:"
 // anyone stands in Reason.Who for everybody with the permission to vote.
 const anyone = "anyone who may vote"
 
-// Evaluate is what the gate says about the evidence at a time: quarantines end. See
-// [GateState] for the logic.
+// kindBypass is the kind of the reason that a gate was left out for.
+const kindBypass = "bypass"
+
+// Evaluate is what the gate says about the evidence at a time: quarantines, approvals and
+// bypasses end, soaks and windows come. See [GateState] for the logic. What other gates say is
+// taken from the evidence; [Judge] asks them too.
 func Evaluate(g Gate, e Evidence, now time.Time) Verdict {
 	v := Verdict{Gate: g.Name, Line: g.Line}
-	e.quarantined = g.quarantined(now)
+	e.quarantined, e.left = g.quarantined(now), g.leftOut(e, now)
 	for _, c := range g.Require {
-		v.Reasons = append(v.Reasons, evaluate(g, c, e)...)
+		v.Reasons = append(v.Reasons, evaluate(g, c, e, now)...)
 	}
 	v.State = conjunction(v.Reasons)
+	if b, left := e.bypassOf(g.Name, g.Bypassable, g.LeftOutBy, now); left {
+		v.State = GateBypassed
+		v.Reasons = append([]Reason{b.reason(kindBypass, "gate "+g.Name, g.Line)}, v.Reasons...)
+	}
+	for _, r := range v.Reasons {
+		if r.At.After(now) && (v.Next.IsZero() || r.At.Before(v.Next)) {
+			v.Next = r.At
+		}
+	}
 	return v
 }
 
-func evaluate(g Gate, c Criterion, e Evidence) []Reason {
+func evaluate(g Gate, c Criterion, e Evidence, now time.Time) []Reason {
 	switch c := c.(type) {
 	case Review:
 		return []Reason{evaluateReview(c, e)}
@@ -35,6 +48,18 @@ func evaluate(g Gate, c Criterion, e Evidence) []Reason {
 		return evaluateStages(g, c, e)
 	case TestLimits:
 		return []Reason{evaluateTests(g, c, e)}
+	case Approve:
+		return []Reason{evaluateApprove(g, c, e, now)}
+	case Metric:
+		return []Reason{evaluateMetric(g, c, e)}
+	case Soak:
+		return []Reason{evaluateSoak(g, c, e, now)}
+	case GateEvidence:
+		return evaluateEvidence(c, e, now)
+	case Window:
+		return []Reason{evaluateWindow(c, now)}
+	case External:
+		return []Reason{evaluateExternal(c, e)}
 	default:
 		panic(fmt.Sprintf("plan: unknown criterion %T", c))
 	}
@@ -49,7 +74,7 @@ func conjunction(reasons []Reason) GateState {
 			return state
 		}
 	}
-	open := len(reasons) > 0 && !slices.ContainsFunc(reasons, func(r Reason) bool { return r.State != Open })
+	open := len(reasons) > 0 && !slices.ContainsFunc(reasons, func(r Reason) bool { return !r.State.Passes() })
 	if open {
 		return Open
 	}
@@ -161,51 +186,55 @@ func evaluateStages(g Gate, c Stages, e Evidence) []Reason {
 			continue
 		}
 		r := g.stageReason(n, e, lost)
-		r.Kind, r.Line = "stages", c.Line
+		r.Kind, r.Line = kindStages, c.Line
 		all = append(all, r)
 	}
 	if len(all) == 0 || len(c.Names) > len(all) {
-		all = append(all, Reason{Kind: "stages", Line: c.Line, State: Closed, What: "there is no stage to judge", Next: "name stages in `after` of gate " + g.Name})
+		all = append(all, Reason{Kind: kindStages, Line: c.Line, State: Closed, What: "there is no stage to judge", Next: "name stages in `after` of gate " + g.Name})
 	}
 	return all
 }
 
 // lost finds the needed stages that will not pass any more.
 func (g Gate) lost(e Evidence) map[string]bool {
-	removed, waits := map[string]bool{}, map[string][]string{}
+	waits := map[string]waiting{}
 	for _, n := range g.Needs {
-		removed[n.Stage], waits[n.Stage] = n.Removed, n.After
+		waits[n.Stage] = waiting{n.Removed, n.After, n.Gates}
 	}
-	return lostStages(removed, waits, e)
+	return lostStages(waits, e)
 }
 
 // stageReason is what one stage says about whether it passed.
 func (g Gate) stageReason(n Need, e Evidence, lost map[string]bool) Reason {
 	r := Reason{Stage: n.Stage, Evidence: string(e.Stages[n.Stage])}
-	log := "read the log of " + n.Stage + ", then push a patch set that mends it"
 	if n.Removed {
 		r.State, r.What, r.Next = Refused, removedWords(n.Stage), removedFix(n.Stage)
 		return r
 	}
-	switch state := e.Stages[n.Stage]; state {
+	state := e.Stages[n.Stage]
+	if b, left := e.left[n.Stage]; left && state != Passed && state != Skipped {
+		as := b.reason("", n.Stage, 0)
+		as.Stage, as.Evidence = r.Stage, r.Evidence
+		return as
+	}
+	switch state {
 	case Failed, TimedOut:
-		r.State, r.What, r.Next = Refused, n.Stage+" failed", log
-		if state == TimedOut {
-			r.What = n.Stage + " ran out of time"
-			r.Next = "make it faster or raise its timeout; recheck if the machine was slow"
-		}
-		if e.forgives(n.Stage) {
-			r.State, r.What, r.Next = Open, n.Quarantine.words(r.What), ""
-		}
+		return g.failedReason(n, e, r)
 	case Passed:
 		r.State, r.What = Open, n.Stage+" passed"
 	case Skipped:
-		if pathsMatch(n.Paths, e.Changed) {
+		switch {
+		case !branchMatches(n.When, e.Branch):
+			r.State, r.What = Open, n.Stage+" was skipped: it does not run on "+e.Branch
+		case pathsMatch(n.Paths, e.Changed):
 			r.State, r.What = Inconclusive, n.Stage+" was skipped, and the plan does not allow that for this change"
 			r.Next = "recheck"
-			break
+		default:
+			r.State, r.What = Open, n.Stage+" was skipped: the change touches none of its paths"
 		}
-		r.State, r.What = Open, n.Stage+" was skipped: the change touches none of its paths"
+	case Bypassed:
+		r.State, r.What = Inconclusive, n.Stage+" was left out, and no bypass says by whom that counts now"
+		r.Next, r.Who = "recheck, or have it left out again", n.bypassers()
 	case Errored:
 		r.State, r.What, r.Next = GateErrored, n.Stage+" could not be run; that says nothing about the change", "recheck"
 	case Canceled:
@@ -225,6 +254,29 @@ func (g Gate) stageReason(n Need, e Evidence, lost map[string]bool) Reason {
 	return r
 }
 
+// bypassers are the roles that may leave the stage out.
+func (n Need) bypassers() []string {
+	if n.Bypassable == nil {
+		return nil
+	}
+	return slices.Clone(n.Bypassable.By)
+}
+
+// failedReason is about a stage whose code did not pass.
+func (g Gate) failedReason(n Need, e Evidence, r Reason) Reason {
+	r.State, r.What = Refused, n.Stage+" failed"
+	r.Next = "read the log of " + n.Stage + ", then push a patch set that mends it"
+	if e.Stages[n.Stage] == TimedOut {
+		r.What = n.Stage + " ran out of time"
+		r.Next = "make it faster or raise its timeout; recheck if the machine was slow"
+	}
+	if e.forgives(n.Stage) {
+		r.State, r.What, r.Next = Open, n.Quarantine.words(r.What), ""
+		r.At = n.Quarantine.ends()
+	}
+	return r
+}
+
 // blockedReason is about a stage that never starts: what ended before it decides whether that
 // is the code's doing or the machinery's.
 func (g Gate) blockedReason(n Need, e Evidence, r Reason) Reason {
@@ -235,15 +287,24 @@ func (g Gate) blockedReason(n Need, e Evidence, r Reason) Reason {
 	seen := map[string]bool{}
 	todo := slices.Clone(n.After)
 	r.State, r.What = GateErrored, n.Stage+" cannot start"
+	for _, gate := range n.Gates {
+		switch {
+		case e.Gates[gate] == Refused:
+			r.State, r.What, r.Next = Refused, fmt.Sprintf("%s cannot start: gate %s refuses", n.Stage, gate), "see what gate "+gate+" says"
+			return r
+		case e.stuck[gate]:
+			r.What, r.Next = fmt.Sprintf("%s cannot start: gate %s has no verdict", n.Stage, gate), "recheck"
+		}
+	}
 	for len(todo) > 0 {
 		before := todo[0]
 		todo = todo[1:]
-		if seen[before] {
+		if seen[before] || e.passed(before) && !needs[before].Removed {
 			continue
 		}
 		seen[before] = true
 		switch state := e.Stages[before]; {
-		case needs[before].Removed || (state == Failed || state == TimedOut) && !e.forgives(before):
+		case needs[before].Removed || state == Failed || state == TimedOut:
 			r.State, r.What, r.Next = Refused, fmt.Sprintf("%s cannot start: %s did not pass", n.Stage, before), "mend "+before
 			return r
 		case state == Errored || state == Canceled:

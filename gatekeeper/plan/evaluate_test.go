@@ -99,7 +99,8 @@ func TestStagesAndTests(t *testing.T) {
 		{"skipped wrongly", states{"lint": Skipped, "unit": Skipped}, nil, []string{"a/b.go"}, Inconclusive, "the plan does not allow that"},
 		{"skipped though the plan changed", states{"lint": Skipped, "unit": Skipped}, nil, []string{"README.md", File}, Inconclusive, "does not allow"},
 		{"skipped with nothing known", states{"lint": Skipped, "unit": Skipped}, nil, nil, Inconclusive, "does not allow"},
-		{"a state from the future", states{"lint": Passed, "unit": "BYPASSED"}, green, nil, Inconclusive, "does not know"},
+		{"a state from the future", states{"lint": Passed, "unit": "HIBERNATING"}, green, nil, Inconclusive, "does not know"},
+		{"left out by nobody", states{"lint": Passed, "unit": Bypassed}, green, nil, Inconclusive, "no bypass says by whom"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -46,6 +46,9 @@ const (
 	GateBypassed GateState = "BYPASSED"     // was left out: as good as open where that is accepted
 )
 
+// Passes reports whether what comes after the gate may go on.
+func (s GateState) Passes() bool { return s == Open || s == GateBypassed }
+
 // Evidence is all that a gate may look at, for one candidate.
 type Evidence struct {
 	// Votes are those that count for the patch set; the caller leaves out all others.
@@ -75,8 +78,16 @@ type Evidence struct {
 	Statuses []Status
 	Bypasses []Bypass
 
+	// Branch is the one that the candidate is for, "" when that is not known: then no stage may
+	// have been skipped for its branch.
+	Branch string
+
 	// quarantined are the stages whose failures do not count now; the policy fills it in.
 	quarantined map[string]*Quarantine
+	// left are the stages that a bypass leaves out now, stuck the gates that no stage of this
+	// run can open any more. Both follow from the rest.
+	left  map[string]Bypass
+	stuck map[string]bool
 }
 
 // Vote is one person's vote on one label.

@@ -12,7 +12,7 @@ type Freeze struct {
 	Deny   string // as written: "FRI 15:00-MON 08:00" or "2026-12-24 00:00-2027-01-02 00:00"
 	TZ     string // the time zone of Deny, by the IANA's name
 	Reason string // may be ""
-	Line   int
+	Line   int    `json:"-"`
 
 	weekly   bool
 	from, to time.Time // what the clocks of the zone show, as if it were UTC; weekly: in the week of [monday]
@@ -119,8 +119,28 @@ func moments(shown time.Time, zone *time.Location) (first, last time.Time) {
 // windows that overlap or follow without a break. until is zero when that is more than a year
 // away.
 func (p *Plan) Frozen(now time.Time) (reason string, until time.Time) {
+	return frozenBy(p.Land.Freeze, now)
+}
+
+// NextFreeze is when the next freeze begins: during one, the next after its end. ok is false
+// when none is known to come.
+func (p *Plan) NextFreeze(now time.Time) (begins time.Time, ok bool) {
+	return nextFreeze(p.Land.Freeze, now)
+}
+
+// Frozen says why nothing enters the environment now, and until when: see [Plan.Frozen].
+func (e Environment) Frozen(now time.Time) (reason string, until time.Time) {
+	return frozenBy(e.Freeze, now)
+}
+
+// NextFreeze is when the environment's next freeze begins: see [Plan.NextFreeze].
+func (e Environment) NextFreeze(now time.Time) (begins time.Time, ok bool) {
+	return nextFreeze(e.Freeze, now)
+}
+
+func frozenBy(all []Freeze, now time.Time) (reason string, until time.Time) {
 	var reasons []string
-	for _, f := range p.Land.Freeze {
+	for _, f := range all {
 		if _, ok := f.end(now); ok && !slices.Contains(reasons, f.words()) {
 			reasons = append(reasons, f.words())
 		}
@@ -128,7 +148,22 @@ func (p *Plan) Frozen(now time.Time) (reason string, until time.Time) {
 	if len(reasons) == 0 {
 		return "", time.Time{}
 	}
-	return strings.Join(reasons, "; "), thaw(p.Land.Freeze, now, freezeHorizon)
+	return strings.Join(reasons, "; "), thaw(all, now, freezeHorizon)
+}
+
+func nextFreeze(all []Freeze, now time.Time) (begins time.Time, ok bool) {
+	free := thaw(all, now, freezeHorizon)
+	if free.IsZero() {
+		return time.Time{}, false
+	}
+	for _, f := range all {
+		for _, s := range f.spans(free) {
+			if s.from.After(free) && (!ok || s.from.Before(begins)) {
+				begins, ok = s.from, true
+			}
+		}
+	}
+	return begins, ok
 }
 
 // thaw is the first moment from t on that is in no window, zero when there is none within the
@@ -147,21 +182,4 @@ func thaw(all []Freeze, t time.Time, horizon time.Duration) time.Time {
 		}
 	}
 	return t.UTC()
-}
-
-// NextFreeze is when the next freeze begins: during one, the next after its end. ok is false
-// when none is known to come.
-func (p *Plan) NextFreeze(now time.Time) (begins time.Time, ok bool) {
-	free := thaw(p.Land.Freeze, now, freezeHorizon)
-	if free.IsZero() {
-		return time.Time{}, false
-	}
-	for _, f := range p.Land.Freeze {
-		for _, s := range f.spans(free) {
-			if s.from.After(free) && (!ok || s.from.Before(begins)) {
-				begins, ok = s.from, true
-			}
-		}
-	}
-	return begins, ok
 }

@@ -10,9 +10,9 @@ import (
 
 // Stage finds a stage by name.
 func (p *Plan) Stage(name string) (Stage, bool) {
-	for _, s := range p.Stages {
-		if s.Name == name {
-			return s, true
+	for i := range p.Stages { // a stage is too large to be copied for each comparison
+		if p.Stages[i].Name == name {
+			return p.Stages[i], true
 		}
 	}
 	return Stage{}, false
@@ -20,9 +20,9 @@ func (p *Plan) Stage(name string) (Stage, bool) {
 
 // Gate finds a gate by name.
 func (p *Plan) Gate(name string) (Gate, bool) {
-	for _, g := range p.Gates {
-		if g.Name == name {
-			return g, true
+	for i := range p.Gates {
+		if p.Gates[i].Name == name {
+			return p.Gates[i], true
 		}
 	}
 	return Gate{}, false
@@ -65,33 +65,16 @@ func (p *Plan) Digest() string {
 		Criteria [][]tagged
 	}{Plan: *p}
 	bare.File = ""
-	bare.Labels = slices.Clone(p.Labels)
-	for i := range bare.Labels {
-		bare.Labels[i].Line = 0
-	}
-	bare.Stages = slices.Clone(p.Stages)
-	for i := range bare.Stages {
-		bare.Stages[i].Line, bare.Stages[i].Notes = 0, nil
-	}
 	bare.Gates = slices.Clone(p.Gates)
 	for i, g := range bare.Gates {
 		criteria := make([]tagged, len(g.Require))
 		for j, c := range g.Require {
-			criteria[j] = tagged{fmt.Sprintf("%T", c), unplaced(c)}
+			criteria[j] = tagged{fmt.Sprintf("%T", c), c}
 		}
 		bare.Criteria = append(bare.Criteria, criteria)
-		bare.Gates[i].Line, bare.Gates[i].Require = 0, nil
+		bare.Gates[i].Require = nil
 	}
-	bare.Land.Line = 0
-	bare.Land.Freeze = slices.Clone(p.Land.Freeze)
-	for i := range bare.Land.Freeze {
-		bare.Land.Freeze[i].Line = 0
-	}
-	bare.Targets = slices.Clone(p.Targets)
-	for i := range bare.Targets {
-		bare.Targets[i].Line = 0
-	}
-	text, err := json.Marshal(bare)
+	text, err := json.Marshal(bare) // fields that only say where something stands are left out
 	if err != nil {
 		panic(fmt.Sprintf("plan: digest: %v", err)) // plain data always marshals
 	}
@@ -99,36 +82,20 @@ func (p *Plan) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// unplaced is the criterion without its line.
-func unplaced(c Criterion) Criterion {
-	switch c := c.(type) {
-	case Review:
-		c.Line = 0
-		return c
-	case Owners: // the file is the branch's, not the plan's
-		c.Line, c.File = 0, nil
-		return c
-	case Stages:
-		c.Line = 0
-		return c
-	case TestLimits:
-		c.Line = 0
-		return c
-	default:
-		panic(fmt.Sprintf("plan: unknown criterion %T", c))
-	}
-}
-
 // after lists what a node waits for by its `after`.
 func (p *Plan) after(node string) []string {
 	if node == LandNode {
 		return p.Land.After
 	}
-	if s, ok := p.Stage(node); ok {
-		return s.After
+	for i := range p.Stages {
+		if p.Stages[i].Name == node {
+			return p.Stages[i].After
+		}
 	}
-	if g, ok := p.Gate(node); ok {
-		return g.After
+	for i := range p.Gates {
+		if p.Gates[i].Name == node {
+			return p.Gates[i].After
+		}
 	}
 	return nil
 }
@@ -218,15 +185,19 @@ func (p *Plan) Required() map[string]bool {
 }
 
 // resolve fills in what gates derive from the rest of the plan: Needs, and the members and
-// veto of reviews.
+// veto of those who are asked.
 func (p *Plan) resolve() {
+	needs := make([]Need, len(p.Stages))
+	for i, s := range p.Stages {
+		needs[i] = p.need(s)
+	}
 	for i := range p.Gates {
 		g := &p.Gates[i]
-		g.Needs = nil
+		g.Needs, g.LeftOutBy = nil, p.leftOutBy(g.Name)
 		up := p.upstream(g.Name)
-		for _, s := range p.Stages {
-			if up[s.Name] {
-				g.Needs = append(g.Needs, Need{Stage: s.Name, After: p.waitsFor(s), Paths: s.Paths, Results: len(s.Results) > 0, Removed: s.Removed, Quarantine: s.Quarantine})
+		for _, n := range needs {
+			if up[n.Stage] {
+				g.Needs = append(g.Needs, n)
 			}
 		}
 		for j, c := range g.Require {
@@ -237,18 +208,40 @@ func (p *Plan) resolve() {
 				as := p.resolveReview(Review{Label: c.Label, By: c.Override})
 				c.Members, c.Veto = as.Members, as.Veto
 				g.Require[j] = c
+			case Approve:
+				c.Members = p.members(c.By)
+				g.Require[j] = c
+			case External:
+				c.Members = p.members(c.By)
+				g.Require[j] = c
 			}
 		}
 	}
 }
 
-func (p *Plan) resolveReview(r Review) Review {
-	r.Members, r.Veto = nil, 0
-	for _, role := range r.By {
-		r.Members = append(r.Members, p.Roles[role]...)
+// need is what the policy asks of a stage.
+func (p *Plan) need(s Stage) Need {
+	n := Need{Stage: s.Name, After: p.directly(s), Gates: p.behind(s), Paths: s.Paths, When: s.When,
+		Results: s.reportsTests(), Metrics: s.Results[Metrics] != "", Removed: s.Removed,
+		Quarantine: s.Quarantine, Bypassable: s.Bypassable, LeftOutBy: p.leftOutBy(s.Name)}
+	if s.Deploy != nil {
+		n.Environment = s.Environment
 	}
-	slices.Sort(r.Members)
-	r.Members = slices.Compact(r.Members)
+	return n
+}
+
+// members are the accounts and groups of roles, sorted, each once.
+func (p *Plan) members(roles []string) []string {
+	var all []string
+	for _, role := range roles {
+		all = append(all, p.Roles[role]...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (p *Plan) resolveReview(r Review) Review {
+	r.Members, r.Veto = p.members(r.By), 0
 	if l, ok := p.Label(r.Label); ok && l.Veto {
 		r.Veto = l.Min
 	}

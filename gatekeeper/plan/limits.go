@@ -3,24 +3,31 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // evaluateTests adds up what the needed stages reported. A stage that reports no tests though
 // the policy says that it does counts against the change, unless its paths or a quarantine
 // excuse it.
 func evaluateTests(g Gate, c TestLimits, e Evidence) Reason {
-	r := Reason{Kind: "tests", Line: c.Line, State: Open}
+	r := Reason{Kind: kindTests, Line: c.Line, State: Open}
 	lost := g.lost(e)
 	var total Tests
-	var asked, excused, forgiven []string
+	var asked, excused, forgiven, left []string
 	for _, n := range g.Needs {
 		t, reported := e.Tests[n.Stage]
 		if !n.Results && !reported {
 			continue
 		}
 		asked = append(asked, n.Stage)
+		if b, is := e.left[n.Stage]; is && e.Stages[n.Stage] != Passed && e.Stages[n.Stage] != Skipped {
+			left = append(left, b.words(n.Stage))
+			r.At = sooner(r.At, b.Until)
+			continue
+		}
 		if !n.Removed && e.forgivesTests(n.Stage, t) {
 			forgiven = append(forgiven, n.Stage)
+			r.At = sooner(r.At, n.Quarantine.ends())
 			total.Passed, total.Skipped = total.Passed+t.Passed, total.Skipped+t.Skipped
 			continue
 		}
@@ -28,11 +35,11 @@ func evaluateTests(g Gate, c TestLimits, e Evidence) Reason {
 		settled := e.Stages[n.Stage] == Passed || e.Stages[n.Stage] == Failed
 		switch {
 		case n.Removed || !settled && stage.State != Open:
-			return Reason{Kind: "tests", Line: c.Line, State: stage.State, Stage: n.Stage, What: "no tests: " + stage.What, Evidence: stage.Evidence, Next: stage.Next}
+			return Reason{Kind: kindTests, Line: c.Line, State: stage.State, Stage: n.Stage, What: "no tests: " + stage.What, Evidence: stage.Evidence, Next: stage.Next}
 		case !settled:
 			excused = append(excused, n.Stage)
 		case !reported:
-			return Reason{Kind: "tests", Line: c.Line, State: Refused, Stage: n.Stage,
+			return Reason{Kind: kindTests, Line: c.Line, State: Refused, Stage: n.Stage,
 				What: n.Stage + " left no test results", Evidence: stage.Evidence,
 				Next: "have the stage write the file that `results` names"}
 		default:
@@ -49,14 +56,35 @@ func evaluateTests(g Gate, c TestLimits, e Evidence) Reason {
 		r.What = "no tests were needed: the change touches no paths of " + strings.Join(excused, ", ")
 		return r
 	}
-	if len(forgiven) == 0 {
+	if len(forgiven)+len(left) == 0 {
 		return judgeTests(r, c, total)
 	}
-	// How many tests would have run without the failure is not known, so none too few ran.
-	c.Min = 0
+	return judgeSomeTests(r, c, total, forgiven, left)
+}
+
+// judgeSomeTests judges tests of which some do not count: those of stages in quarantine, and of
+// stages that were left out.
+func judgeSomeTests(r Reason, c TestLimits, total Tests, forgiven, left []string) Reason {
+	c.Min = 0 // how many would have run otherwise is not known, so none too few ran
 	r = judgeTests(r, c, total)
-	r.What += "; failures of " + strings.Join(forgiven, ", ") + " do not count: in quarantine"
+	if len(forgiven) > 0 {
+		r.What += "; failures of " + strings.Join(forgiven, ", ") + " do not count: in quarantine"
+	}
+	if len(left) > 0 {
+		r.What += "; " + strings.Join(left, "; ")
+		if r.State == Open {
+			r.State = GateBypassed
+		}
+	}
 	return r
+}
+
+// sooner is the earlier of two times of which either may be zero.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // judgeTests compares the sum of the results with the limits.

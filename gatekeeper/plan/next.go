@@ -7,75 +7,110 @@ import (
 	"time"
 )
 
-// Next says what to do about the stages of a candidate: start lists those that can start now,
-// skip those that the change does not touch and that nothing before them holds up; done says
-// that no stage can change any more. states holds the newest state of each stage, changed the
-// paths that the candidate changes against its base.
-//
-// A stage can start when all that it waits for has PASSED or was SKIPPED, or did not pass in a
-// quarantine that holds now; a gate in `after`
-// stands for the stages that come before it. A stage behind one that did not pass never
-// starts. ERRORED and CANCELED end a stage here: trying again means a new attempt, whose
-// state the caller puts into states.
-func Next(p *Plan, states map[string]StageState, changed []string, now time.Time) (start, skip []string, done bool) {
-	e := Evidence{Stages: states, quarantined: p.quarantined(now)}
-	done = true
-	waits := map[string][]string{}
-	for _, s := range p.Stages {
-		waits[s.Name] = p.waitsFor(s)
-	}
-	lost := lostStages(p.lostBefore(), waits, e)
-	for _, name := range p.StageOrder() {
-		s, _ := p.Stage(name)
-		switch state := states[name]; state {
-		case "", Blocked:
-		case Queued, Running:
-			done = false
-			continue
-		default:
-			continue
-		}
-		passed := func(n string) bool { return states[n] == Passed || states[n] == Skipped || e.forgives(n) }
-		switch {
-		case lost[name]: // it never starts
-		case slices.ContainsFunc(waits[name], func(n string) bool { return !passed(n) }):
-			done = false
-		case s.Matches(changed):
-			start, done = append(start, name), false
-		default:
-			skip, done = append(skip, name), false
-		}
-	}
-	return start, skip, done
+// Steps is what can be done about the stages of a candidate.
+type Steps struct {
+	// Start are the stages that can start now, Skip those that the change or the branch does not
+	// need and that nothing before them holds up, Bypass those that a bypass leaves out and that
+	// have not started.
+	Start, Skip, Bypass []string
+	// Held says which gate a stage waits for, in words: it could start otherwise.
+	Held map[string]string
+	// Done says that no stage can change any more.
+	Done bool
 }
 
-// lostBefore is the stages that were lost before anything ran.
-func (p *Plan) lostBefore() map[string]bool {
-	removed := map[string]bool{}
+// Next says what to do about the stages of a candidate. The evidence holds the newest state of
+// each stage, and all that gates before stages ask for.
+//
+// A stage can start when the stages in its `after` have PASSED, were skipped or left out, or
+// did not pass in a quarantine that holds now; and when every gate before it, back to the
+// landing, is open or was left out. A stage behind one that did not pass, or behind a gate that
+// refuses, never starts. ERRORED and CANCELED end a stage here: trying again means a new
+// attempt, whose state the caller puts into the evidence. Stages after the landing start only
+// in a plan that [Plan.Delivering] gave.
+func Next(p *Plan, e Evidence, now time.Time) Steps {
+	e, said := p.judge(e, now)
+	steps := Steps{Held: map[string]string{}, Done: true}
+	waits := map[string]waiting{}
 	for _, s := range p.Stages {
-		removed[s.Name] = s.Removed
+		waits[s.Name] = waiting{removed: s.Removed, stages: p.directly(s), gates: p.behind(s)}
 	}
-	return removed
+	lost := lostStages(waits, e)
+	for _, name := range p.StageOrder() {
+		s, _ := p.Stage(name)
+		if !p.Landed && p.afterLand(name) {
+			continue
+		}
+		switch e.Stages[name] {
+		case "", Blocked:
+		case Queued, Running:
+			steps.Done = false
+			continue
+		default:
+			continue
+		}
+		_, left := e.left[name]
+		held := p.held(waits[name], e, said)
+		switch {
+		case left:
+			steps.Bypass, steps.Done = append(steps.Bypass, name), false
+		case lost[name]: // it never starts
+		case slices.ContainsFunc(waits[name].stages, func(n string) bool { return !e.passed(n) }):
+			steps.Done = false
+		case held != "":
+			steps.Held[name], steps.Done = held, false
+		case s.Matches(e.Changed) && branchMatches(s.When, e.Branch):
+			steps.Start, steps.Done = append(steps.Start, name), false
+		default:
+			steps.Skip, steps.Done = append(steps.Skip, name), false
+		}
+	}
+	return steps
+}
+
+// held says which gate holds a stage up, "" for none.
+func (p *Plan) held(w waiting, e Evidence, said map[string]Verdict) string {
+	for _, gate := range w.gates {
+		if e.Gates[gate].Passes() {
+			continue
+		}
+		text := "waits for gate " + gate
+		if deciding := only(said[gate].Reasons, said[gate].State); len(deciding) > 0 {
+			text += ": " + deciding[0].What
+		}
+		return text
+	}
+	return ""
+}
+
+// waiting is what a stage waits for.
+type waiting struct {
+	removed bool // it was lost before anything ran
+	stages  []string
+	gates   []string
 }
 
 // lostStages finds the stages that will not pass any more: they were removed, ended
-// otherwise, or wait for one that is lost. waits names what each stage waits for.
-func lostStages(removed map[string]bool, waits map[string][]string, e Evidence) map[string]bool {
+// otherwise, or wait for one that is lost or for a gate that stays shut.
+func lostStages(waits map[string]waiting, e Evidence) map[string]bool {
 	lost := map[string]bool{}
 	known := map[string]bool{}
+	shut := func(gate string) bool { return e.Gates[gate] == Refused || e.stuck[gate] }
 	var visit func(name string) bool
 	visit = func(name string) bool {
 		if known[name] {
 			return lost[name]
 		}
 		known[name] = true
-		switch e.Stages[name] {
-		case Passed, Skipped, Queued, Running:
-			lost[name] = removed[name]
-		case "", Blocked:
-			lost[name] = removed[name] || slices.ContainsFunc(waits[name], visit)
+		w := waits[name]
+		switch state := e.Stages[name]; {
+		case w.removed:
+			lost[name] = true
+		case e.passed(name), state == Queued, state == Running:
+		case state == "" || state == Blocked:
+			lost[name] = slices.ContainsFunc(w.stages, visit) || slices.ContainsFunc(w.gates, shut)
 		default:
-			lost[name] = removed[name] || !e.forgives(name)
+			lost[name] = true
 		}
 		return lost[name]
 	}
@@ -86,18 +121,24 @@ func lostStages(removed map[string]bool, waits map[string][]string, e Evidence) 
 }
 
 // RunVerdict says what the stages of a candidate come to: the verdict of all gates before the
-// landing, reviews left out. reasons are why it is so: those of the criteria that decide.
+// landing, or of those after it in a plan that has landed. What people, outsiders and clocks
+// decide is left out. In a plan that does not land, or that has landed, the stages that it is
+// for must pass too. reasons are why it is so: those of the criteria that decide.
 //
 // REFUSED is known as soon as one criterion says no, though other stages may still run. PASSED
 // and ERRORED are known when no stage can change any more: who adds a stage wants to see it
 // run before it counts.
 func RunVerdict(p *Plan, e Evidence, now time.Time) (RunState, []Reason) {
-	var all []Reason
-	for _, g := range p.Landing() {
-		e.quarantined = g.quarantined(now)
-		for _, c := range g.Require {
-			if !isReview(c) {
-				all = append(all, evaluate(g, c, e)...)
+	known, said := p.judge(e, now)
+	gates := p.Landing()
+	if p.Landed {
+		gates = p.judged()
+	}
+	all := p.aimReasons(known)
+	for _, g := range gates {
+		for _, r := range said[g.Name].Reasons {
+			if ofStages(r.Kind) && said[g.Name].State != GateBypassed || r.Kind == kindBypass {
+				all = append(all, r)
 			}
 		}
 	}
@@ -105,7 +146,7 @@ func RunVerdict(p *Plan, e Evidence, now time.Time) (RunState, []Reason) {
 	if len(all) == 0 {
 		state = Open // the gates ask nothing of stages; people are asked elsewhere
 	}
-	_, _, done := Next(p, e.Stages, e.Changed, now)
+	done := Next(p, e, now).Done
 	deciding := only(all, state)
 	switch {
 	case state == Refused:
@@ -118,6 +159,24 @@ func RunVerdict(p *Plan, e Evidence, now time.Time) (RunState, []Reason) {
 		// Nothing runs and something is missing or broken: that is no verdict about the code.
 		return RunErrored, deciding
 	}
+}
+
+// aimReasons are about the stages that a plan is for which does not land or has landed.
+func (p *Plan) aimReasons(e Evidence) []Reason {
+	var aims []string
+	for _, s := range p.Stages {
+		if p.Landed || slices.Contains(p.Aims, s.Name) {
+			aims = append(aims, s.Name)
+		}
+	}
+	if len(aims) == 0 {
+		return nil
+	}
+	g := Gate{Name: "the outcome"}
+	for _, s := range p.Stages {
+		g.Needs = append(g.Needs, p.need(s))
+	}
+	return evaluateStages(g, Stages{Names: aims}, e)
 }
 
 // only picks the reasons of one state.

@@ -44,9 +44,9 @@ gates:
 		{"all done", states{"lint": Passed, "unit": Passed, "docs": Skipped, "last": Passed}, "a.go", nil, nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			start, skip, done := Next(p, c.states, strings.Fields(c.changed), noon)
-			if !slices.Equal(start, c.start) || !slices.Equal(skip, c.skip) || done != c.done {
-				t.Errorf("start %v skip %v done %t; want %v %v %t", start, skip, done, c.start, c.skip, c.done)
+			got := Next(p, Evidence{Stages: c.states, Changed: strings.Fields(c.changed)}, noon)
+			if !slices.Equal(got.Start, c.start) || !slices.Equal(got.Skip, c.skip) || got.Done != c.done {
+				t.Errorf("%+v; want start %v skip %v done %t", got, c.start, c.skip, c.done)
 			}
 		})
 	}
@@ -169,11 +169,12 @@ func TestRunsEnd(t *testing.T) {
 		changed := rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a/x", "b/x", "c/x", "z"}), rapid.ID).Draw(t, "changed")
 		ends := rapid.SampledFrom([]StageState{Passed, Passed, Passed, Passed, Failed, TimedOut, Errored})
 		states := map[string]StageState{}
-		for steps := 0; ; steps++ {
-			if steps > 3*len(p.Stages)+3 {
+		for round := 0; ; round++ {
+			if round > 3*len(p.Stages)+3 {
 				t.Fatalf("no end: %v", states)
 			}
-			start, skip, done := Next(p, states, changed, noon)
+			steps := Next(p, Evidence{Stages: states, Changed: changed}, noon)
+			start, skip, done := steps.Start, steps.Skip, steps.Done
 			for _, name := range append(slices.Clone(start), skip...) {
 				s, _ := p.Stage(name)
 				for _, before := range p.waitsFor(s) {
@@ -195,7 +196,7 @@ func TestRunsEnd(t *testing.T) {
 				break
 			}
 			for _, s := range p.Stages {
-				if states[s.Name] == Running && rapid.Bool().Draw(t, "ends") || states[s.Name] == Running && steps > len(p.Stages) {
+				if states[s.Name] == Running && rapid.Bool().Draw(t, "ends") || states[s.Name] == Running && round > len(p.Stages) {
 					states[s.Name] = ends.Draw(t, s.Name)
 				}
 			}
@@ -241,7 +242,7 @@ roles: {all: [mallory]}
 		}
 		unit, _ := p.Stage("unit")
 		unit.Line = 0
-		want := Stage{Name: "unit", Run: "fresh", After: []string{"lint", "new"}, Timeout: 600e9, Memory: 1 << 30,
+		want := Stage{Name: "unit", Run: "fresh", After: []string{"lint", "new"}, Timeout: 600e9, Memory: 1 << 30, Retry: -1,
 			Env: map[string]string{"A": "b"}, Results: map[string]string{TAP: "other.tap"},
 			Notes: []string{"unit has a timeout of 10m until this change has landed", "unit has 1024MiB of memory until this change has landed", "unit has no network until this change has landed"}}
 		if diff := cmp.Diff(want, unit); diff != "" {
@@ -270,9 +271,8 @@ roles: {all: [mallory]}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("problems (-want +got):\n%s", diff)
 		}
-		start, _, _ := Next(p, map[string]StageState{"lint": Passed}, nil, noon)
-		if len(start) > 0 {
-			t.Errorf("starts %v", start)
+		if steps := Next(p, Evidence{Stages: map[string]StageState{"lint": Passed}}, noon); len(steps.Start) > 0 {
+			t.Errorf("starts %v", steps.Start)
 		}
 		if state, reasons := RunVerdict(p, Evidence{Stages: map[string]StageState{"lint": Passed, "unit": Passed}}, noon); state != RunRefused {
 			t.Errorf("%s: %v", state, reasons)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,13 +19,13 @@ type Owners struct {
 	Value    int      // a vote of at least this approves
 	Not      []string // relations that do not count: author, uploader, committer
 	Override []string // roles whose members approve every path
-	Line     int
+	Line     int      `json:"-"`
 
 	// Members are the accounts and groups of Override, Veto the value that refuses, 0 for none.
 	Members []string
 	Veto    int
 	// File says who owns what; nil when the branch has no such file. See [Plan.SetOwners].
-	File *owners.File
+	File *owners.File `json:"-"`
 }
 
 func (Owners) criterion() {}
@@ -57,7 +58,7 @@ func (r *reader) owners(n *yaml.Node, what, at string) Owners {
 		"override": func(n *yaml.Node) {
 			items := r.list(n, "`override` of "+what, MaxRoles)
 			c.Override = values(items)
-			r.checks = append(r.checks, func() { r.checkRoles(items, what) })
+			r.checks = append(r.checks, func() { r.checkRoles(items, what+" counts votes of") })
 		},
 		"not": func(n *yaml.Node) {
 			for _, item := range r.list(n, "`not` of "+what, MaxList) {
@@ -75,6 +76,7 @@ func (r *reader) owners(n *yaml.Node, what, at string) Owners {
 type ownerNeed struct {
 	text  string // "@web or @alice"
 	who   []string
+	file  string // where the rule is, "" where the file is the only one
 	line  int
 	paths []string
 }
@@ -160,6 +162,7 @@ func (c Owners) missing(approvers []Vote, paths []string) []*ownerNeed {
 			}
 			if count < n.Min {
 				lack(n.String(), path, n.Line, who(n.Owners))
+				byText[n.String()].file = n.File
 			}
 		}
 	}
@@ -200,7 +203,7 @@ func needsWords(needs []*ownerNeed, f *owners.File) string {
 		}
 		text += n.text
 		if n.line > 0 {
-			text += fmt.Sprintf(" (%s:%d)", f.Name, n.line)
+			text += fmt.Sprintf(" (%s:%d)", cmp.Or(n.file, f.Name), n.line)
 		}
 		parts = append(parts, text)
 	}

@@ -17,11 +17,7 @@ import (
 // Parse reads a plan file. It gives a plan, or all problems in the order of the file, never
 // both; name is what the problems call the file.
 func Parse(name string, text []byte) (*Plan, []Problem) {
-	r := &reader{
-		file:  name,
-		plan:  &Plan{File: name, Roles: map[string][]string{}, lines: map[string]int{}},
-		nodes: map[string]*yaml.Node{}, targets: map[string]*yaml.Node{},
-	}
+	r := newReader(name)
 	if root := r.load(text); root != nil && r.screen(root) {
 		r.readPlan(root)
 		r.checkAll()
@@ -33,15 +29,30 @@ func Parse(name string, text []byte) (*Plan, []Problem) {
 	return r.plan, nil
 }
 
+func newReader(name string) *reader {
+	return &reader{
+		file:  name,
+		plan:  &Plan{File: name, Roles: map[string][]string{}, lines: map[string]int{}},
+		nodes: map[string]*yaml.Node{}, targets: map[string]*yaml.Node{}, cells: map[string][]string{},
+		outcomes: map[string]*yaml.Node{}, artifacts: map[string]*yaml.Node{}, environments: map[string]*yaml.Node{},
+	}
+}
+
 // reader collects a plan and what is wrong with it.
 type reader struct {
-	file     string
-	plan     *Plan
-	problems []Problem
-	nodes    map[string]*yaml.Node // the key of each stage and gate, and of land
-	targets  map[string]*yaml.Node // the key of each target
-	checks   []func()              // run when everything has been read
-	noGates  bool                  // the file has no gates: it gets the default ones
+	file                              string
+	plan                              *Plan
+	problems                          []Problem
+	nodes                             map[string]*yaml.Node // the key of each stage, matrix and gate
+	land                              *yaml.Node            // the value of land, nil when there is none
+	targets                           map[string]*yaml.Node // the key of each target, and so on
+	outcomes, artifacts, environments map[string]*yaml.Node
+	cells                             map[string][]string // the stages that the stages with a matrix became
+	checks                            []func()            // run when everything has been read
+	late                              []func()            // run when the graph is complete and has no other problems
+	noGates                           bool                // the file has no gates: it gets the default ones
+	// watch is told the keys of each mapping with fixed keys, by its path; only tests set it.
+	watch func(at string, known []string)
 }
 
 // bad notes a problem at a node; a nil node is the file as a whole.

@@ -56,7 +56,7 @@ func TestParseFull(t *testing.T) {
 	want := Stage{
 		Name: "unit", Run: "go vet ./...\ngo test -json ./... > unit.json\n", Timeout: 10 * time.Minute,
 		Paths: []string{"**/*.go", "go.mod", "!docs/"}, Results: map[string]string{GoTest: "unit.json"},
-		Env: map[string]string{"CGO_ENABLED": "0", "EMPTY": ""}, Memory: 512 << 20, Line: 7,
+		Env: map[string]string{"CGO_ENABLED": "0", "EMPTY": ""}, Memory: 512 << 20, Retry: -1, Line: 7,
 	}
 	if diff := cmp.Diff(want, unit); diff != "" {
 		t.Errorf("unit (-want +got):\n%s", diff)
@@ -196,28 +196,26 @@ func TestProblems(t *testing.T) {
 			"gatehouse.yaml:2:10: stage `a` has nothing to run (write `run: \"…\"`)",
 			"gatehouse.yaml:2:14: stage `a` has no key `script` (did you mean `run`?)",
 			"gatehouse.yaml:2:25: stage `a` has no key `needs` (did you mean `after`?)"}},
-		{"far key", v + "zebra: 1\n", []string{"gatehouse.yaml:2:1: the plan has no key `zebra` (known keys: app, barriers, gates, labels, land, roles, stages, targets, version)"}},
+		{"far key", v + "zebra: 1\n", []string{"gatehouse.yaml:2:1: the plan has no key `zebra` (known keys: app, artifacts, barriers, environments, gates, labels, land, locks, outcomes, roles, stages, targets, version)"}},
 		{"duplicate key", v + "app: a\napp: b\n", []string{"gatehouse.yaml:3:1: the plan has the key `app` twice, first in line 2 (keep one of the two)"}},
 		{"on", v + "on: push\n", []string{"gatehouse.yaml:2:1: `on` is no key of a plan, and many YAML readers take it for true (remove it: a push starts the plan)"}},
 		{"complex key", v + "? [a]\n: b\n", []string{"gatehouse.yaml:2:3: a key of the plan is not a word (write a plain word as the key)"}},
 		{"null", v + "stages:\n", []string{"gatehouse.yaml:2:1: `stages` in the plan has no value (give it a value, or remove it)"}},
-		{"later, everywhere", v + "outcomes: {}\nenvironments: {}\nstages: {a: {run: x, deploy: {}, produces: {}}}\ngates:\n  g: {subject: artifact, bypassable: {}, require: [{soak: {}}, {metric: {}}, {review: {bind: x}}]}\nland: {test: {}}\n", []string{
-			"gatehouse.yaml:2:1: this version of Gatehouse does not run `outcomes` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:3:1: this version of Gatehouse does not run `environments` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:4:22: this version of Gatehouse does not run `deploy` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:4:34: this version of Gatehouse does not run `produces` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:6:16: this version of Gatehouse does not know `artifact` as the subject of a gate yet (write `change`)",
-			"gatehouse.yaml:6:26: this version of Gatehouse does not run `bypassable` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:6:53: this version of Gatehouse does not run `soak` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:6:65: this version of Gatehouse does not run `metric` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:6:88: this version of Gatehouse does not run `bind` yet, and does not ignore it either (remove it)",
+		{"later, everywhere", v + "entrances: {}\nbuilders: {}\nstages: {a: {run: x, builder: go, actions: []}}\ngates:\n  g: {then: {}, require: [{provenance: {}}, {review: {bind: x}}]}\nland: {test: {}}\n", []string{
+			"gatehouse.yaml:2:1: this version of Gatehouse does not run `entrances` yet, and does not ignore it either (remove it)",
+			"gatehouse.yaml:3:1: this version of Gatehouse does not run `builders` yet, and does not ignore it either (remove it)",
+			"gatehouse.yaml:4:22: this version of Gatehouse does not run `builder` yet, and does not ignore it either (remove it)",
+			"gatehouse.yaml:4:35: this version of Gatehouse does not run `actions` yet, and does not ignore it either (remove it)",
+			"gatehouse.yaml:6:7: this version of Gatehouse does not run `then` yet, and does not ignore it either (remove it)",
+			"gatehouse.yaml:6:28: this version of Gatehouse does not run `provenance` yet, and does not ignore it either (remove it)",
+			"gatehouse.yaml:6:55: this version of Gatehouse does not run `bind` yet, and does not ignore it either (remove it)",
 			"gatehouse.yaml:7:8: this version of Gatehouse does not run `test` yet, and does not ignore it either (remove it)"}},
 		{"timeouts", v + "stages:\n  a: {run: x, timeout: 10}\n  b: {run: x, timeout: 5 minutes}\n  c: {run: x, timeout: 7h}\n  d: {run: x, timeout: 0s}\n  e: {run: x, timeout: soon}\n", []string{
-			"gatehouse.yaml:3:24: `timeout` of stage `a` must be a time with a unit (h, m, s) (write `timeout: 10m`)",
-			"gatehouse.yaml:4:24: `timeout` of stage `b` must be a time with a unit (h, m, s) (write `timeout: 5m`)",
+			"gatehouse.yaml:3:24: `timeout` of stage `a` must be a time with a unit (d, h, m, s) (write `timeout: 10m`)",
+			"gatehouse.yaml:4:24: `timeout` of stage `b` must be a time with a unit (d, h, m, s) (write `timeout: 5m`)",
 			"gatehouse.yaml:5:24: `timeout` of stage `c` must be more than 0 and at most 6h",
 			"gatehouse.yaml:6:24: `timeout` of stage `d` must be more than 0 and at most 6h",
-			"gatehouse.yaml:7:24: `timeout` of stage `e` must be a time with a unit (h, m, s) (write `timeout: 10m`)"}},
+			"gatehouse.yaml:7:24: `timeout` of stage `e` must be a time with a unit (d, h, m, s) (write `timeout: 10m`)"}},
 		{"memory", v + "stages:\n  a: {run: x, memory: 512}\n  b: {run: x, memory: 2GB}\n  c: {run: x, memory: 1MiB}\n", []string{
 			"gatehouse.yaml:3:23: `memory` of stage `a` must be a size in KiB, MiB or GiB (write `memory: 512MiB`)",
 			"gatehouse.yaml:4:23: `memory` of stage `b` must be a size in KiB, MiB or GiB (write `memory: 2GiB`)",
@@ -227,12 +225,12 @@ func TestProblems(t *testing.T) {
 			"gatehouse.yaml:2:29: `after` of stage `a` must be a list (write `[b]`)",
 			"gatehouse.yaml:2:42: `run` of stage `b` must be text, not a list (write `run: |` and the commands below it, one a line)",
 			"gatehouse.yaml:2:71: `after` of stage `c` names `a` twice (remove one of them)"}},
-		{"results", v + "stages: {a: {run: x, results: {gotest: /etc/passwd, junit: ../x, tap: a/./b, metrics: m}}, b: {run: x, results: {tap: .git/config}}}\n", []string{
+		{"results", v + "stages: {a: {run: x, results: {gotest: /etc/passwd, junit: ../x, tap: a/./b, metrics: /m}}, b: {run: x, results: {tap: .git/config}}}\n", []string{
 			"gatehouse.yaml:2:40: the gotest results of stage `a` must be a file inside the working copy, not `/etc/passwd` (write a path like `out/unit.json`)",
 			"gatehouse.yaml:2:60: the junit results of stage `a` must be a file inside the working copy, not `../x` (write a path like `out/unit.json`)",
 			"gatehouse.yaml:2:71: the tap results of stage `a` is written in a roundabout way (write `a/b`)",
-			"gatehouse.yaml:2:78: this version of Gatehouse does not run `metrics` yet, and does not ignore it either (remove it)",
-			"gatehouse.yaml:2:119: the tap results of stage `b` must be a file inside the working copy, not `.git/config` (write a path like `out/unit.json`)"}},
+			"gatehouse.yaml:2:87: the metrics results of stage `a` must be a file inside the working copy, not `/m` (write a path like `out/unit.json`)",
+			"gatehouse.yaml:2:120: the tap results of stage `b` must be a file inside the working copy, not `.git/config` (write a path like `out/unit.json`)"}},
 		{"env", v + "stages: {a: {run: x, env: {GATE_CHANGE: 1, 1X: y}}}\n", []string{
 			"gatehouse.yaml:2:28: variables that start with GATE_ are the server's (choose another name)",
 			"gatehouse.yaml:2:44: an environment variable cannot be called `1X` (use letters, digits and _, with no digit first)"}},
@@ -249,7 +247,6 @@ func TestProblems(t *testing.T) {
 			"gatehouse.yaml:3:9: `a` is taken, see line 2 (stages and gates share their names: rename one)"}},
 		{"references", v + "stages: {unit: {run: x, after: [bild]}, build: {run: x, after: [land]}}\ngates: {g: {after: [unti], require: [{stages: [uint]}]}}\nland: {after: [unit, h]}\n", []string{
 			"gatehouse.yaml:2:33: stage `unit` comes after `bild`, which is no stage and no gate (did you mean `build`?)",
-			"gatehouse.yaml:2:65: this version of Gatehouse runs nothing after the landing yet (remove it)",
 			"gatehouse.yaml:3:21: gate `g` comes after `unti`, which is no stage and no gate (did you mean `unit`?)",
 			"gatehouse.yaml:3:48: gate `g` requires that `uint` passed, which is no stage (did you mean `unit`?)",
 			"gatehouse.yaml:4:16: landing waits for gates, and `unit` is a stage (name a gate that comes after `unit` and requires `{stages: passed}`)",
@@ -260,8 +257,6 @@ func TestProblems(t *testing.T) {
 			"gatehouse.yaml:2:10: nothing here can ever start: a waits for a (remove one of these from an `after`)"}},
 		{"cycle by what gates judge", v + "stages: {a: {run: x, after: [g]}, b: {run: x, after: [h]}}\ngates: {g: {require: [{stages: passed}]}, h: {require: [{stages: passed}]}}\n", []string{
 			"gatehouse.yaml:3:43: gate `h` requires stages and comes after none (write `after: [STAGE]`)"}},
-		{"stage after review", v + "stages: {a: {run: x, after: [review]}}\ngates: {review: {require: [{review: {min: 1}}]}, t: {after: [a], require: [{stages: passed}]}}\n", []string{
-			"gatehouse.yaml:2:10: stage `a` waits for the review in gate `review`; this version of Gatehouse runs stages beside the review (remove it from `after`)"}},
 		{"gates without criteria", v + "gates: {a: {}, b: {require: []}, c: {require: [review]}, d: {require: [{review: {}, tests: {}}]}, e: {require: {review: {}}}}\n", []string{
 			"gatehouse.yaml:2:9: gate `a` requires nothing: it would always be open (write `require: [{review: {min: 1}}]` or `require: [{stages: passed}]`)",
 			"gatehouse.yaml:2:29: gate `b` requires nothing: it would always be open (write `require: [{review: {min: 1}}]`)",

@@ -36,8 +36,33 @@ const (
 	MaxBatch = 16
 	// MaxList bounds every other list: after, paths, require, not, env.
 	MaxList = 64
+	// MaxOutcomes, MaxArtifacts, MaxEnvironments and MaxLocks are far more than one repository
+	// delivers.
+	MaxOutcomes     = 32
+	MaxArtifacts    = 32
+	MaxEnvironments = 32
+	MaxLocks        = 32
+	// MaxMatrix is how many cells one stage may have: each is a stage of its own.
+	MaxMatrix = 32
+	// MaxRetry is how often the machinery may try again: what fails six times is broken.
+	MaxRetry = 5
 	// MaxReports bounds the reports of one stage: a linter for each language.
 	MaxReports = 16
+	// DefaultTTL is how long an ephemeral environment stays: over a weekend. MaxTTL is for those
+	// who forget one.
+	DefaultTTL = 72 * time.Hour
+	MaxTTL     = 90 * 24 * time.Hour
+	// DefaultKeep is how long an artifact is kept that runs nowhere, MaxKeep the longest.
+	DefaultKeep = 30 * 24 * time.Hour
+	MaxKeep     = 3660 * 24 * time.Hour
+	// DefaultReady is how long an assembly may take until it serves, MaxReady the longest.
+	DefaultReady = time.Minute
+	MaxReady     = time.Hour
+	// DefaultEvery is how often a new assembly is looked at; MaxVerify is how long, at most.
+	DefaultEvery = 10 * time.Second
+	MaxVerify    = 24 * time.Hour
+	// MaxSoak is the longest soak, and how old an approval or a gate's word may be.
+	MaxSoak = 366 * 24 * time.Hour
 	// MaxRun is the size of one command: longer ones belong in a script in the repository.
 	MaxRun = 16 << 10
 	// MaxText is the length in bytes of any other text: a path, a pattern, a value of env.
@@ -147,6 +172,14 @@ type Plan struct {
 	// Locks are how many stages may hold each lock at once.
 	Locks map[string]int
 
+	// Landed says that the landing lies behind the plan, Aims which nodes a plan is for that
+	// stops before the landing. Only [Plan.Delivering] and [Plan.Gating] set them.
+	Landed bool
+	Aims   []string
+	// Notes says what of the candidate's plan does not hold until it has landed, beside the
+	// notes of stages. Only [Compose] sets it.
+	Notes []string `json:"-"`
+
 	lines map[string]int
 }
 
@@ -159,7 +192,7 @@ type Label struct {
 	Veto bool
 	// Copy names the kinds of new patch set that keep the votes of the one before.
 	Copy []string
-	Line int
+	Line int `json:"-"`
 }
 
 // Stage is one piece of work.
@@ -194,13 +227,16 @@ type Stage struct {
 	Matrix      map[string]string // the cell of a stage that was written with a matrix
 	Retry       int               // further attempts after ERRORED; -1 is the usual number
 	Bypassable  *Bypassable
-	Line        int
+	Line        int `json:"-"`
 
 	// Removed says that the candidate's plan lacks this stage, which the target branch's plan
 	// requires. It cannot run and counts as FAILED. Only [Compose] sets it.
 	Removed bool
+	// New says that the policy does not know the stage yet: it runs for information, and no
+	// outcome needs to reach it. Only [Compose] sets it.
+	New bool
 	// Notes says what of the candidate's stage does not hold until it has landed.
-	Notes []string
+	Notes []string `json:"-"`
 }
 
 // Report is a place where a stage leaves annotations.
@@ -215,21 +251,30 @@ type Gate struct {
 	Subject string // SubjectChange or SubjectArtifact
 	After   []string
 	Require []Criterion
-	Line    int
+	Line    int `json:"-"`
 	// Needs are the stages that its criteria are about: all that come before it.
 	Needs      []Need
 	Bypassable *Bypassable
+	// LeftOutBy are the outcomes that leave it out.
+	LeftOutBy []string
 }
 
 // Need is what the policy asks of one stage that a gate waits for.
 type Need struct {
 	Stage   string
-	After   []string // the stages that it waits for itself
-	Paths   []string // the policy's: they alone excuse a skipped stage
-	Results bool     // the policy has it report tests
-	Removed bool     // the candidate's plan lacks it
+	After   []string // the stages that it waits for itself, those that a gate stands for left out
+	Gates   []string // the gates that must be open before it starts
+	Paths   []string // the policy's: with When they alone excuse a skipped stage
+	When    []string
+	Results bool // the policy has it report tests
+	Metrics bool // and numbers
+	Removed bool // the candidate's plan lacks it
+	// Environment is where it deploys to, "" for nowhere.
+	Environment string
 	// Quarantine is the policy's, nil for none.
 	Quarantine *Quarantine
+	Bypassable *Bypassable
+	LeftOutBy  []string
 }
 
 // Criterion is one requirement of a gate: [Review], [Owners], [Stages], [TestLimits],
@@ -243,7 +288,7 @@ type Review struct {
 	Min   int      // so many people
 	By    []string // roles that count; empty: everybody who may vote
 	Not   []string // relations that do not count: author, uploader, committer
-	Line  int
+	Line  int      `json:"-"`
 
 	// Members are the accounts and groups of By. Veto is the value that refuses, 0 for none.
 	Members []string
@@ -253,14 +298,14 @@ type Review struct {
 // Stages asks that stages passed.
 type Stages struct {
 	Names []string // empty: all that the gate waits for
-	Line  int
+	Line  int      `json:"-"`
 }
 
 // TestLimits asks for test results of the stages that the gate waits for: `tests` in the file.
 type TestLimits struct {
 	Failed int // at most so many failed
 	Min    int // at least so many ran, skipped ones not counted
-	Line   int
+	Line   int `json:"-"`
 }
 
 func (Review) criterion()     {}
@@ -279,5 +324,5 @@ type Land struct {
 	// Queue is the name under which branches share a queue, "" for one of the branch's own.
 	Queue  string
 	Freeze []Freeze
-	Line   int
+	Line   int `json:"-"`
 }

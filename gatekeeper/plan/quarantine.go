@@ -20,8 +20,11 @@ const dayLayout = "2006-01-02"
 
 // InForce reports whether the quarantine holds: its last day, by UTC, has not ended.
 func (q *Quarantine) InForce(now time.Time) bool {
-	return q != nil && now.Before(q.Until.AddDate(0, 0, 1))
+	return q != nil && now.Before(q.ends())
 }
+
+// ends is the first moment at which it does not hold any more.
+func (q *Quarantine) ends() time.Time { return q.Until.AddDate(0, 0, 1) }
 
 // words tells of a failure that does not count.
 func (q *Quarantine) words(what string) string {

@@ -63,11 +63,11 @@ func TestQuarantine(t *testing.T) {
 	}
 	t.Run("what can start", func(t *testing.T) {
 		failed := states{"flaky": Failed, "unit": Running}
-		if start, _, done := Next(p, failed, nil, noon); !slices.Equal(start, []string{"after"}) || done {
-			t.Errorf("start %v, done %t", start, done)
+		if got := Next(p, Evidence{Stages: failed}, noon); !slices.Equal(got.Start, []string{"after"}) || got.Done {
+			t.Errorf("%+v", got)
 		}
-		if start, _, _ := Next(p, failed, nil, lastMoment.Add(1)); len(start) > 0 {
-			t.Errorf("after the quarantine %v starts", start)
+		if got := Next(p, Evidence{Stages: failed}, lastMoment.Add(1)); len(got.Start) > 0 {
+			t.Errorf("after the quarantine %+v", got)
 		}
 	})
 }
@@ -92,7 +92,7 @@ func TestQuarantineIsPolicy(t *testing.T) {
 	if state, _ := RunVerdict(p, failed, noon); state != RunRefused {
 		t.Errorf("removing a stage in quarantine makes the run %s", state)
 	}
-	if start, _, done := Next(p, failed.Stages, nil, noon); len(start) > 0 || !done {
-		t.Errorf("a removed stage: start %v done %t", start, done)
+	if got := Next(p, failed, noon); len(got.Start) > 0 || !got.Done {
+		t.Errorf("a removed stage: %+v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,10 +12,10 @@ import (
 
 // Keys that plans have in the design of Gatehouse and that this version does not run.
 var (
-	laterPlan  = []string{"outcomes", "artifacts", "environments", "entrances", "builders", "promote", "bypass", "secrets", "source", "notify"}
-	laterStage = []string{"artifacts", "produces", "environment", "deploy", "bypassable", "builder", "actions", "retry", "verify", "check", "services", "secrets", "soak"}
-	laterGate  = []string{"bypassable", "then", "inconclusive"}
-	laterRule  = []string{"approve", "metric", "soak", "evidence", "provenance", "window", "external"}
+	laterPlan  = []string{"entrances", "builders", "source", "notify"}
+	laterStage = []string{"builder", "actions"}
+	laterGate  = []string{"then", "inconclusive"}
+	laterRule  = []string{"provenance"}
 	laterLand  = []string{"test"}
 )
 
@@ -41,6 +42,11 @@ func (r *reader) readPlan(root *yaml.Node) {
 		"roles":    r.readRoles,
 		"targets":  r.readTargets,
 		"barriers": r.readBarriers,
+
+		"outcomes":     r.readOutcomes,
+		"artifacts":    r.readArtifacts,
+		"environments": r.readEnvironments,
+		"locks":        r.readLocks,
 	}, laterPlan)
 	if !hasVersion && root.Kind == yaml.MappingNode {
 		r.bad(root, "write `version: 1` in the first line", "the plan does not say its version")
@@ -127,30 +133,42 @@ func (r *reader) readStages(n *yaml.Node) {
 		}
 		r.readStage(p.key, p.value)
 	}
+	if len(r.plan.Stages) > MaxStages {
+		r.bad(n, "make a matrix smaller", "with the cells of matrices there are %d stages; at most %d are allowed", len(r.plan.Stages), MaxStages)
+	}
 }
 
 func (r *reader) readStage(key, n *yaml.Node) {
-	s := Stage{Name: key.Value, Line: key.Line, Timeout: DefaultTimeout}
-	what := "stage `" + s.Name + "`"
-	hasRun := false
-	r.fields(n, what, "stages."+s.Name, map[string]field{
-		"run":         func(n *yaml.Node) { hasRun = true; s.Run = r.script(n, "`run` of "+what) },
+	s := Stage{Name: key.Value, Line: key.Line, Timeout: DefaultTimeout, Retry: -1}
+	what, at := "stage `"+s.Name+"`", "stages."+s.Name
+	known := map[string]field{
+		"run":         func(n *yaml.Node) { s.Run = r.script(n, "`run` of "+what) },
 		"timeout":     func(n *yaml.Node) { s.Timeout = r.duration(n, "`timeout` of "+what, "timeout", MaxTimeout) },
 		"after":       func(n *yaml.Node) { s.After = r.afterList(n, what) },
 		"paths":       func(n *yaml.Node) { s.Paths = r.patterns(n, "`paths` of "+what, "remove it to run the stage always") },
-		"inputs":      func(n *yaml.Node) { s.Inputs = r.inputs(n, what, "stages."+s.Name+".inputs") },
+		"inputs":      func(n *yaml.Node) { s.Inputs = r.inputs(n, what, at+".inputs") },
 		"results":     func(n *yaml.Node) { s.Results = r.results(n, what, s.Name) },
-		"annotations": func(n *yaml.Node) { s.Annotations = r.annotations(n, what, "stages."+s.Name+".annotations") },
-		"coverage":    func(n *yaml.Node) { s.Coverage = r.coverage(n, what, "stages."+s.Name+".coverage") },
-		"env":         func(n *yaml.Node) { s.Env = r.env(n, what, s.Name) },
+		"annotations": func(n *yaml.Node) { s.Annotations = r.annotations(n, what, at+".annotations") },
+		"coverage":    func(n *yaml.Node) { s.Coverage = r.coverage(n, what, at+".coverage") },
+		"env":         func(n *yaml.Node) { s.Env = r.envAt(n, what, at+".env") },
 		"network":     func(n *yaml.Node) { s.Network = r.boolean(n, "`network` of "+what) },
-		"quarantine":  func(n *yaml.Node) { s.Quarantine = r.quarantine(n, what, "stages."+s.Name+".quarantine") },
+		"quarantine":  func(n *yaml.Node) { s.Quarantine = r.quarantine(n, what, at+".quarantine") },
 		"memory":      func(n *yaml.Node) { s.Memory = r.size(n, "`memory` of "+what, "memory", MinMemory, MaxMemory) },
-	}, laterStage)
-	if !hasRun && n.Kind == yaml.MappingNode {
+	}
+	maps.Copy(known, r.deliveryFields(&s, what, at))
+	axes := []axis{}
+	known["matrix"] = func(n *yaml.Node) { axes = r.matrix(n, what, at+".matrix") }
+	before := len(r.problems)
+	r.fields(n, what, at, known, laterStage)
+	_, hasRun := r.plan.lines[at+".run"]
+	_, hasDeploy := r.plan.lines[at+".deploy"]
+	if !hasRun && !hasDeploy && n.Kind == yaml.MappingNode {
 		r.bad(key, "write `run: \"…\"`", "%s has nothing to run", what)
 	}
-	r.plan.Stages = append(r.plan.Stages, s)
+	if len(r.problems) == before {
+		r.checkStage(key, s, what)
+	}
+	r.plan.Stages = append(r.plan.Stages, r.spread(key, s, axes)...)
 }
 
 // script reads a command: the one text that may have several lines.
@@ -205,16 +223,16 @@ func (r *reader) results(n *yaml.Node, what, name string) map[string]string {
 		}
 	}
 	r.fields(n, "`results` of "+what, "stages."+name+".results",
-		map[string]field{GoTest: read(GoTest), JUnit: read(JUnit), TAP: read(TAP)}, []string{"metrics"})
+		map[string]field{GoTest: read(GoTest), JUnit: read(JUnit), TAP: read(TAP), Metrics: read(Metrics)}, nil)
 	if len(found) == 0 {
 		return nil
 	}
 	return found
 }
 
-func (r *reader) env(n *yaml.Node, what, name string) map[string]string {
+func (r *reader) envAt(n *yaml.Node, what, at string) map[string]string {
 	env := map[string]string{}
-	for _, p := range r.pairs(n, "`env` of "+what, "stages."+name+".env", MaxList) {
+	for _, p := range r.pairs(n, "`env` of "+what, at, MaxList) {
 		switch {
 		case !envName.MatchString(p.key.Value):
 			r.bad(p.key, "use letters, digits and _, with no digit first", "an environment variable cannot be called `%s`", clip(p.key.Value))
@@ -248,13 +266,16 @@ func (r *reader) readGates(n *yaml.Node) {
 }
 
 func (r *reader) readGate(key, n *yaml.Node) {
-	g := Gate{Name: key.Value, Subject: SubjectChange, Line: key.Line}
+	g := Gate{Name: key.Value, Line: key.Line}
 	what := "gate `" + g.Name + "`"
 	hasRequire := false
 	r.fields(n, what, "gates."+g.Name, map[string]field{
-		"subject": func(n *yaml.Node) { _, _ = r.word(n, "the subject of a gate", []string{SubjectChange}, "artifact") },
-		"after":   func(n *yaml.Node) { g.After = r.afterList(n, what) },
-		"require": func(n *yaml.Node) { hasRequire = true; g.Require = r.criteria(n, what, g.Name) },
+		"subject": func(n *yaml.Node) {
+			g.Subject, _ = r.word(n, "the subject of a gate", []string{SubjectChange, SubjectArtifact})
+		},
+		"after":      func(n *yaml.Node) { g.After = r.afterList(n, what) },
+		"require":    func(n *yaml.Node) { hasRequire = true; g.Require = r.criteria(n, what, g.Name) },
+		"bypassable": func(n *yaml.Node) { g.Bypassable = r.bypassable(n, what, "gates."+g.Name) },
 	}, laterGate)
 	if !hasRequire && n.Kind == yaml.MappingNode {
 		r.bad(key, "write `require: [{review: {min: 1}}]` or `require: [{stages: passed}]`", "%s requires nothing: it would always be open", what)
@@ -290,6 +311,13 @@ func (r *reader) criteria(n *yaml.Node, what, name string) []Criterion {
 			"owners": func(n *yaml.Node) { all = append(all, r.owners(n, what, at+".owners")) },
 			"stages": func(n *yaml.Node) { all = append(all, r.stages(n, what, name)) },
 			"tests":  func(n *yaml.Node) { all = append(all, r.tests(n, what, at+".tests")) },
+
+			"approve":  func(n *yaml.Node) { all = append(all, r.approve(n, what, at+".approve", name)) },
+			"metric":   func(n *yaml.Node) { all = append(all, r.metric(n, what, at+".metric", name)) },
+			"soak":     func(n *yaml.Node) { all = append(all, r.soak(n, what, at+".soak", name)) },
+			"evidence": func(n *yaml.Node) { all = append(all, r.gateEvidence(n, what, at+".evidence", name)) },
+			"window":   func(n *yaml.Node) { all = append(all, r.window(n, what, at+".window")) },
+			"external": func(n *yaml.Node) { all = append(all, r.external(n, what, at+".external")) },
 		}, laterRule)
 	}
 	return all
@@ -304,6 +332,18 @@ func criterionFix(word string) string {
 		return "write `{tests: {failed: 0, min: 1}}`"
 	case "owners":
 		return "write `{owners: {}}`"
+	case "approve":
+		return "write `{approve: {min: 1, by: [ROLE]}}`"
+	case "metric":
+		return "write `{metric: {name: NAME, max: NUMBER}}`"
+	case "soak":
+		return "write `{soak: {environment: NAME, min: 12h}}`"
+	case "evidence":
+		return "write `{evidence: {gates: [GATE]}}`"
+	case "window":
+		return "write `{window: {deny: [\"FRI 15:00-MON 08:00\"]}}`"
+	case "external":
+		return "write `{external: {context: NAME}}`"
 	}
 	return "write `{review: {min: 1}}`"
 }
@@ -321,7 +361,7 @@ func (r *reader) review(n *yaml.Node, what, at string) Review {
 			if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
 				r.bad(n, "remove it to count everybody's votes", "`by` of %s is empty: nobody could approve", what)
 			}
-			r.checks = append(r.checks, func() { r.checkRoles(items, what) })
+			r.checks = append(r.checks, func() { r.checkRoles(items, what+" counts votes of") })
 		},
 		"not": func(n *yaml.Node) {
 			for _, item := range r.list(n, "`not` of "+what, MaxList) {
@@ -332,32 +372,5 @@ func (r *reader) review(n *yaml.Node, what, at string) Review {
 		},
 	}, []string{"bind", "expires"})
 	r.checks = append(r.checks, func() { r.checkReview(c, label, value, least, what) })
-	return c
-}
-
-func (r *reader) stages(n *yaml.Node, what, gate string) Stages {
-	c := Stages{Line: n.Line}
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Value == "passed":
-	case n.Kind == yaml.SequenceNode:
-		items := r.list(n, "`stages` of "+what, MaxStages)
-		c.Names = values(items)
-		if len(n.Content) == 0 {
-			r.bad(n, "write `stages: passed` for all that the gate comes after", "`stages` of %s is empty", what)
-		}
-		r.checks = append(r.checks, func() { r.checkListed(items, what, gate) })
-	default:
-		r.bad(n, "write `stages: passed`, or `stages: [name]`", "`stages` of %s says which must have passed", what)
-	}
-	return c
-}
-
-func (r *reader) tests(n *yaml.Node, what, at string) TestLimits {
-	const most = 1_000_000 // more than any suite has
-	c := TestLimits{Min: 1, Line: n.Line}
-	r.fields(n, "`tests` of "+what, at, map[string]field{
-		"failed": func(n *yaml.Node) { c.Failed, _ = r.integer(n, "`failed` of "+what, 0, most) },
-		"min":    func(n *yaml.Node) { c.Min, _ = r.integer(n, "`min` of "+what, 0, most) },
-	}, []string{"flaky"})
 	return c
 }

@@ -28,7 +28,9 @@ const (
 	zoneFix   = "write a name of the IANA's list, such as `tz: Europe/Berlin` or `tz: UTC`"
 )
 
-func (r *reader) freezes(n *yaml.Node) []Freeze {
+// freezes reads a list of windows. at is its path in the file, never what would never happen if
+// they left no gap.
+func (r *reader) freezes(n *yaml.Node, at, never string) []Freeze {
 	switch {
 	case n.Kind != yaml.SequenceNode:
 		r.bad(n, "write `freeze: [{deny: \"FRI 15:00-MON 08:00\", tz: Europe/Berlin}]`", "`freeze` must be a list")
@@ -41,7 +43,7 @@ func (r *reader) freezes(n *yaml.Node) []Freeze {
 	}
 	var all, weekly []Freeze
 	for i, item := range n.Content {
-		f, ok := r.freeze(item, fmt.Sprintf("land.freeze.%d", i))
+		f, ok := r.freeze(item, fmt.Sprintf("%s.%d", at, i))
 		if !ok {
 			continue
 		}
@@ -51,7 +53,7 @@ func (r *reader) freezes(n *yaml.Node) []Freeze {
 		}
 	}
 	if thaw(weekly, monday, 2*week).IsZero() {
-		r.bad(n, "leave a gap between the windows", "nothing would ever land: the windows cover the whole week")
+		r.bad(n, "leave a gap between the windows", "nothing would ever %s: the windows cover the whole week", never)
 	}
 	return all
 }

@@ -9,7 +9,7 @@ import (
 
 func (r *reader) readLand(n *yaml.Node) {
 	l := &r.plan.Land
-	l.Line = n.Line
+	l.Line, r.land = n.Line, n
 	if n.Kind == yaml.ScalarNode {
 		r.bad(n, fmt.Sprintf("write `land: {how: %s}`", clip(n.Value)), "`land` must be a mapping")
 		return
@@ -42,7 +42,7 @@ func (r *reader) readLand(n *yaml.Node) {
 			}
 			l.Queue = name
 		},
-		"freeze": func(n *yaml.Node) { l.Freeze = r.freezes(n) },
+		"freeze": func(n *yaml.Node) { l.Freeze = r.freezes(n, "land.freeze", "land") },
 	}, laterLand)
 }
 

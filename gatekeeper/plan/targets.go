@@ -9,7 +9,7 @@ type Target struct {
 	Name  string
 	Paths []string // patterns; a file may be of several targets
 	Needs []string // other targets: a change of one of these is a change of this one too
-	Line  int
+	Line  int      `json:"-"`
 }
 
 // How changes for a branch are told apart into lanes. Changes that share no lane do not wait

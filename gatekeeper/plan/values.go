@@ -19,7 +19,7 @@ var (
 	labelName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,39}$`)
 	memberName = regexp.MustCompile(`^(group:)?[a-z0-9][a-z0-9._-]{0,38}$`)
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
-	timeText   = regexp.MustCompile(`^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$`)
+	timeText   = regexp.MustCompile(`^(?:([0-9]{1,4})d)?([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$`)
 	sizeText   = regexp.MustCompile(`^([0-9]{1,9})(KiB|MiB|GiB)$`)
 	amount     = regexp.MustCompile(`^([0-9]{1,6}) *([A-Za-z]*)$`)
 )
@@ -73,6 +73,9 @@ func (r *reader) fields(n *yaml.Node, what, at string, known map[string]field, l
 		names = append(names, k)
 	}
 	slices.Sort(names)
+	if r.watch != nil {
+		r.watch(at, names)
+	}
 	for _, p := range r.pairs(n, what, at, len(known)+MaxList) {
 		read, ok := known[p.key.Value]
 		switch {
@@ -217,10 +220,12 @@ func (r *reader) boolean(n *yaml.Node, what string) bool {
 	return false
 }
 
-// duration reads a time such as 90s, 10m or 1h30m, of at most high.
+// duration reads a time such as 90s, 10m, 1h30m or 30d, of at most high. A day is 24 hours.
 func (r *reader) duration(n *yaml.Node, what, key string, high time.Duration) time.Duration {
-	if n.Kind == yaml.ScalarNode && n.Value != "" && timeText.MatchString(n.Value) {
-		d, err := time.ParseDuration(n.Value)
+	if m := timeText.FindStringSubmatch(n.Value); m != nil && n.Kind == yaml.ScalarNode && n.Value != "" {
+		count, _ := strconv.Atoi("0" + m[1])
+		d, err := time.ParseDuration("0s" + strings.TrimPrefix(n.Value, m[1]+"d"))
+		d += time.Duration(count) * day
 		if err == nil && d > 0 && d <= high {
 			return d
 		}
@@ -230,16 +235,19 @@ func (r *reader) duration(n *yaml.Node, what, key string, high time.Duration) ti
 	example := "10m"
 	if m := amount.FindStringSubmatch(n.Value); m != nil {
 		unit := strings.ToLower(m[2] + "m")[:1]
-		if strings.Contains("hms", unit) {
+		if strings.Contains("dhms", unit) {
 			example = m[1] + unit
 		}
 	}
-	r.bad(n, "write `"+key+": "+example+"`", "%s must be a time with a unit (h, m, s)", what)
+	r.bad(n, "write `"+key+": "+example+"`", "%s must be a time with a unit (d, h, m, s)", what)
 	return 0
 }
 
-// shortDuration is d without zero minutes and seconds.
+// shortDuration is d without zero minutes and seconds, and in days from two on.
 func shortDuration(d time.Duration) string {
+	if d >= 2*day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")

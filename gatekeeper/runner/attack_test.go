@@ -206,8 +206,13 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			t.Fatal(err)
 		}
-		cmd, out := startChild(t, childOrder{Work: filepath.Join(dir, "work"), Mode: mode, Run: `set -e
+		port := freePort(t)
+		services := []plan.Service{{Name: "db", Run: "echo x > /dev/stdout; " + server(port, "200 OK"), Port: port, Ready: plan.Probe{HTTP: "/"}}}
+		secrets := []Secret{{Name: "t", File: "t", Value: []byte(token)}}
+		cmd, out := startChild(t, childOrder{Work: filepath.Join(dir, "work"), Mode: mode, Services: services, Secrets: secrets, Run: `set -e
 test "$(id -u)" != 0
+test "$(stat -c %a.%u "$GATE_SECRETS/t")" = 400."$(id -u)"
+cat "$GATE_SECRETS/t"; echo
 touch new "$TMPDIR/new" "$HOME/new"
 mkdir -p a/b && chmod 0 a/b
 grep -q CapEff:.0000000000000000 /proc/self/status
@@ -225,7 +230,8 @@ sleep 1000 &
 echo fine`}, nobody)
 		var all bytes.Buffer
 		_, _ = all.ReadFrom(out)
-		if err := cmd.Wait(); err != nil || !strings.Contains(all.String(), "fine\n\nRESULT PASSED 0") {
+		if err := cmd.Wait(); err != nil || !strings.Contains(all.String(), "fine\n\nRESULT PASSED 0") ||
+			strings.Contains(all.String(), token) || !strings.Contains(all.String(), "***\n") || !strings.Contains(all.String(), "[db] x\n[db] serving\n") {
 			t.Errorf("%v, output:\n%s", err, all.String())
 		}
 		if entries, err := os.ReadDir(filepath.Join(dir, "work")); err != nil || len(entries) != 0 {

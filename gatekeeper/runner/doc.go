@@ -30,7 +30,31 @@
 // that repositories do not meet, and by [Request.Trust], so that the caller can keep what nobody
 // has approved apart from what is about to land. Home and /tmp are always fresh.
 //
+// [Request.Stage] may also name folders of its tree that outlive it. They are copies, outside of what
+// stages see, keyed in the same way: one is put into the tree before the stage begins and taken from
+// it when it has PASSED, so that stages which run at once do not meet.
+//
+// # Artifacts
+//
+// What a stage produces is taken into the artifact store when it has PASSED, through the root of its
+// tree; what is missing or is not what it should be makes it FAILED. What it uses is put into the tree
+// before it begins, over nothing and through no link.
+//
+// # Secrets
+//
+// Secrets reach init through its pipe, and the stage as variables, or as files in memory that the
+// sandbox has for itself. All that is kept of the stage, log and result, passes through a mask first.
+//
+// # Services
+//
+// Services are started by init before the script, in the same walls and with the same limits, each
+// when the one before it answers. One that is not ready makes the stage FAILED: its command is the
+// code's. Whatever becomes of them later is the script's to notice, and they end with it.
+//
 // # The limits
+//
+// What runs for ever ([Request.Forever]) has no limit of time, and of its output the first bytes and
+// the last are kept.
 //
 // Time, output, size of files, open files, processes (with threads) and memory are bounded by
 // [Limits]. Memory is bounded twice: RLIMIT_DATA for each process, which stops the fast ones, and a
@@ -43,9 +67,11 @@
 // PASSED and FAILED are about the code, TIMED_OUT is its limit, CANCELED is the caller's wish, and
 // ERRORED is the machinery: the sandbox did not start, the tree could not be checked out, the
 // shell was killed from outside, the disk ran full. A stage that passed but did not leave the
-// results that its plan names has FAILED.
+// results or the artifacts that its plan names has FAILED.
 //
 // Invariants: when [Runner.Run] has returned, no process of the stage lives and its work folder is
-// gone; the log never holds more than its limit and a mark; nothing that a stage leaves behind is
-// read through a link that leads out of its tree.
+// gone; the log never holds more than its limit and a mark (and, of what runs for ever, its end);
+// nothing that a stage leaves behind is read, nor anything handed to it written, through a link that
+// leads out of its tree; no value of a secret stands in the log, in the result or in the arguments
+// of a process that we start.
 package runner

@@ -48,6 +48,9 @@ func enter(o orders) error {
 	if err := unix.Mount("proc", proc, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
+	if err := mountSecrets(o); err != nil {
+		return fmt.Errorf("secrets: %w", err)
+	}
 	if err := pivot(o.Root); err != nil {
 		return fmt.Errorf("change the root: %w", err)
 	}

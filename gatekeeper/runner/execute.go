@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,10 +164,15 @@ func (j *job) execute(ctx context.Context) outcome {
 	}
 	pipes.closeTheirs()
 
-	log := &capped{to: j.req.Log, left: j.limits.Output, limit: j.limits.Output, broken: make(chan struct{})}
+	log := newCapped(j.req.Log, j.limits.Output, j.req.Forever)
 	var copies sync.WaitGroup
 	var o outcome
-	copies.Go(func() { _, _ = io.Copy(log, pipes.output) })
+	copies.Go(func() {
+		out := &maskWriter{mask: j.mask, to: log}
+		_, _ = io.Copy(out, pipes.output)
+		_ = out.Close() // log says by itself when it breaks
+		log.finish()
+	})
 	copies.Go(func() { o.report = lastReport(pipes.report) })
 	copies.Go(func() { _ = json.NewEncoder(pipes.orders).Encode(j.orders) }) // one that died early says why itself
 
@@ -182,8 +186,12 @@ func (j *job) execute(ctx context.Context) outcome {
 
 // attend waits for the end of the stage, and brings it about when it has to.
 func (j *job) attend(ctx context.Context, cmd *exec.Cmd, pipes *channels, log *capped, ended <-chan error) (stop, why string) {
-	timeout := time.NewTimer(j.timeout)
-	defer timeout.Stop()
+	timeout := make(<-chan time.Time)
+	if !j.req.Forever {
+		timer := time.NewTimer(j.timeout)
+		defer timer.Stop()
+		timeout = timer.C
+	}
 	disk := time.NewTicker(diskPause)
 	defer disk.Stop()
 	broken := log.broken
@@ -208,7 +216,7 @@ func (j *job) attend(ctx context.Context, cmd *exec.Cmd, pipes *channels, log *c
 		case <-done:
 			done = nil
 			end(canceled, "canceled")
-		case <-timeout.C:
+		case <-timeout:
 			end(timedOut, fmt.Sprintf("it took longer than %s", j.timeout))
 		case <-broken:
 			broken = nil
@@ -250,6 +258,8 @@ func (o outcome) verdict(ctx context.Context, j *job) Result {
 		return Result{State: failed, ExitCode: -1, Reason: fmt.Sprintf("it used more than %d MiB of memory", j.limits.Memory>>20)}
 	case r.Ended && r.Over == overProcesses:
 		return Result{State: failed, ExitCode: -1, Reason: fmt.Sprintf("it had more than %d processes and threads", j.limits.Processes)}
+	case r.Ended && r.Unready != "":
+		return Result{State: failed, ExitCode: -1, Reason: r.Unready}
 	case r.Ended && o.stop == errored:
 		return Result{State: errored, ExitCode: r.Code, Reason: o.why}
 	case r.Ended && r.Signal == int(syscall.SIGKILL):
@@ -271,49 +281,4 @@ func (o outcome) verdict(ctx context.Context, j *job) Result {
 		}
 		return Result{State: errored, ExitCode: -1, Reason: fmt.Sprintf("the sandbox (%s) does not start: %s", j.runner.Sandbox, words)}
 	}
-}
-
-// capped writes to a log until it is full, then says so and swallows the rest, because a stage
-// that cannot write would wait.
-type capped struct {
-	to          io.Writer
-	left, limit int64
-	cut, failed bool
-	broken      chan struct{} // closed when the log cannot be written
-}
-
-// Write never fails, so that the stage's output is read to its end.
-func (c *capped) Write(p []byte) (int, error) {
-	keep := p[:min(int64(len(p)), c.left)]
-	c.left -= int64(len(keep))
-	c.put(keep)
-	if len(keep) < len(p) && !c.cut {
-		c.cut = true
-		c.put(fmt.Appendf(nil, "\n[gate: the output is longer than %d bytes and was cut here]\n", c.limit))
-	}
-	return len(p), nil
-}
-
-func (c *capped) put(p []byte) {
-	if c.failed || len(p) == 0 || c.to == nil {
-		return
-	}
-	if _, err := c.to.Write(p); err != nil {
-		c.failed = true
-		close(c.broken)
-	}
-}
-
-// head keeps the first bytes written to it.
-type head struct {
-	bytes.Buffer
-	left int
-}
-
-// Write keeps what fits.
-func (h *head) Write(p []byte) (int, error) {
-	keep := p[:min(len(p), h.left)]
-	h.left -= len(keep)
-	_, err := h.Buffer.Write(keep)
-	return len(p), err
 }

@@ -158,6 +158,11 @@ func (r *Runner) Janitor() error {
 	if err := endInits(work + string(filepath.Separator)); err != nil {
 		return fmt.Errorf("runner: janitor: %w", err)
 	}
+	if r.Cache != "" {
+		if err := sweepCaches(r.Cache); err != nil {
+			return fmt.Errorf("runner: janitor: %w", err)
+		}
+	}
 	entries, err := os.ReadDir(work)
 	if err != nil {
 		return ignoreMissing(err)

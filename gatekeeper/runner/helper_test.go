@@ -32,6 +32,9 @@ type childOrder struct {
 	Work string
 	Mode Mode
 	Run  string
+	// Secrets and Services are the stage's.
+	Secrets  []Secret
+	Services []plan.Service
 }
 
 // child runs one stage, with its log on stdout, and prints the result.
@@ -41,7 +44,7 @@ func child(text string) {
 		panic(err)
 	}
 	r := &Runner{Work: o.Work, Sandbox: o.Mode}
-	result := r.Run(context.Background(), Request{StageRun: 7, Stage: plan.Stage{Run: o.Run, Timeout: time.Minute}, Repo: files{}, Log: os.Stdout})
+	result := r.Run(context.Background(), Request{StageRun: 7, Stage: plan.Stage{Run: o.Run, Timeout: time.Minute, Services: o.Services}, Secrets: o.Secrets, Repo: files{}, Log: os.Stdout})
 	fmt.Printf("\nRESULT %s %d %s\n", result.State, result.ExitCode, result.Reason)
 	os.Exit(0)
 }

@@ -35,8 +35,9 @@ type initProcess struct {
 	orders orders
 	report *json.Encoder
 
-	mu    sync.Mutex
-	stage int // the shell's process id
+	mu      sync.Mutex
+	stage   int        // the shell's process id
+	serving []*serving // belongs to the thread that is confined
 }
 
 // say reports; a server that does not listen any more is about to end us anyway.
@@ -64,11 +65,24 @@ func (in *initProcess) live() error {
 	if err := in.confine(); err != nil {
 		return err
 	}
+	go in.sample()
+	if len(in.orders.Services) > 0 {
+		in.say(report{Started: true})
+		why, err := in.serve()
+		if err != nil {
+			return fmt.Errorf("start a service: %w", err)
+		}
+		if why != "" {
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			in.say(report{Ended: true, Code: -1, Unready: why})
+			return nil
+		}
+	}
 	if err := in.start(); err != nil {
 		return fmt.Errorf("start /bin/sh: %w", err)
 	}
 	in.say(report{Started: true})
-	go in.sample()
 	last := in.reap()
 	in.mu.Lock() // if this process is ending, the shell's end is only a part of that, and not reported
 	defer in.mu.Unlock()
@@ -84,6 +98,9 @@ func (in *initProcess) confine() error {
 		if err := enter(o); err != nil {
 			return err
 		}
+	}
+	if err := writeSecrets(o); err != nil {
+		return fmt.Errorf("write the secrets: %w", err)
 	}
 	if o.Mode == None {
 		// Orphans of the stage become our children, so that we can find and end them.
@@ -149,9 +166,16 @@ func limit(o orders) error {
 
 // start starts the shell. The wait for it is [initProcess.reap]'s, together with all orphans.
 func (in *initProcess) start() error {
+	pid, err := in.spawn(in.orders.Run, outputFD)
+	in.stage = pid
+	return err
+}
+
+// spawn starts a script of the stage that writes to output.
+func (in *initProcess) spawn(script string, output uintptr) (int, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = null.Close() }()
 	sys := &syscall.SysProcAttr{Setsid: true}
@@ -162,10 +186,9 @@ func (in *initProcess) start() error {
 	kib := strconv.FormatInt(in.orders.Memory>>10, 10)
 	in.mu.Lock() // an end that comes now must find the shell, or keep it from starting
 	defer in.mu.Unlock()
-	in.stage, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", limitedShell, "sh", kib, in.orders.Run}, &syscall.ProcAttr{
-		Dir: in.orders.Dir, Env: in.orders.Env, Files: []uintptr{null.Fd(), outputFD, outputFD}, Sys: sys,
+	return syscall.ForkExec("/bin/sh", []string{"sh", "-c", limitedShell, "sh", kib, script}, &syscall.ProcAttr{
+		Dir: in.orders.Dir, Env: in.orders.Env, Files: []uintptr{null.Fd(), output, output}, Sys: sys,
 	})
-	return err
 }
 
 // reap waits for every child until the shell has ended.
@@ -185,6 +208,10 @@ func (in *initProcess) reap() report {
 				r.Signal = int(status.Signal())
 			}
 			return r
+		default:
+			if s := in.serviceEnded(pid, status); s != nil {
+				_, _ = fmt.Fprintf(s.log.to, "%s(%s)\n", s.log.prefix, s.how())
+			}
 		}
 	}
 }

@@ -25,6 +25,12 @@ type orders struct {
 	Processes int
 	FileSize  int64
 	OpenFiles int
+	// Secrets are the files that init writes into the folder SecretsDir.
+	Secrets    map[string][]byte
+	SecretsDir string
+	// Masked are the values that init keeps out of what services say.
+	Masked   [][]byte
+	Services []service
 	// Root, View and Network are for an init that makes the walls itself.
 	Root    string
 	View    view
@@ -34,10 +40,11 @@ type orders struct {
 // report is what init tells the server, one JSON value each.
 type report struct {
 	Error   string // the walls or the shell could not be set up
-	Started bool   // the shell runs
+	Started bool   // the shell runs, or a service
 	Ended   bool   // it has ended:
 	Code    int    // with this code, or -1
 	Signal  int    // by this signal, or 0
+	Unready string // or did not begin, because a service is not ready: why
 	Over    string // or because init ended it: the limit that the stage passed
 }
 
@@ -63,6 +70,12 @@ func (j *job) order() orders {
 	o := orders{
 		Mode: j.runner.Sandbox, Run: j.req.Stage.Run, Dir: workAt, Env: j.env(), User: j.user,
 		Memory: j.limits.Memory, Processes: j.limits.Processes, FileSize: j.limits.FileSize, OpenFiles: j.limits.OpenFiles,
+		Secrets: j.secretFiles(), SecretsDir: j.secretsDir(), Services: j.services(),
+	}
+	if len(o.Services) > 0 {
+		for _, s := range j.req.Secrets {
+			o.Masked = append(o.Masked, s.Value)
+		}
 	}
 	switch o.Mode {
 	case None:

@@ -24,11 +24,12 @@ type reports struct {
 	tree     annotate.Tree
 	root     *os.Root // the tree; nil when it cannot be opened
 	max      int64
+	mask     *mask
 }
 
 // reports prepares for the stage's output, which is looked at before it goes into the log.
 func (j *job) reports() *reports {
-	r := &reports{stage: j.req.Stage, findings: &annotate.Collector{Changed: j.req.Changed}, profiles: annotate.Profiles{Changed: j.req.Changed}, max: j.limits.Results}
+	r := &reports{stage: j.req.Stage, findings: &annotate.Collector{Changed: j.req.Changed}, profiles: annotate.Profiles{Changed: j.req.Changed}, max: j.limits.Results, mask: j.mask}
 	r.tree.Roots = []string{j.tree}
 	if j.runner.Sandbox != None {
 		r.tree.Roots = []string{workAt}
@@ -89,7 +90,7 @@ func (r *reports) read(result *Result) {
 		if a.File == "" {
 			continue
 		}
-		text, err := readResult(r.root, a.File, r.max)
+		text, err := readResult(r.root, a.File, r.max, r.mask)
 		if err == nil {
 			err = r.findings.Parse(a.Kind, text, r.tree)
 		}
@@ -97,7 +98,7 @@ func (r *reports) read(result *Result) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.stage.Coverage)) {
 		name := r.stage.Coverage[kind]
-		text, err := readResult(r.root, name, r.max)
+		text, err := readResult(r.root, name, r.max, r.mask)
 		if err == nil {
 			at := r.tree
 			at.Modules = modules(r.root, name)
@@ -137,7 +138,7 @@ func modules(root *os.Root, profile string) map[string]string {
 
 // moduleIn is the module path that a go.mod declares, "" for none.
 func moduleIn(root *os.Root, name string) string {
-	text, err := readResult(root, name, maxModuleFile)
+	text, err := readResult(root, name, maxModuleFile, nil)
 	if err != nil {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/gatekeeper/annotate"
+	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/git"
 )
@@ -42,6 +43,15 @@ type Request struct {
 	// Env is what the stage is told: GATE_CHANGE and the like. It wins over the plan's.
 	Env map[string]string
 	Log io.Writer
+	// Uses are the artifacts that the stage finds in its tree; the plan's Stage.Uses names them.
+	Uses []Handed
+	// ArtifactTypes are the types of what the stage produces, by name; file when there is none.
+	ArtifactTypes map[string]string
+	// Secrets are told to the stage, and masked in its log and in the result.
+	Secrets []Secret
+	// Forever is for what serves until ctx ends: it has no timeout, and of output beyond the limit
+	// the end is kept too.
+	Forever bool
 	// Changed are the files that the commit changes: coverage is kept of those only, and their
 	// findings come first. nil keeps all.
 	Changed map[string]bool
@@ -53,7 +63,10 @@ type Result struct {
 	ExitCode int    // of the shell; -1 when it did not exit by itself
 	Reason   string // one sentence; "" for PASSED
 	Tests    *plan.Tests
+	Metrics  map[string]float64
 	Duration time.Duration
+	// Artifacts are what it produced, sorted by name; only a stage that PASSED has any.
+	Artifacts []artifact.Artifact
 	// Findings and Coverage are what the stage says about lines; they decide nothing. Notes
 	// say which of its reports could not be read.
 	Findings annotate.Findings
@@ -70,6 +83,10 @@ type Limits struct {
 	OpenFiles int   // per process
 	DiskSpare int64 // bytes that must stay free where the work folder is
 	Results   int64 // bytes of a file with test results
+	Artifact  int64 // bytes of one artifact
+	// CacheFolder and Caches are the bytes of one folder that outlives its stage, and of all those
+	// folders of all repositories.
+	CacheFolder, Caches int64
 }
 
 // The limits of a stage run that is given none.
@@ -81,6 +98,11 @@ const (
 	defaultOpenFiles = 16384    // the compilers and file watchers that ask for most
 	defaultDiskSpare = 256 << 20
 	defaultResults   = 32 << 20 // ten thousand tests with output
+	defaultArtifact  = 4 << 30  // an image with a toolchain in it
+	// defaultCacheFolder is the dependencies of a large program: to copy more takes longer than to
+	// fetch it again. defaultCaches keeps those of a dozen such programs.
+	defaultCacheFolder = 2 << 30
+	defaultCaches      = 20 << 30
 	// shmShare is the part of the memory limit that files in /dev/shm may take: they are memory
 	// that belongs to no process.
 	shmShare = 4
@@ -97,6 +119,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.FileSize, defaultFileSize)
 	def(&l.DiskSpare, defaultDiskSpare)
 	def(&l.Results, defaultResults)
+	def(&l.Artifact, defaultArtifact)
+	def(&l.CacheFolder, defaultCacheFolder)
+	def(&l.Caches, defaultCaches)
 	if l.Processes == 0 {
 		l.Processes = defaultProcesses
 	}
@@ -123,6 +148,7 @@ type Runner struct {
 	Hide      []string
 	Toolchain Toolchain
 	Limits    Limits
+	Artifacts *artifact.Store  // where artifacts are; nil: stages cannot produce or use any
 	Now       func() time.Time // nil is time.Now
 }
 
@@ -144,6 +170,7 @@ func (r *Runner) Run(ctx context.Context, req Request) Result {
 	}
 	begin := now()
 	result := r.run(ctx, req)
+	newMask(req.Secrets).result(&result)
 	result.Duration = now().Sub(begin)
 	return result
 }
@@ -167,12 +194,18 @@ func (r *Runner) run(ctx context.Context, req Request) (result Result) {
 	if result.State != passed && result.State != failed {
 		return result
 	}
-	tests, err := readResults(j.tree, req.Stage.Results, j.limits.Results)
-	result.Tests = tests
+	result.Tests, result.Metrics, err = readResults(j.tree, req.Stage.Results, j.limits.Results, j.mask)
 	if err != nil && result.State == passed {
 		result.State, result.Reason = failed, err.Error()
 	}
 	reports.read(&result)
+	if result.State == passed {
+		j.produce(ctx, &result)
+	}
+	if result.State == passed {
+		j.save(ctx)
+	}
+	result.Notes = append(result.Notes, j.notes...)
 	return result
 }
 
@@ -180,6 +213,9 @@ func (r *Runner) run(ctx context.Context, req Request) (result Result) {
 func notRun(ctx context.Context, err error) Result {
 	if ctx.Err() != nil {
 		return Result{State: canceled, ExitCode: -1, Reason: "canceled before it began"}
+	}
+	if r := (refusal{}); errors.As(err, &r) {
+		return Result{State: failed, ExitCode: -1, Reason: r.words}
 	}
 	return Result{State: errored, ExitCode: -1, Reason: err.Error()}
 }
@@ -195,18 +231,23 @@ type job struct {
 	tree    string
 	cache   string
 	view    view
+	mask    *mask
+	notes   []string // what the result shall say besides
 	orders  orders
 }
 
 // prepare makes the work folder and checks the tree out. The job is returned with an error too,
 // when there is something to remove.
 func (r *Runner) prepare(ctx context.Context, req Request) (*job, error) {
-	j := &job{runner: r, req: req, limits: r.Limits.withDefaults(), timeout: req.Stage.Timeout, user: stageUser(r.Sandbox, req.RepoID)}
+	j := &job{runner: r, req: req, limits: r.Limits.withDefaults(), timeout: req.Stage.Timeout, user: stageUser(r.Sandbox, req.RepoID), mask: newMask(req.Secrets)}
 	if req.Stage.Memory > 0 {
 		j.limits.Memory = req.Stage.Memory
 	}
 	if j.timeout <= 0 {
 		j.timeout = plan.DefaultTimeout
+	}
+	if err := errors.Join(j.needStore(), checkSecrets(req.Secrets)); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(r.Work, 0o700); err != nil {
 		return nil, fmt.Errorf("runner: work folder: %w", err)
@@ -230,6 +271,12 @@ func (r *Runner) prepare(ctx context.Context, req Request) (*job, error) {
 	}
 	if err := req.Repo.Checkout(ctx, req.Commit, j.tree); err != nil {
 		return j, fmt.Errorf("runner: check out %s: %w", req.Commit, err)
+	}
+	if err := j.hand(ctx); err != nil {
+		return j, err
+	}
+	if err := j.restore(ctx); err != nil {
+		return j, err
 	}
 	if err := j.own(j.tree, true); err != nil {
 		return j, fmt.Errorf("runner: work folder: %w", err)

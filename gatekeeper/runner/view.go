@@ -160,7 +160,15 @@ func (j *job) env() []string {
 	}
 	maps.Copy(env, j.runner.Toolchain.Env)
 	maps.Copy(env, j.req.Stage.Env)
+	for _, s := range j.req.Secrets {
+		if s.Env != "" {
+			env[s.Env] = string(s.Value)
+		}
+	}
 	maps.Copy(env, j.req.Env)
+	if len(j.secretFiles()) > 0 {
+		env[secretsVar] = j.secretsDir()
+	}
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])
@@ -196,6 +204,9 @@ func (j *job) bwrapArgs() []string {
 	}
 	for _, dir := range j.view.Masks {
 		args = append(args, "--perms", "0000", "--tmpfs", dir, "--remount-ro", dir)
+	}
+	if len(j.secretFiles()) > 0 {
+		args = append(args, "--size", strconv.Itoa(secretsSize), "--perms", "1777", "--tmpfs", secretsAt)
 	}
 	return append(args, "--proc", "/proc", "--dev", "/dev",
 		"--size", strconv.FormatInt(j.view.Shm, 10), "--perms", "1777", "--tmpfs", "/dev/shm",

@@ -32,6 +32,11 @@ type Summary struct {
 // The first history, by seed, that breaks a rule is shrunk and returned as a [*Violation].
 // report is called now and then with how many histories have been played.
 func Check(seed uint64, histories int, report func(done int)) (Summary, error) {
+	return checkAll(seed, histories, report, func(seed uint64) outcome { return newHistory(seed).play(nil) }, explain)
+}
+
+// checkAll plays the histories on all cores.
+func checkAll(seed uint64, histories int, report func(int), play func(uint64) outcome, explain func(*Violation) *Violation) (Summary, error) {
 	outcomes := make([]outcome, histories)
 	var next, done atomic.Int64
 	var failed atomic.Bool
@@ -44,7 +49,7 @@ func Check(seed uint64, histories int, report func(done int)) (Summary, error) {
 				if i >= histories {
 					return
 				}
-				outcomes[i] = newHistory(seed + uint64(i)).play(nil)
+				outcomes[i] = play(seed + uint64(i))
 				if outcomes[i].violation != nil {
 					failed.Store(true)
 				}

@@ -104,16 +104,7 @@ func (h history) play(log func(string)) (o outcome) {
 	p.log = log
 	defer func() {
 		o.steps, o.digest = p.steps, p.digest
-		switch broken := recover().(type) {
-		case nil:
-		case *Violation:
-			o.violation = broken
-		default:
-			o.violation = &Violation{Rule: "panic", Words: fmt.Sprint(broken), Story: string(debug.Stack())}
-		}
-		if o.violation != nil {
-			o.violation.Seed = h.seed
-		}
+		o.violation = violated(recover(), h.seed)
 	}()
 	if log != nil {
 		log(fmt.Sprintf("world: %+v", h.config))
@@ -126,21 +117,42 @@ func (h history) play(log func(string)) (o outcome) {
 	return o
 }
 
+// violated is what a history ended with before its time, nil when it did not.
+func violated(broken any, seed uint64) *Violation {
+	var v *Violation
+	switch broken := broken.(type) {
+	case nil:
+		return nil
+	case *Violation:
+		v = broken
+	default:
+		v = &Violation{Rule: "panic", Words: fmt.Sprint(broken), Story: string(debug.Stack())}
+	}
+	v.Seed = seed
+	return v
+}
+
 // shrink leaves out what the violation does not need: ever smaller stretches, as long as the
 // same rule is broken (Zeller, Hildebrandt: Simplifying and isolating failure-inducing input, 2002).
 func (h history) shrink(rule string) history {
-	fails := func(list []happening) bool {
+	h.list = shrink(h.list, func(list []happening) bool {
 		short := h
 		short.list = list
-		v := short.play(nil).violation
-		return v != nil && v.Rule == rule
-	}
-	for size := len(h.list) / 2; size > 0; {
+		return short.play(nil).breaks(rule)
+	})
+	return h
+}
+
+// breaks says that the history broke the rule.
+func (o outcome) breaks(rule string) bool { return o.violation != nil && o.violation.Rule == rule }
+
+func shrink(list []happening, fails func([]happening) bool) []happening {
+	for size := len(list) / 2; size > 0; {
 		smaller := false
-		for at := 0; at < len(h.list); {
-			list := slices.Delete(slices.Clone(h.list), at, min(at+size, len(h.list)))
-			if fails(list) {
-				h.list, smaller = list, true
+		for at := 0; at < len(list); {
+			short := slices.Delete(slices.Clone(list), at, min(at+size, len(list)))
+			if fails(short) {
+				list, smaller = short, true
 			} else {
 				at += size
 			}
@@ -149,18 +161,24 @@ func (h history) shrink(rule string) history {
 			size /= 2
 		}
 	}
-	return h
+	return list
 }
 
 // story is what happens in the history, for people.
 func (h history) story() string {
 	var s strings.Builder
 	o := h.play(func(line string) { s.WriteString(line + "\n") })
-	if o.violation != nil {
-		fmt.Fprintf(&s, "BROKEN  %s: %s\n", o.violation.Rule, o.violation.Words)
-		if o.violation.Rule == "panic" {
-			s.WriteString(o.violation.Story)
-		}
-	}
+	o.tell(&s)
 	return s.String()
+}
+
+// tell adds how the history ended to its story.
+func (o outcome) tell(s *strings.Builder) {
+	if o.violation == nil {
+		return
+	}
+	fmt.Fprintf(s, "BROKEN  %s: %s\n", o.violation.Rule, o.violation.Words)
+	if o.violation.Rule == "panic" {
+		s.WriteString(o.violation.Story)
+	}
 }

@@ -67,6 +67,7 @@ const (
 	Hold       Verb = "hold"       // hold a change back in the queue, release it, take it out
 	Promote    Verb = "promote"    // let a change go before others in the queue, also through a freeze
 	Freeze     Verb = "freeze"     // stop all landings on a branch, and start them again
+	Deploy     Verb = "deploy"     // promote artifacts by hand, roll back, pin and veto
 	Edit       Verb = "edit"       // abandon, restore, rename the topic of … a change
 	Push       Verb = "push"       // create or move an ungated branch
 	Delete     Verb = "delete"     // delete an ungated branch
@@ -78,7 +79,7 @@ const (
 
 // Verbs lists every verb: the permission matrix and the settings page walk through it.
 func Verbs() []Verb {
-	return []Verb{Read, Propose, Comment, Vote, Submit, Hold, Promote, Freeze, Edit, Push, Delete, Tag, Own, Create, Administer}
+	return []Verb{Read, Propose, Comment, Vote, Submit, Hold, Promote, Freeze, Deploy, Edit, Push, Delete, Tag, Own, Create, Administer}
 }
 
 // needs is the least role that may do v. ok is false for verbs that no role on a repository
@@ -89,7 +90,7 @@ func (v Verb) needs() (role Role, ok bool) {
 		return RoleRead, true
 	case Propose, Comment, Vote, Submit, Hold, Push, Tag:
 		return RoleWrite, true
-	case Promote, Freeze, Edit, Delete:
+	case Promote, Freeze, Deploy, Edit, Delete:
 		return RoleMaintain, true
 	case Own:
 		return RoleOwn, true
@@ -101,7 +102,7 @@ func (v Verb) needs() (role Role, ok bool) {
 // onBranch reports whether v is done to one branch, so that a grant on that branch gives it.
 func (v Verb) onBranch() bool {
 	switch v {
-	case Propose, Comment, Vote, Submit, Hold, Promote, Freeze, Edit, Push, Delete:
+	case Propose, Comment, Vote, Submit, Hold, Promote, Freeze, Deploy, Edit, Push, Delete:
 		return true
 	default:
 		return false

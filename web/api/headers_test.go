@@ -40,7 +40,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 				continue
 			}
 			vars, query, in := calls[op.OperationID](w, r, c)
-			target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(c.ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"]).Replace(path) + query
+			target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(c.ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"], "{environment}", vars["environment"], "{gate}", vars["gate"], "{digest}", vars["digest"], "{order}", vars["order"]).Replace(path) + query
 			for _, who := range []string{"", "liar", "stranger", "admin"} {
 				checkHeaders(t, method+" "+target+" as "+who, w.ask(who, method, target, in), who != "")
 			}

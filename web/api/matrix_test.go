@@ -139,6 +139,8 @@ func verdict(id string, a answer) string {
 		return "401"
 	case a.Code == http.StatusForbidden:
 		return "403"
+	case a.Code == http.StatusNotFound && strings.HasPrefix(a.problem.Detail, "nothing is delivered"): // of a change that they see
+		return "may"
 	case a.Code == http.StatusNotFound && !slices.Contains([]string{"remove-key", "revoke-token", "add-member", "remove-member"}, id):
 		return "hidden"
 	case a.Code >= 500:
@@ -180,7 +182,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 						reopen(w, changes[i].ID)
 					}
 					vars, query, in := how(w, r, changes[i])
-					target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(changes[i].ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"], "{branch}", vars["branch"], "{delivery}", vars["delivery"]).Replace(path)
+					target := strings.NewReplacer("{repository}", r.Name, "{number}", itoa(changes[i].ID), "{name}", vars["name"], "{id}", vars["id"], "{group}", vars["group"], "{environment}", vars["environment"], "{gate}", vars["gate"], "{digest}", vars["digest"], "{order}", vars["order"], "{branch}", vars["branch"], "{delivery}", vars["delivery"]).Replace(path)
 					name := who
 					if who == "" {
 						name = "nobody"

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
@@ -43,8 +44,10 @@ type Server struct {
 	Gate     *gatekeeper.Controller
 	Bus      *event.Bus
 	Notify   *notify.Service
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Entrances are the other servers where changes are proposed.
+	Entrances *entrance.Service
+	Log       *slog.Logger
+	Now       func() time.Time
 
 	Version       string // of the program
 	URL           string // where people find the server, without a trailing slash
@@ -87,6 +90,10 @@ func (s *Server) Routes(r *mux.Router) {
 	s.queueRoutes()
 	s.boardRoutes()
 	s.notifyRoutes()
+	s.entranceRoutes()
+	s.environmentRoutes()
+	s.deliveryRoutes()
+	s.artifactRoutes()
 }
 
 // config is huma's without its own pages and without links in the answers: the document is
@@ -99,6 +106,7 @@ func config(version string) huma.Config {
 	format := huma.Format{Marshal: writeWhole, Unmarshal: json.Unmarshal}
 	c.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	c.Info.Description = "The gatekeeper git server. Repository names are written with ~ for / in paths."
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "An API token, as `gate token create` prints it."},
 		"basic": {Type: "http", Scheme: "basic", Description: "The account's name, and an API token as the password, as git sends it."},

@@ -19,9 +19,11 @@ import (
 	"github.com/gorilla/mux"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/blob"
+	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gatekeeper/job"
-	"gatehouse/gatekeeper/runner"
+	"gatehouse/gatekeeper/secret"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/git"
@@ -44,6 +46,7 @@ type world struct {
 	handler http.Handler
 	logged  *bytes.Buffer
 	blobs   *blob.Store
+	sites   *sites // what is deployed
 	ids     map[string]int64
 	tokens  map[string]string
 }
@@ -70,15 +73,20 @@ func newWorld(t *testing.T) *world {
 	repos := &repo.Store{DB: d, Git: g, Root: filepath.Join(dir, "repositories"), Now: time.Now, Accounts: accounts}
 	mirrors := &mirror.Store{DB: d, Repos: repos, Dir: filepath.Join(dir, "mirrors"), Now: time.Now, Bus: bus, Log: log}
 	reviews := &review.Service{DB: d, Accounts: accounts, Repos: repos, Bus: bus, Now: time.Now, URL: "https://gate.test"}
+	artifacts, err := artifact.New(filepath.Join(dir, "artifacts"))
+	must(t, err)
+	secrets, err := secret.New(filepath.Join(dir, "secrets"))
+	must(t, err)
 	gate := gatekeeper.New(gatekeeper.Config{
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Mirrors: mirrors, Jobs: jobs, Blobs: w.blobs,
-		Runner: &runner.Runner{}, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Workers: 1,
+		Runner: &builder{artifacts: artifacts}, Delivery: w.delivery(d, accounts, repos, artifacts, bus, log, dir), Artifacts: artifacts, Secrets: secrets, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Workers: 1,
 	})
 	w.Server = &api.Server{
 		DB: d, Accounts: accounts, Repos: repos, Mirrors: mirrors, Review: reviews, Gate: gate, Bus: bus, Log: log, Now: time.Now,
 		Version: "test", URL: "https://gate.test", SSHURL: "ssh://gate.test", SessionCookie: cookieName, SignInPath: "/signin/", SecretDir: dir,
 	}
 	w.Notify = &notify.Service{DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: gate, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Dir: filepath.Join(dir, "notify")}
+	w.Entrances = &entrance.Service{DB: d, Accounts: accounts, Repos: repos, Review: reviews, Gate: gate, Bus: bus, Now: time.Now, Log: log, Dir: filepath.Join(dir, "entrances")}
 	r := mux.NewRouter()
 	w.Routes(r)
 	w.handler = r
@@ -132,6 +140,11 @@ func (w *world) repository(name string, private bool) repo.Repository {
 // commit writes a commit with one file on top of parents into a repository of the server's.
 func (w *world) commit(g *git.Repo, file, text, message string, parents ...git.OID) git.OID {
 	w.t.Helper()
+	return w.commitFiles(g, map[string]string{file: text}, message, parents...)
+}
+
+func (w *world) commitFiles(g *git.Repo, files map[string]string, message string, parents ...git.OID) git.OID {
+	w.t.Helper()
 	run := func(in string, args ...string) string {
 		cmd := exec.Command("git", append([]string{"--git-dir", g.Dir()}, args...)...)
 		cmd.Stdin = strings.NewReader(in)
@@ -140,8 +153,11 @@ func (w *world) commit(g *git.Repo, file, text, message string, parents ...git.O
 		must(w.t, err)
 		return strings.TrimSpace(string(out))
 	}
-	blob := run(text, "hash-object", "-w", "--stdin")
-	tree := run(fmt.Sprintf("100644 blob %s\t%s\n", blob, file), "mktree")
+	var entries strings.Builder
+	for file, text := range files {
+		fmt.Fprintf(&entries, "100644 blob %s\t%s\n", run(text, "hash-object", "-w", "--stdin"), file)
+	}
+	tree := run(entries.String(), "mktree")
 	who := git.Signature{Name: "Author", Email: "author@example.test", When: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}
 	oid, err := g.WriteCommit(w.ctx, git.OID(tree), parents, who, who, message)
 	must(w.t, err)

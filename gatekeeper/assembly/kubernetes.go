@@ -1,0 +1,342 @@
+package assembly
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/fault"
+)
+
+const (
+	// fieldManager is who the cluster says owns what we apply.
+	fieldManager = "gatehouse"
+	// rolloutWithin is how long a rollout may take when the plan does not say: images are fetched.
+	rolloutWithin = 5 * time.Minute
+	// rolloutPause is the time between two looks at a rollout.
+	rolloutPause = time.Second
+)
+
+// The labels by which objects are found again.
+const (
+	labelManager  = "app.kubernetes.io/managed-by"
+	labelAssembly = "gatehouse.assembly" // which one applied it last
+	labelPlace    = "gatehouse.place"    // which repository and environment it is of
+)
+
+// addressAnnotation is where a manifest says how the assembly is reached, on any of its objects.
+const addressAnnotation = "gatehouse/address"
+
+// Kubernetes applies a manifest of the repository to a cluster.
+//
+// Objects are applied on the server's side, under the field manager gatehouse, and without force:
+// what others own is left to them. An object that is there already and is not of the same
+// repository and environment is refused. The same names again are a rolling update: what the
+// manifest has no longer keeps the label of the assembly before, and goes when that is destroyed.
+//
+// Only kinds that live in a namespace are applied, and only in the environment's own: see
+// kinds in manifest.go. What the manifest may do beyond that is for the rights of the account that
+// the server uses in the cluster.
+type Kubernetes struct {
+	cluster *cluster
+	scope   string
+	clock   Clock
+}
+
+// KubernetesConfig is what [NewKubernetes] needs.
+type KubernetesConfig struct {
+	Cluster *rest.Config // see [LoadCluster]
+	Scope   string       // names this server among those that use the same cluster, as ContainerConfig.Scope
+	Clock   Clock        // nil is the system's
+}
+
+// LoadCluster reads a kubeconfig file. With "" it is the cluster that the server itself runs in.
+func LoadCluster(kubeconfig string) (*rest.Config, error) {
+	c, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("assembly: kubernetes: %w", err)
+	}
+	return c, nil
+}
+
+// NewKubernetes makes the driver. It does not ask the cluster yet.
+func NewKubernetes(c KubernetesConfig) (*Kubernetes, error) {
+	if c.Clock == nil {
+		c.Clock = SystemClock{}
+	}
+	if !scopeForm.MatchString(c.Scope) {
+		return nil, fmt.Errorf("assembly: kubernetes: %q is no scope", c.Scope)
+	}
+	client, err := rest.HTTPClientFor(c.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("assembly: kubernetes: %w", err)
+	}
+	base, _, err := rest.DefaultServerUrlFor(c.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("assembly: kubernetes: %w", err)
+	}
+	return &Kubernetes{cluster: &cluster{client: client, base: base}, scope: c.Scope, clock: c.Clock}, nil
+}
+
+// kubernetesHandle survives a restart.
+type kubernetesHandle struct {
+	ID        int64      `json:"id"`
+	Namespace string     `json:"namespace"`
+	Objects   []objectID `json:"objects"`
+	Ready     plan.Probe `json:"ready"`
+}
+
+// place names the repository, environment and instance; it fits where a label does.
+func (d *Kubernetes) place(s Spec) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%s\x00%s", d.scope, s.Repository, s.RepoID, s.Environment, s.Instance))
+	return d.scope + "-" + hex.EncodeToString(sum[:10])
+}
+
+func (d *Kubernetes) label(id int64) string { return d.scope + "-" + strconv.FormatInt(id, 10) }
+
+// Deploy applies the manifest and waits for its rollout.
+func (d *Kubernetes) Deploy(ctx context.Context, s Spec) (Instance, error) {
+	const op = "assembly.Kubernetes.Deploy"
+	if err := s.check(op); err != nil {
+		return Instance{}, err
+	}
+	place := d.place(s)
+	objects, err := manifest(ctx, op, s, "gate-"+place)
+	if err != nil {
+		return Instance{}, err
+	}
+	objects = append([]object{variables(s, "gate-"+place)}, objects...)
+	h := kubernetesHandle{ID: s.ID, Namespace: s.Namespace, Ready: s.Ready}
+	for _, o := range objects {
+		o.mark(map[string]string{labelManager: fieldManager, labelAssembly: d.label(s.ID), labelPlace: place})
+		h.Objects = append(h.Objects, o.id())
+	}
+	address, err := d.bring(ctx, op, s, objects, place)
+	if err != nil {
+		if s.Previous == nil { // with one, the cluster keeps the old pods until the new ones are well
+			if left := d.remove(context.WithoutCancel(ctx), op, h); left != nil {
+				words, next := fault.Public(err)
+				return Instance{}, fault.New(fault.KindOf(err), op, words+"; and not all that was applied could be removed", next)
+			}
+		}
+		return Instance{}, err
+	}
+	if s.Previous != nil && s.Strategy != plan.BlueGreen && s.Previous.Driver == plan.DriverKubernetes {
+		if err := d.Destroy(ctx, *s.Previous); err != nil { // what the manifest has no longer
+			return Instance{}, err
+		}
+	}
+	return instance(plan.DriverKubernetes, address, h), nil
+}
+
+// bring applies objects and waits until they serve.
+func (d *Kubernetes) bring(ctx context.Context, op string, s Spec, objects []object, place string) (string, error) {
+	for _, o := range objects {
+		there, err := d.cluster.get(ctx, op, s.Namespace, o.id())
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return "", err
+		}
+		if err == nil && there.label(labelPlace) != place {
+			return "", fault.Newf(fault.Refused, op, "%s is in the namespace already and is not of this environment", o.id()).
+				WithNext("give it another name in the manifest: {{instance}} tells changes apart")
+		}
+	}
+	for _, o := range objects {
+		if err := d.cluster.apply(ctx, op, s.Namespace, o); err != nil {
+			return "", err
+		}
+	}
+	within := s.Ready.Within
+	if within <= 0 {
+		within = rolloutWithin
+	}
+	over := d.clock.After(within)
+	for _, o := range objects {
+		if err := d.rollout(ctx, op, s.Namespace, o.id(), within, over); err != nil {
+			return "", err
+		}
+	}
+	address, err := d.address(ctx, op, s, objects)
+	if err != nil {
+		return "", err
+	}
+	if s.Ready.HTTP == "" { // the cluster has its own probes; the server may be too far away to ask
+		return address, nil
+	}
+	return address, Probe(ctx, address, s.Ready, d.clock)
+}
+
+// rollout waits until what o describes runs, if it runs anything.
+func (d *Kubernetes) rollout(ctx context.Context, op, namespace string, id objectID, within time.Duration, over <-chan time.Time) error {
+	for {
+		o, err := d.cluster.get(ctx, op, namespace, id)
+		if err != nil {
+			return fault.Wrap(err, fault.Unavailable, op, "the rollout cannot be watched")
+		}
+		words, stuck := o.progress()
+		switch {
+		case words == "":
+			return nil
+		case stuck:
+			return fault.Newf(fault.Refused, op, "the rollout of %s does not go on: %s", id, words).WithNext("kubectl describe tells of its pods")
+		}
+		select {
+		case <-over:
+			return fault.Newf(fault.Refused, op, "%s was not rolled out within %s: %s", id, within, words).WithNext("kubectl describe tells of its pods")
+		case <-ctx.Done():
+			return fault.Wrap(context.Cause(ctx), fault.Unavailable, op, "the wait for the rollout was called off")
+		case <-d.clock.After(rolloutPause):
+		}
+	}
+}
+
+// address is how the assembly is reached: as the manifest says, or by its first Service.
+func (d *Kubernetes) address(ctx context.Context, op string, s Spec, objects []object) (string, error) {
+	for _, o := range objects {
+		if address := o.annotation(addressAnnotation); address != "" {
+			u, err := parseAddress(op, address)
+			if err != nil {
+				return "", err
+			}
+			return u.String(), nil
+		}
+	}
+	for _, o := range objects {
+		if o.id().Kind != "Service" {
+			continue
+		}
+		there, err := d.cluster.get(ctx, op, s.Namespace, o.id())
+		if err != nil {
+			return "", err
+		}
+		port := there.servicePort()
+		if port == 0 {
+			continue
+		}
+		host := there.ingress()
+		if host == "" {
+			host = o.id().Name + "." + s.Namespace + ".svc"
+		}
+		return "http://" + net.JoinHostPort(host, strconv.Itoa(port)), nil
+	}
+	return "", fault.New(fault.Refused, op, "the manifest has no Service by which it is reached", "add a Service with a port, or the annotation "+addressAnnotation)
+}
+
+// Adopt has nothing to do: what a cluster runs does not live in this server.
+func (d *Kubernetes) Adopt(_ context.Context, _ Spec, i Instance) (Instance, error) {
+	var h kubernetesHandle
+	return i, mine("assembly.Kubernetes.Adopt", plan.DriverKubernetes, i, &h)
+}
+
+// Health asks the cluster, and the probe if it is one for HTTP.
+func (d *Kubernetes) Health(ctx context.Context, i Instance) (Health, error) {
+	const op = "assembly.Kubernetes.Health"
+	var h kubernetesHandle
+	if err := mine(op, plan.DriverKubernetes, i, &h); err != nil {
+		return Health{}, err
+	}
+	for _, id := range h.Objects {
+		o, err := d.cluster.get(ctx, op, h.Namespace, id)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			return Health{State: Gone, Words: fmt.Sprintf("%s is not there any more", id)}, nil
+		case err != nil:
+			return Health{}, err
+		case o.label(labelAssembly) != d.label(h.ID):
+			return Health{State: Gone, Words: fmt.Sprintf("%s belongs to a later assembly", id)}, nil
+		}
+		if words, _ := o.progress(); words != "" {
+			return Health{State: Degraded, Words: fmt.Sprintf("%s: %s", id, words)}, nil
+		}
+	}
+	if h.Ready.HTTP == "" {
+		return Health{State: Ready}, nil
+	}
+	return healthOf(ctx, op, i.Address, h.Ready)
+}
+
+// Destroy deletes what still has the assembly's label.
+func (d *Kubernetes) Destroy(ctx context.Context, i Instance) error {
+	const op = "assembly.Kubernetes.Destroy"
+	var h kubernetesHandle
+	if err := mine(op, plan.DriverKubernetes, i, &h); err != nil {
+		return err
+	}
+	return d.remove(ctx, op, h)
+}
+
+func (d *Kubernetes) remove(ctx context.Context, op string, h kubernetesHandle) error {
+	seen := map[string]bool{}
+	for _, id := range h.Objects {
+		if kind := id.APIVersion + " " + id.Kind; seen[kind] {
+			continue
+		} else {
+			seen[kind] = true
+		}
+		list, err := d.cluster.list(ctx, op, h.Namespace, id, labelAssembly+"="+d.label(h.ID))
+		if err != nil {
+			return err
+		}
+		for _, o := range list {
+			one := objectID{APIVersion: id.APIVersion, Kind: id.Kind, Name: o.id().Name}
+			if err := d.cluster.delete(ctx, op, h.Namespace, one, o.meta("uid")); err != nil && !fault.Is(err, fault.NotFound) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// variables is the Secret with the environment's variables and secrets, for envFrom.
+func variables(s Spec, name string) object {
+	data := map[string]any{}
+	for _, env := range []map[string]string{s.Env, s.Secrets, s.told()} {
+		for key, value := range env {
+			data[key] = value
+		}
+	}
+	return object{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": name}, "type": "Opaque", "stringData": data,
+	}
+}
+
+// words of a status that is about the request, not about the code.
+func clusterKind(status int) fault.Kind {
+	switch status {
+	case http.StatusNotFound:
+		return fault.NotFound
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusConflict, http.StatusForbidden:
+		return fault.Refused
+	default:
+		return fault.Unavailable
+	}
+}
+
+// clusterNext is what to do about a status.
+func clusterNext(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		return "give the server's account in the cluster the right, in this namespace"
+	case http.StatusConflict:
+		return "leave the field to whoever owns it: take it out of the manifest"
+	case http.StatusUnauthorized:
+		return "see that the server's kubeconfig is valid"
+	default:
+		return ""
+	}
+}
+
+// clusterWords fits a cluster's message into a sentence.
+func clusterWords(message string) string { return lastLines([]byte(strings.TrimSpace(message))) }
+
+var _ Driver = (*Kubernetes)(nil)
