@@ -345,7 +345,7 @@ func (r *round) recall(ctx context.Context) error {
 // failure was a flake.
 func (t *tick) flakesSeen(ctx context.Context) (passed, flaked int, err error) {
 	since := db.Micros(t.Now().Add(-flakeWindow))
-	err = t.DB.Read().QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 AND finished_at >= $4),
+	err = t.DB.Read().QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 AND phase = 'gate' AND finished_at >= $4),
 		(SELECT COUNT(*) FROM flakes WHERE repo_id = $1 AND test = '' AND at >= $4)`, t.lock.repo.ID, t.lock.branch, string(RunPassed), since).Scan(&passed, &flaked)
 	if err != nil {
 		return 0, 0, fmt.Errorf("gatekeeper: flakes of %s: %w", t.lock.branch, err)
