@@ -59,6 +59,7 @@ type Config struct {
 	Repos    *repo.Store
 	Review   *review.Service
 	Mirrors  *mirror.Store
+	Primary  Primary // of branches that are at home elsewhere; nil when none are
 	Jobs     *job.Engine
 	Blobs    *blob.Store
 	Runner   StageRunner

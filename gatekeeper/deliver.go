@@ -92,3 +92,22 @@ func (c *Controller) startDelivery(ctx context.Context, tx *db.Tx, last landing,
 	}
 	return tx.Enqueue(ctx, deliverJob(k.Repo, k.Branch))
 }
+
+// deliverOutside starts the delivery of a commit that came to the branch without landing here, when
+// its stages have passed: from then on its way is the same.
+func (t *tick) deliverOutside(ctx context.Context, tx *db.Tx, run *runRow) error {
+	k, err := candidateByID(ctx, tx, run.candidateID)
+	if err != nil || k.How != howOutside {
+		return err
+	}
+	on, err := t.git.IsAncestor(ctx, run.Candidate, t.tip)
+	if err != nil || !on {
+		return err
+	}
+	p, _, err := t.planOf(ctx, t.git, run.Candidate)
+	if err != nil || len(p.Delivering("").Stages) == 0 {
+		return err
+	}
+	in := landing{branchKey: t.key(), Run: run.ID, Old: run.Base, New: run.Candidate}
+	return t.startDelivery(ctx, tx, in, &delivery{plan: p, tree: k.Tree})
+}

@@ -213,10 +213,21 @@ func (c *Controller) startDelivered(ctx context.Context, tx *db.Tx, r repo.Repos
 // landedSeq is the place of a delivery among what landed on its branch.
 func landedSeq(ctx context.Context, q db.Querier, run *runRow) (seq int64, err error) {
 	err = q.QueryRowContext(ctx, `SELECT COALESCE(MAX(seq), 0) FROM landings WHERE repo_id = $1 AND branch = $2 AND new_oid = $3`, run.repo, run.branch, string(run.Candidate)).Scan(&seq)
-	if err != nil {
-		return 0, fmt.Errorf("gatekeeper: place of run %d: %w", run.ID, err)
+	if err != nil || seq > 0 {
+		return seq, errOf(err, "gatekeeper: place of run %d: %w", run.ID)
 	}
-	return seq, nil
+	// It did not land here: it comes after what had landed by then.
+	err = q.QueryRowContext(ctx, `SELECT COALESCE(MAX(seq), 0) FROM landings WHERE repo_id = $1 AND branch = $2 AND outcome_at <= $3`,
+		run.repo, run.branch, db.Micros(run.CreatedAt)).Scan(&seq)
+	return seq, errOf(err, "gatekeeper: place of run %d: %w", run.ID)
+}
+
+// errOf wraps an error, and leaves none as it is.
+func errOf(err error, format string, id int64) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(format, id, err)
 }
 
 // endDelivery writes the verdict of a delivery in which no stage can change any more.

@@ -40,7 +40,20 @@ func (r *round) complete(ctx context.Context, s queue.State, group int64) error 
 		if begun {
 			crash("land.part.moved")
 		}
-		err := moveRefs(ctx, in)
+		not, err := r.landOutside(ctx, in)
+		switch {
+		case err != nil:
+			return err // the intents stay: the next look asks the primary
+		case len(not) > 0 && !begun && len(not) == len(in):
+			return r.withdraw(ctx, moves)
+		}
+		for _, m := range not {
+			m.lost = true // the others cannot be taken back
+		}
+		if in = withoutMoves(in, not); len(in) == 0 {
+			continue
+		}
+		err = moveRefs(ctx, in)
 		switch {
 		case fault.Is(err, fault.Conflict) && !begun:
 			return r.withdraw(ctx, moves)

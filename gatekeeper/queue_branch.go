@@ -157,6 +157,9 @@ func (t *tick) retell(ctx context.Context) error {
 // frozen is why nothing lands on the branch now, which is looked at when that ends.
 func (t *tick) frozen(ctx context.Context) (string, error) {
 	reason, until, err := freezes(ctx, t.DB.Read(), t.lock.repo.ID, t.lock.branch, t.plan, t.Now())
+	if err == nil && reason == "" {
+		reason, until, err = t.shut(ctx, t.DB.Read())
+	}
 	if err != nil || reason == "" || until.IsZero() || t.lock.unlock == nil { // who only reads asks for nothing
 		return reason, err
 	}

@@ -22,6 +22,7 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 	q := r.DB.Read()
 	s := queue.State{Workers: max(r.Workers, 1), Model: r.model(), Greens: map[string][]queue.Green{}}
 	var open []*tick
+	shut := map[string]bool{}
 	for _, t := range r.ticks {
 		if t.plan == nil { // the plan cannot be read: nothing of the branch is tried (I13)
 			continue
@@ -33,6 +34,11 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 		b := queue.Branch{Name: t.key().name(), Tip: string(t.tip), Seq: t.row.Seq, Frozen: frozen, MaxBatch: maxBatch(t.plan), Whole: whole(t.plan)}
 		if !b.Whole {
 			b.BatchCost = partCost
+		}
+		if why, _, err := t.shut(ctx, q); err != nil {
+			return s, err
+		} else if why != "" {
+			b.Frozen, shut[b.Name] = why, true
 		}
 		greens, err := greensOf(ctx, q, t.key())
 		if err != nil {
@@ -52,6 +58,7 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 	if s.Entries, err = r.entries(ctx, q, open); err != nil {
 		return s, err
 	}
+	shutPriority(s.Entries, shut)
 	if s.Candidates, err = candidatesInQueue(ctx, q, open, r.Now()); err != nil {
 		return s, err
 	}
@@ -63,8 +70,8 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 func greensOf(ctx context.Context, q db.Querier, k branchKey) ([]queue.Green, error) {
 	var all []queue.Green
 	err := each(ctx, q, `SELECT r.created_at, r.finished_at, k.members, k.stands_on FROM runs r JOIN candidates k ON k.id = r.candidate_id
-		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = 'gate' ORDER BY r.id DESC LIMIT $4`,
-		[]any{k.repo, k.branch, string(RunPassed), queue.MostGreens}, func(rows *sql.Rows) error {
+		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = 'gate' AND k.how <> $4 ORDER BY r.id DESC LIMIT $5`,
+		[]any{k.repo, k.branch, string(RunPassed), howOutside, queue.MostGreens}, func(rows *sql.Rows) error {
 			var from, to int64
 			var members, on string
 			if err := rows.Scan(&from, &to, &members, &on); err != nil {

@@ -165,6 +165,7 @@ func (c *Controller) propose(ctx context.Context, p *gitserver.Push, d *decision
 	d.branch, d.options = branch, options
 	prepared, err := c.Review.Prepare(ctx, review.Proposal{
 		Repo: p.Repo, Git: p.Git, Actor: p.Actor, Branch: branch, Tip: d.cmd.New, Options: options, Direct: direct,
+		Origin: p.Origin, Owner: p.Owner,
 	})
 	if err != nil {
 		d.refusal = err

@@ -3,6 +3,7 @@ package gatekeeper
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -132,7 +133,8 @@ func checkStages(ctx context.Context, tx *db.Tx, m queue.Member, stages []string
 			return fault.New(fault.Invalid, "gatekeeper.Rerun", fmt.Sprintf("the run of patch set %d has no stage %q", m.PS, name), "its stages are "+strings.Join(known, ", "))
 		}
 	}
-	if run.State == RunRunning {
+	going := func(s StageRun) bool { return !s.State.Settled() }
+	if run.State == RunRunning && slices.ContainsFunc(slices.Collect(maps.Values(latest)), going) {
 		return fault.New(fault.Refused, "gatekeeper.Rerun", "the run is still going", "wait for its end, or recheck without naming stages to begin all anew")
 	}
 	return nil

@@ -74,6 +74,9 @@ func (c *Controller) lookAt(ctx context.Context, k branchKey, keys []branchKey) 
 		return false, err
 	}
 	for _, t := range slices.Clone(r.ticks) {
+		if err := t.followPrimary(ctx); err != nil {
+			return false, err
+		}
 		if err := t.read(ctx); err != nil {
 			return false, err
 		}

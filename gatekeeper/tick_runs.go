@@ -170,6 +170,9 @@ func (t *tick) verdict(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow
 	why := plan.Summary(reasons)
 	switch state {
 	case plan.RunPassed:
+		if err := t.deliverOutside(ctx, tx, run); err != nil {
+			return err
+		}
 		return t.endRun(ctx, tx, run, RunPassed, "")
 	case plan.RunRefused:
 		return t.endRun(ctx, tx, run, RunRefused, why)

@@ -40,6 +40,11 @@ type Push struct {
 	Commands []Command
 	// Options are the push options, valid UTF-8 without control characters.
 	Options []string
+	// Origin, when it is not "", is where the commits come from when nobody pushed them here: their
+	// changes go by it instead of by their messages. No client can set it.
+	Origin string
+	// Owner is the account that new changes belong to, 0 for Actor. No client can set it.
+	Owner int64
 	// Atomic says that the client wants all commands or none.
 	Atomic bool
 	// Tell shows the client a line of progress at once. It strips control bytes, may be

@@ -131,8 +131,11 @@ func closed(ch Change) error {
 	if ch.Status == Abandoned {
 		next = "it is abandoned: restore it and push again, or for a new change delete the Change-Id line: git commit --amend"
 	}
-	if ofTopic(ch.Key) {
+	switch {
+	case ofTopic(ch.Key):
 		next = "choose another topic: git push -o topic=NAME"
+	case ofOrigin(ch.Key) && ch.Status == Abandoned:
+		next = "restore it: what is proposed there comes in again"
 	}
 	return fault.New(fault.Refused, "review.Prepare", fmt.Sprintf("change %d closed", ch.ID), next)
 }
@@ -228,6 +231,9 @@ func edits(ch Change, o PushOptions) bool {
 
 // mayEdit asks whether the pusher may change what belongs to the change's owner.
 func (s *Service) mayEdit(ctx context.Context, q db.Querier, p Proposal, ch Change) (bool, error) {
+	if p.Origin != "" && strings.HasPrefix(ch.Key, OriginPrefix(p.Origin)) {
+		return true, nil // whoever owns it here, it is what stands there
+	}
 	if err := s.may(ctx, q, p.Actor, account.Edit, ch, p.Repo); err != nil {
 		if fault.Is(err, fault.NotFound) { // a private change, and the pusher may propose: so much is known
 			err = fault.New(fault.Denied, "review.Prepare", fmt.Sprintf("%s may not edit this change", p.Actor.Name), "ask its owner")

@@ -229,7 +229,7 @@ func (w *writer) create(ctx context.Context, st step, h *Held) error {
 	p := w.prep.proposal
 	h.Change = Change{
 		ID: st.change.ID, Repo: p.Repo.ID, Branch: p.Branch, Key: string(st.key), Topic: p.Options.Topic, Subject: subject(st.commit),
-		Owner: p.Actor.ID, Status: Open, WIP: p.Options.WIP, Private: p.Options.Private, Current: 1, CreatedAt: w.now, UpdatedAt: w.now,
+		Owner: p.owner(), Status: Open, WIP: p.Options.WIP, Private: p.Options.Private, Current: 1, CreatedAt: w.now, UpdatedAt: w.now,
 		Reverts: w.prep.reverts, PickedFrom: w.prep.pickedFrom,
 	}
 	h.PatchSet = w.patchSet(st, 1)

@@ -12,8 +12,22 @@ import (
 
 // Key says which change a commit belongs to, within its repository and branch. It is a
 // Change-Id ("I" and 40 hexadecimal digits), or "topic:NAME" ("topic/2:NAME" for the second
-// of a push, and so on) for commits that have none in a repository that allows it.
+// of a push, and so on) for commits that have none in a repository that allows it, or
+// "origin:WHERE:N" for the n-th commit of what was fetched from another server, which no push
+// can name.
 type Key string
+
+// OriginPrefix begins the keys of all that was fetched from one place: see [Proposal.Origin].
+func OriginPrefix(origin string) string { return "origin:" + origin + ":" }
+
+// originKey is the key of the n-th commit (from 1) from an origin.
+func originKey(origin string, n int) Key { return Key(fmt.Sprintf("%s%d", OriginPrefix(origin), n)) }
+
+// ofOrigin reports whether key is of something that was fetched.
+func ofOrigin(key string) bool { return strings.HasPrefix(key, "origin:") }
+
+// nameless reports whether the messages of a change's commits need not name it.
+func nameless(key string) bool { return ofTopic(key) || ofOrigin(key) }
 
 // topicKey is the key of the n-th commit (from 1) without a Change-Id in a push with a topic.
 func topicKey(topic string, n int) Key {

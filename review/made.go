@@ -127,16 +127,16 @@ func withKey(op, message string, key Key) (string, error) {
 	found, err := FindKey(git.Commit{Message: message})
 	switch {
 	case errors.As(err, &errNoKey{}):
-		if ofTopic(string(key)) {
-			return message, nil // its pushes name it by the topic
+		if nameless(string(key)) {
+			return message, nil // its pushes name it by the topic, or it is fetched
 		}
 		return addFooter(message, "Change-Id: "+string(key)), nil
 	case err != nil:
 		return "", fault.New(fault.Invalid, op, inMessage(err), "the line of this change is Change-Id: "+string(key))
 	case found != key:
 		next := "leave the line Change-Id: " + string(key) + " as it is; a new change is made by a push"
-		if ofTopic(string(key)) {
-			next = "delete the Change-Id line: the topic names this change"
+		if nameless(string(key)) {
+			next = "delete the Change-Id line: this change goes by its topic, or by where it came from"
 		}
 		return "", fault.New(fault.Invalid, op, fmt.Sprintf("the message names another change, %s", found), next)
 	}

@@ -32,10 +32,10 @@ type PushOptions struct {
 	Drafts                 bool // publish the pusher's drafts on the changes
 	// Outcome is how far the changes are meant to go, Bypass what is left out on the way, and
 	// Reason why.
-	Outcome string
-	Bypass  []string
-	Reason  string
-	explicitTop            bool // topic= was given, so that topic= alone clears it
+	Outcome     string
+	Bypass      []string
+	Reason      string
+	explicitTop bool // topic= was given, so that topic= alone clears it
 }
 
 // Limits on what a client sends, from the attacks that push options have seen elsewhere.

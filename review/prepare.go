@@ -23,6 +23,18 @@ type Proposal struct {
 	Options PushOptions
 	// Direct says that it was pushed to the branch itself: it asks to land.
 	Direct bool
+	// Origin, when it is not "", is where the commits were fetched from: their keys are made of
+	// it, whatever their messages say, and whoever brings more from there may add to them.
+	Origin string
+	// Owner is whose the new changes are, 0 for Actor.
+	Owner int64
+}
+
+func (p Proposal) owner() int64 {
+	if p.Owner != 0 {
+		return p.Owner
+	}
+	return p.Actor.ID
 }
 
 // Prepared is a push that was checked and can be held.
@@ -167,6 +179,9 @@ func (s *Service) identify(p Proposal, commits []git.Commit) ([]item, error) {
 	keyless := 0
 	for i, c := range commits {
 		key, err := FindKey(c)
+		if p.Origin != "" {
+			key, err = originKey(p.Origin, i+1), nil
+		}
 		if errors.As(err, &errNoKey{}) {
 			keyless++
 			if !p.Repo.TopicIdentity || p.Options.Topic == "" {

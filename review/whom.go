@@ -59,7 +59,35 @@ func ReadOwners(ctx context.Context, g *git.Repo, commit git.OID) (*owners.File,
 		}
 		return owners.Parse(name, text), nil
 	}
-	return nil, nil
+	return readFolders(ctx, g, commit)
+}
+
+// readFolders reads the files OWNERS of a commit's folders, and what they take in.
+func readFolders(ctx context.Context, g *git.Repo, commit git.OID) (*owners.File, error) {
+	const op = "review.ReadOwners"
+	names, err := g.Named(ctx, commit, owners.FolderFile)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string][]byte{}
+	for len(names) > 0 {
+		if len(texts)+len(names) > owners.MaxFolders {
+			return nil, fault.Newf(fault.TooLarge, op, "more than %d files say who owns what", owners.MaxFolders)
+		}
+		for _, name := range names {
+			text, err := g.FileAt(ctx, commit, name, owners.MaxFile)
+			if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) {
+				texts[name] = nil // taken in, and not there: the file that does so has a problem
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			texts[name] = append([]byte{}, text...)
+		}
+		names = owners.Included(texts)
+	}
+	return owners.Folders(texts), nil
 }
 
 // SuggestReviewers finds who could review a change: the owners of the paths that it touches

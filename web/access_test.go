@@ -57,7 +57,7 @@ func usable(t *testing.T, where string, n *html.Node, ids, labelled map[string]b
 			t.Errorf("%s: <%s name=%q> has no label", where, n.Data, attr(n, "name"))
 		}
 	case "button", "a", "summary":
-		if !named && words(n) == "" {
+		if !named && wordsOf(n) == "" {
 			t.Errorf("%s: <%s href=%q> has no words", where, n.Data, attr(n, "href"))
 		}
 	case "img":
@@ -74,13 +74,13 @@ func usable(t *testing.T, where string, n *html.Node, ids, labelled map[string]b
 		}
 	case "section":
 		if !named {
-			t.Errorf("%s: a section without a name: %.60q", where, words(n))
+			t.Errorf("%s: a section without a name: %.60q", where, wordsOf(n))
 		}
 	}
 	if i := attr(n, "tabindex"); i != "" && i != "0" && i != "-1" {
 		t.Errorf("%s: a tab order of its own: %s", where, i)
 	}
-	if strings.Contains(attr(n, "class"), "state") && n.Data == "span" && words(n) == "" {
+	if strings.Contains(attr(n, "class"), "state") && n.Data == "span" && wordsOf(n) == "" {
 		t.Errorf("%s: a state that only colour tells", where)
 	}
 }

@@ -48,7 +48,7 @@ func changed(a answer) []string {
 		class := " " + attr(td, "class") + " "
 		for _, kind := range []struct{ class, sign string }{{"a", "+"}, {"d", "-"}} {
 			if strings.Contains(class, " "+kind.class+" ") {
-				all = append(all, pick(strings.Contains(class, " rb "), "~", "")+kind.sign+words(td))
+				all = append(all, pick(strings.Contains(class, " rb "), "~", "")+kind.sign+wordsOf(td))
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func TestRebaseThatConflictsIsMarked(t *testing.T) {
 	}
 	var said []string
 	for _, n := range page.find(".notice") {
-		said = append(said, words(n))
+		said = append(said, wordsOf(n))
 	}
 	if all := strings.Join(said, " "); !strings.Contains(all, "does not apply to the new one") || !strings.Contains(all, "1 file that only the rebase changed is left out.") {
 		t.Errorf("notices %q", all)
@@ -100,7 +100,7 @@ func TestCommentsOnASideThatWasMerged(t *testing.T) {
 	w, _ := rebased(t, 10)
 	w.must(w.web.Review.Vote(context.Background(), w.actor("bob"), 1, 1, nil, "", []review.NewComment{{Path: "a.txt", Line: 90, Body: "on-the-old-patch-set"}}))
 	page := w.session("bob").get("/c/1?ps=2&base=1").ok(200)
-	if n := strings.Count(words(page.page()), "on-the-old-patch-set"); n < 1 {
+	if n := strings.Count(wordsOf(page.page()), "on-the-old-patch-set"); n < 1 {
 		t.Error("the comment is lost")
 	}
 	if len(page.find("td.n[id=f0L90] button")) != 0 || len(page.find("td.n[id=f0R90] button")) != 1 {
@@ -122,7 +122,7 @@ func TestSinceMyLastReview(t *testing.T) {
 	w.must(w.web.Review.Vote(ctx, w.actor("alice"), 1, 1, nil, "Thank you.", nil))
 	bob := w.session("bob")
 	page := bob.get("/c/1").ok(200)
-	if got := page.find(".notice.since"); len(got) != 1 || words(got[0]) != "You reviewed patch set 1: this is what changed since then. Show the whole change" {
+	if got := page.find(".notice.since"); len(got) != 1 || wordsOf(got[0]) != "You reviewed patch set 1: this is what changed since then. Show the whole change" {
 		t.Fatalf("notice %v", got)
 	}
 	if whole("bob") || !whole("carol") || !whole("") || !whole("alice") {
@@ -162,14 +162,14 @@ func TestCommitMessageIsReviewedLikeAFile(t *testing.T) {
 	bob.post("/c/1/comment", form).ok(303)
 	for _, path := range []string{"/c/1?ps=2", "/c/1?ps=2&base=1", "/c/1?ps=2&diff=unified&base=1"} {
 		page := w.session("").get(path).ok(200)
-		if got := words(page.find("#msg tr.talk")[0]); !strings.Contains(got, "Say why.") {
+		if got := wordsOf(page.find("#msg tr.talk")[0]); !strings.Contains(got, "Say why.") {
 			t.Errorf("%s: %q", path, got)
 		}
-		if _, open := attrOK(page.find("#msg")[0], "open"); !open {
+		if _, open := attrOK(page.find("#msg header details")[0], "open"); !open {
 			t.Errorf("%s: the message is folded over a comment", path)
 		}
 	}
-	if got := words(w.session("").get("/c/1?ps=2").ok(200).find("#msgR1")[0].NextSibling); got != "Mine again" {
+	if got := wordsOf(w.session("").get("/c/1?ps=2").ok(200).find("#msgR1")[0].NextSibling); got != "Mine again" {
 		t.Errorf("first line %q", got)
 	}
 	whole := w.session("carol").post("/c/1/comment", url.Values{"ps": {"2"}, "path": {review.CommitMessage}, "line": {"0"}, "side": {"new"}, "body": {"As a whole."}})

@@ -12,6 +12,7 @@ import (
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
+	"gatehouse/web/words"
 )
 
 const (
@@ -92,9 +93,10 @@ type needView struct {
 }
 
 type voteRow struct {
-	Who, Label, Note string
-	Value            int
-	Tone             string
+	Who, Label string
+	Note       any // words, nil for none
+	Value      int
+	Tone       string
 }
 
 type actView struct {
@@ -104,16 +106,17 @@ type actView struct {
 }
 
 type seriesView struct {
-	ID            int64
-	Subject, Note string
-	Current       bool
-	Word, Tone    string
+	ID         int64
+	Subject    string
+	Note       any // words, nil for none
+	Current    bool
+	Word, Tone string
 }
 
 type labelView struct {
 	Name   string
 	Values []valueView
-	Note   string
+	Note   any // words, nil for none
 }
 
 type valueView struct {
@@ -151,7 +154,7 @@ func (w *Web) change(c *call) error {
 	}
 	v.setFindings(q)
 	v.Whole, v.Elsewhere = q.talk.whole(), q.talk.elsewhere(v.Diff.lists)
-	parts, err := w.renderPart("change", "live", v)
+	parts, err := w.renderPart(c, "change", "live", v)
 	if err != nil {
 		return err
 	}
@@ -214,7 +217,7 @@ func (w *Web) setLabels(c *call, v *changeView) error {
 			view.Values = append(view.Values, valueView{Value: value, Mine: value == mine})
 		}
 		if l.Veto {
-			view.Note = fmt.Sprintf("%+d blocks the change until it is taken back or a new patch set comes.", l.Min)
+			view.Note = words.Say("{1} blocks the change until it is taken back or a new patch set comes.", fmt.Sprintf("%+d", l.Min))
 		}
 		v.Labels = append(v.Labels, view)
 	}
@@ -258,7 +261,7 @@ func (w *Web) changeEvents(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		return w.renderPart("change", "live", v)
+		return w.renderPart(c, "change", "live", v)
 	}, event.ChangeTopic(ch.ID), event.RepoTopic(ch.Repo))
 }
 

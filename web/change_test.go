@@ -87,7 +87,7 @@ func TestBoxSaysWhy(t *testing.T) {
 		"unit passed Passed log",
 		"submit closed Nobody has asked to land it yet you can press Submit above: it lands as soon as every gate is open",
 	} {
-		if got := words(needs[i]); got != want {
+		if got := wordsOf(needs[i]); got != want {
 			t.Errorf("requirement %d:\n got %q\nwant %q", i, got, want)
 		}
 	}
@@ -98,7 +98,7 @@ func TestBoxSaysWhy(t *testing.T) {
 		t.Errorf("summary %q", got)
 	}
 	// Whoever wrote the change is not told that they can approve it.
-	if got := words(w.session("alice").get("/c/1").ok(200).find("#why .needs li")[0]); !strings.HasSuffix(got, anyone+" : vote Code-Review+2") {
+	if got := wordsOf(w.session("alice").get("/c/1").ok(200).find("#why .needs li")[0]); !strings.HasSuffix(got, anyone+" : vote Code-Review+2") {
 		t.Errorf("alice is told %q", got)
 	}
 }
@@ -202,7 +202,7 @@ func TestCommentsAreNeverLost(t *testing.T) {
 		page := w.session("").get(path).ok(200)
 		var threads []string
 		for _, th := range page.find(".thread .prose") {
-			threads = append(threads, words(th))
+			threads = append(threads, wordsOf(th))
 		}
 		for _, want := range said {
 			if n := strings.Count(strings.Join(threads, " "), want); n != 1 {
@@ -228,7 +228,7 @@ func TestStackIsShownInOrder(t *testing.T) {
 		page := w.session("").get(fmt.Sprintf("/c/%d", id)).ok(200)
 		var got []string
 		for _, li := range page.find(".series li") {
-			got = append(got, words(li))
+			got = append(got, wordsOf(li))
 		}
 		if len(got) != 3 || !strings.HasPrefix(got[0], "Third") || !strings.HasPrefix(got[1], "Second") || !strings.HasPrefix(got[2], "Greet politely") {
 			t.Errorf("stack of %d: %q", id, got)
@@ -287,10 +287,10 @@ func TestLargeDiffs(t *testing.T) {
 	page := w.session("").get("/c/2").ok(200)
 	said := map[string]string{}
 	for _, f := range page.find(".file") {
-		path := words(find(f, ".path")[0])
+		path := wordsOf(find(f, ".path")[0])
 		said[path] = ""
 		for _, s := range find(f, ".said span") {
-			said[path] = words(s)
+			said[path] = wordsOf(s)
 		}
 	}
 	for path, want := range map[string]string{

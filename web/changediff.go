@@ -57,6 +57,7 @@ func (w *Web) diffOf(c *call, v *changeView) (diffRequest, error) {
 		self.RawQuery = addQuery(self.Query(), "base", strconv.Itoa(v.Since))
 	}
 	q := diffRequest{
+		lang: w.speech(c).lang,
 		repo: v.Repo.Name, git: g, from: treeOrEmpty(v.PS.Parent), to: v.PS.Commit, landed: treeOrEmpty(v.PS.Parent), unified: w.wantsUnified(c),
 		ws: v.WS, only: c.query("file"), filter: c.query("filter"), self: &self, parts: fmt.Sprintf("/c/%d/file", v.Change.ID), context: rangesOf(c.query("context")),
 	}
@@ -169,7 +170,7 @@ func (w *Web) changeFile(c *call) error {
 		}
 		defer v.Diff.done()
 		v.Diff.fill(i)
-		text, err := w.renderPart("change", "file", fileOn{f, v.Diff})
+		text, err := w.renderPart(c, "change", "file", fileOn{f, v.Diff})
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/review"
+	"gatehouse/web/words"
 )
 
 // changeParts reads everything about a change but its files.
@@ -107,7 +108,7 @@ func (v *changeView) setVotes() {
 	for _, vote := range review.Bound(v.Change, v.current(), v.votes) {
 		row := voteRow{Who: nameOf(v.names, vote.Account), Label: vote.Label, Value: vote.Value, Tone: pick(vote.Value > 0, "good", "bad")}
 		if vote.CopiedFrom != 0 {
-			row.Note = fmt.Sprintf("given on patch set %d", vote.CopiedFrom)
+			row.Note = words.Say("given on patch set {1}", vote.CopiedFrom)
 		}
 		v.VoteRows = append(v.VoteRows, row)
 	}

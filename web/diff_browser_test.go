@@ -40,7 +40,7 @@ func TestDiffInTheBrowser(t *testing.T) {
 		t.Errorf("link to the line %q", got)
 	}
 	click(`#f1 button.view`)
-	until(t, tab, `!document.querySelector('#f1').open && document.querySelector('#f1 button.view').name === 'unview' && document.querySelector('#viewed-count b').textContent === '1'`)
+	until(t, tab, `!document.querySelector('#f1 details').open && document.querySelector('#f1 button.view').name === 'unview' && document.querySelector('#viewed-count b').textContent === '1'`)
 	run(`const f = document.querySelector('#filter'); f.value = 'B.'; f.dispatchEvent(new Event('input', {bubbles: true}))`)
 	until(t, tab, `document.querySelector('#f0').hidden && !document.querySelector('#f1').hidden && document.querySelectorAll('.leaf:not([hidden])').length === 1`)
 	if bad := ask[string](t, tab, `bad.join('; ')`); bad != "" {
@@ -55,9 +55,9 @@ func TestDiffInTheBrowser(t *testing.T) {
 	if got := ask[string](t, tab, `getComputedStyle(document.querySelector('.pictures .is img')).clipPath`); got != "inset(0px 70% 0px 0px)" && got != "inset(0px calc(70%) 0px 0px)" {
 		t.Errorf("swipe shows %q", got)
 	}
-	id := ask[string](t, tab, `[...document.querySelectorAll('details.file')].find((f) => f.querySelector('.path').textContent === 'go.sum').id`)
+	id := ask[string](t, tab, `[...document.querySelectorAll('.file')].find((f) => f.querySelector('.path').textContent === 'go.sum').id`)
 	click("#" + id + " a[data-show]")
-	until(t, tab, `document.querySelector('#`+id+` table.code') !== null && document.querySelector('#`+id+`').open`)
+	until(t, tab, `document.querySelector('#`+id+` table.code') !== null && document.querySelector('#`+id+` > header > details').open`)
 	if bad := ask[string](t, tab, `bad.join('; ')`); bad != "" {
 		t.Errorf("on the page of pictures: %s", bad)
 	}

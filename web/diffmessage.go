@@ -37,7 +37,8 @@ func (q diffRequest) messageOf(base *review.PatchSet, ps review.PatchSet) *fileD
 	}
 	asked := q.at.path == f.Path || q.only == f.Path
 	f.Folded = !asked && f.Comments == 0 && f.Added+f.Deleted == 0 || f.Viewed && !asked
-	r := rows{id: f.ID, path: f.Path, below: func(side byte, line int) string { return q.talk.at(f.Path, side, line) }}
+	r := rows{lang: q.lang, id: f.ID, path: f.Path, below: func(side byte, line int) string { return q.talk.at(f.Path, side, line) }}
+	r.said = func(side byte, line int, text string) []diff.Span { return q.talk.spans(f.Path, side, line, text) }
 	if q.talk.mayComment {
 		r.form = "F" + f.ID
 		r.b.WriteString(hiddenForm(r.form, q.self.Path, f.Path, q.keep()))
@@ -61,7 +62,7 @@ func (q diffRequest) messageOf(base *review.PatchSet, ps review.PatchSet) *fileD
 // alone writes a text that is compared with nothing.
 func (w *rows) alone(hunks []diff.Hunk) {
 	w.b.WriteString(`<table class="code alone"><colgroup><col class="n"><col></colgroup>` +
-		`<thead class="sr"><tr><th scope="col">Line</th><th scope="col">Text</th></tr></thead><tbody>`)
+		heads(w.lang, "Line", "Text"))
 	for i := range hunks {
 		for j := range hunks[i].Lines {
 			line := &hunks[i].Lines[j]

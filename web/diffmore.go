@@ -11,6 +11,7 @@ import (
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 const (
@@ -50,22 +51,22 @@ func (w *rows) links(gap diff.Gap, last bool) {
 	w.b.WriteString(`<span class="more">`)
 	if n > moreStep {
 		if gap.From > 1 {
-			w.link(gap, "down", "↓ "+strconv.Itoa(moreStep), "Show 20 lines below line "+strconv.Itoa(gap.From-1), diff.Range{From: gap.From, To: gap.From + moreStep - 1})
+			w.link(gap, "down", "↓ "+strconv.Itoa(moreStep), words.Say("Show {1} lines below line {2}", moreStep, gap.From-1), diff.Range{From: gap.From, To: gap.From + moreStep - 1})
 		}
 		if !last {
-			w.link(gap, "up", "↑ "+strconv.Itoa(moreStep), "Show 20 lines above line "+strconv.Itoa(gap.To+1), diff.Range{From: gap.To - moreStep + 1, To: gap.To})
+			w.link(gap, "up", "↑ "+strconv.Itoa(moreStep), words.Say("Show {1} lines above line {2}", moreStep, gap.To+1), diff.Range{From: gap.To - moreStep + 1, To: gap.To})
 		}
 	}
 	if n <= maxMore {
-		w.link(gap, "all", "↕ "+plural(n, "line", "lines"), "Show "+plural(n, "line", "lines")+" more", gap.Range)
+		w.link(gap, "all", "↕ "+w.say(words.Plural(n, "line", "lines")), words.Say("Show {1} more", words.Plural(n, "line", "lines")), gap.Range)
 	}
 	w.b.WriteString(`</span>`)
 }
 
-func (w *rows) link(gap diff.Gap, which, text, label string, shows diff.Range) {
+func (w *rows) link(gap diff.Gap, which, text string, label words.Text, shows diff.Range) {
 	from, to := strconv.Itoa(shows.From), strconv.Itoa(shows.To)
 	w.b.WriteString(`<a href="` + html.EscapeString(w.more.page(from+"-"+to, w.id+"R"+from)) + `" data-gap="` +
-		strconv.Itoa(gap.From) + `-` + strconv.Itoa(gap.To) + `&amp;shift=` + strconv.Itoa(gap.Shift) + `&amp;show=` + which + `" aria-label="` + label + `">` + text + `</a>`)
+		strconv.Itoa(gap.From) + `-` + strconv.Itoa(gap.To) + `&amp;shift=` + strconv.Itoa(gap.Shift) + `&amp;show=` + which + `" aria-label="` + w.say(label) + `">` + text + `</a>`)
 }
 
 // rest offers what stands behind the last hunk.
@@ -124,7 +125,7 @@ func (w *Web) lines(c *call) error {
 		return err
 	}
 	file := diff.SplitLines(string(text))
-	r := rows{id: id, new: w.colorsOf(c.ctx(), p.git, e.OID, e.Name, "").colors, path: rev.Path, more: moreLines{
+	r := rows{lang: w.speech(c).lang, id: id, new: w.colorsOf(c.ctx(), p.git, e.OID, e.Name, "").colors, path: rev.Path, more: moreLines{
 		page: func(_, _ string) string { return repoURL(p.Repo.Name, "file", rev.Rev, rev.Path) },
 	}}
 	r.old = shifted(r.new, gap.Shift)

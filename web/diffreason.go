@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/gitserver/git"
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 const (
@@ -28,22 +29,30 @@ type reasons struct {
 	folders map[string]*diff.Attributes
 }
 
-// of is why a file is folded, "" for no reason.
-func (r *reasons) of(ctx context.Context, c git.FileChange) string {
+// of is why a file is folded, nil for no reason.
+func (r *reasons) of(ctx context.Context, c git.FileChange) any {
 	if why, said := r.attributes(ctx, c.Path); said {
-		return why
+		return because(why)
 	}
 	if why := diff.GeneratedName(c.Path); why != "" {
-		return why
+		return because(why)
 	}
 	oid := c.OldOID
 	if oid.IsZero() {
 		oid = c.NewOID
 	}
 	if notice := r.w.notice(ctx, r.git, oid); notice != "" {
-		return "generated, it says “" + notice + "”"
+		return words.Say("Generated, it says “{1}”", plain(notice))
 	}
-	return ""
+	return nil
+}
+
+// because makes a reason of the room below the beginning of a sentence.
+func because(why string) any {
+	if why == "" {
+		return nil
+	}
+	return words.Word(sentence(why))
 }
 
 // attributes asks the .gitattributes of the folders above a file, the nearest first.

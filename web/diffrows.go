@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 // rows writes the table of one file's diff. It is written by hand and not by a template
@@ -26,12 +27,29 @@ type rows struct {
 	came [2]diff.Place // where the line before came from or went to, by side
 	// marks are what stages say about lines of the new side.
 	marks map[int][]lineMark
+	// said are the parts of a line that somebody comments on; nil where nobody does.
+	said func(side byte, line int, text string) []diff.Span
+	lang *words.Language
+}
+
+// say is a text of the pages in their language, escaped.
+func (w *rows) say(t words.Text) string { return html.EscapeString(w.lang.Text(t)) }
+
+// heads are the headings of the columns, for who does not see them.
+func heads(l *words.Language, names ...string) string {
+	var b strings.Builder
+	b.WriteString(`<thead class="sr"><tr>`)
+	for _, name := range names {
+		b.WriteString(`<th scope="col">` + html.EscapeString(l.Word(name)) + `</th>`)
+	}
+	b.WriteString(`</tr></thead><tbody>`)
+	return b.String()
 }
 
 func (w *rows) unified(hunks []diff.Hunk) {
 	gaps := diff.Gaps(hunks, w.more.total)
 	w.b.WriteString(`<table class="code unified"` + w.more.attribute(3) + `><colgroup><col class="n"><col class="n"><col></colgroup>` +
-		`<thead class="sr"><tr><th scope="col">Old line</th><th scope="col">New line</th><th scope="col">Code</th></tr></thead><tbody>`)
+		heads(w.lang, "Old line", "New line", "Code"))
 	for i := range hunks {
 		w.hunk(&hunks[i], gaps[i], 3)
 		for j := range hunks[i].Lines {
@@ -51,7 +69,7 @@ func (w *rows) unified(hunks []diff.Hunk) {
 func (w *rows) split(hunks []diff.Hunk) {
 	gaps := diff.Gaps(hunks, w.more.total)
 	w.b.WriteString(`<table class="code split"` + w.more.attribute(4) + `><colgroup><col class="n"><col><col class="n"><col></colgroup>` +
-		`<thead class="sr"><tr><th scope="col">Old line</th><th scope="col">Old code</th><th scope="col">New line</th><th scope="col">New code</th></tr></thead><tbody>`)
+		heads(w.lang, "Old line", "Old code", "New line", "New code"))
 	for i := range hunks {
 		w.hunk(&hunks[i], gaps[i], 4)
 		for _, row := range diff.Rows(hunks[i]) {
@@ -143,9 +161,19 @@ func (w *rows) codeAs(line *diff.Line, side byte, class string) {
 		class += " mv"
 	}
 	w.b.WriteString(`<td class="c` + class + `">` + moved)
-	writeCode(&w.b, line.Text, styles, line.Marks)
+	var said []diff.Span
+	if w.said != nil {
+		n := line.New
+		if side == 'L' {
+			n = line.Old
+		}
+		if said = w.said(side, n, line.Text); side == 'R' && line.Kind == ' ' && len(said) == 0 {
+			said = w.said('L', line.Old, line.Text)
+		}
+	}
+	writeCode(&w.b, line.Text, styles, line.Marks, said...)
 	if line.NoEOL {
-		w.b.WriteString(` <span class="noeol">no line end at the end of the file</span>`)
+		w.b.WriteString(` <span class="noeol">` + w.say(words.Say("no line end at the end of the file")) + `</span>`)
 	}
 	w.b.WriteString("</td>")
 }
@@ -164,21 +192,19 @@ func (w *rows) moved(line *diff.Line, side byte) string {
 	if to.Line == 0 || to.Path == before.Path && to.Line == before.Line+1 {
 		return ""
 	}
-	words, other := "from ", "L"
+	there, inside, other := "moved from {1}", "moved from line {1}", "L"
 	if side == 'L' {
-		words, other = "to ", "R"
+		there, inside, other = "moved to {1}", "moved to line {1}", "R"
 	}
 	n := strconv.Itoa(to.Line)
+	note := words.Say(there, plain(to.Path)+":"+n)
 	if to.Path == w.path {
-		words += "line " + n
-	} else {
-		words += plain(to.Path) + ":" + n
+		note = words.Say(inside, to.Line)
 	}
-	words = "moved " + html.EscapeString(words)
 	if id := w.jump; id != nil && id(to.Path) != "" {
-		return `<a class="moved" href="#` + id(to.Path) + other + n + `">` + words + `</a>`
+		return `<a class="moved" href="#` + id(to.Path) + other + n + `">` + w.say(note) + `</a>`
 	}
-	return `<span class="moved">` + words + `</span>`
+	return `<span class="moved">` + w.say(note) + `</span>`
 }
 
 func (w *rows) under(old, new, columns int) {
@@ -219,9 +245,9 @@ func kind(line *diff.Line) string {
 }
 
 // fileTable is a whole file with line anchors, for the file page.
-func fileTable(text string, colors colored) string {
+func fileTable(text string, colors colored, l *words.Language) string {
 	var b strings.Builder
-	b.WriteString(`<div class="scroll"><table class="code file-view"><colgroup><col class="n"><col></colgroup><thead class="sr"><tr><th scope="col">Line</th><th scope="col">Code</th></tr></thead><tbody>`)
+	b.WriteString(`<div class="scroll"><table class="code file-view"><colgroup><col class="n"><col></colgroup>` + heads(l, "Line", "Code"))
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	for i, line := range lines {
 		n := strconv.Itoa(i + 1)

@@ -3,18 +3,17 @@ package web
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"html/template"
 	"iter"
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 // What a page shows of a diff without being asked. Each limit has words on the page and a
@@ -55,7 +54,7 @@ type diffView struct {
 	Unified        bool
 	SplitURL       string
 	UnifiedURL     string
-	Said           string // what of the diff is not shown, and why
+	Said           []words.Text // what of the diff is not shown, and why
 
 	fill func(i int)
 	done func()
@@ -76,7 +75,7 @@ type fileDiff struct {
 	Comments       int
 	Binary, Folded bool
 	Long           bool   // browsers lay it out only when it comes into sight
-	Said           string // why there is no table
+	Said           any    // why there is no table, in words; nil when there is one
 	ShowURL        string // the file alone
 	LoadURL        string // the same without the page around it, for the script
 	Later          bool   // the script loads it when it comes into sight
@@ -124,9 +123,10 @@ type diffRequest struct {
 	from, to git.OID
 	landed   git.OID // what the change stands on: its .gitattributes count
 	unified  bool
-	ws       string // white space: "", "trailing", "change", "all"
-	only     string // a file to show alone
-	filter   string // files to list
+	lang     *words.Language // of what the table says
+	ws       string          // white space: "", "trailing", "change", "all"
+	only     string          // a file to show alone
+	filter   string          // files to list
 	self     *url.URL
 	parts    string       // where one file of the page is, "" on pages that load none
 	context  []diff.Range // lines of the file shown alone to show as well
@@ -151,7 +151,7 @@ type spot struct {
 var whiteSpace = map[string]string{"": "", "trailing": "eol", "change": "change", "all": "all"}
 
 // passing are the values of an address that are about one look at the page.
-var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest"}
+var passing = []string{"comment", "on", "reply", "done", "at", "context", "draft", "quote", "start", "suggest", "chars"}
 
 // with is the address of the page with other values in its query; "" takes one out.
 func (q diffRequest) with(pairs ...string) string { return withQuery(q.self, pairs...) }
@@ -197,12 +197,12 @@ func (w *Web) diff(ctx context.Context, q diffRequest) (*diffView, error) {
 		v.Added += c.Added
 		v.Deleted += c.Deleted
 	}
-	var said []string
+	var said []words.Text
 	if left > 0 {
-		said = append(said, plural(left, "file that only the rebase changed is", "files that only the rebase changed are")+" left out.")
+		said = append(said, words.Say("{1} left out.", words.Plural(left, "file that only the rebase changed is", "files that only the rebase changed are")))
 	}
 	if len(changes) > maxListed {
-		said = append(said, fmt.Sprintf("%d files differ; the first %d are listed.", len(changes), maxListed))
+		said = append(said, words.Say("{1} files differ; the first {2} are listed.", len(changes), maxListed))
 		changes = changes[:maxListed]
 	}
 	if q.filter != "" {
@@ -212,14 +212,14 @@ func (w *Web) diff(ctx context.Context, q diffRequest) (*diffView, error) {
 	patch, err := w.patchOf(ctx, q.git, q.from, q.to, q.ws, changes, shown)
 	switch {
 	case fault.Is(err, fault.TooLarge):
-		said = append(said, "The difference is too large for a page: open its files one by one.")
+		said = append(said, words.Say("The difference is too large for a page: open its files one by one."))
 		for i := range v.Files {
 			v.Files[i].fold("Too large to show with the others.", q)
 		}
 	case err != nil:
 		return nil, err
 	}
-	v.Said = strings.Join(said, " ")
+	v.Said = said
 	v.prepare(w, ctx, q, changes, patch)
 	return v, nil
 }
@@ -251,7 +251,7 @@ func (v *diffView) prepare(w *Web, ctx context.Context, q diffRequest, changes [
 	v.Tree = treeOf(v.Files)
 	haste, cancel := context.WithTimeout(ctx, colorBudget)
 	v.fill = func(i int) {
-		if f := &v.Files[i]; f.Said == "" && patch != nil {
+		if f := &v.Files[i]; f.Said == nil && patch != nil {
 			if err := w.fill(ctx, haste, q, f, changes[i], patch[f.Path], ids); err != nil {
 				w.Log.Error("file of a diff failed", "path", f.Path, "err", err)
 				f.Said = "This file could not be shown. Reload the page to try again."
@@ -290,17 +290,17 @@ func (w *Web) choose(ctx context.Context, v *diffView, changes []git.FileChange,
 		case n == 0 && c.OldOID == c.NewOID:
 			f.Said = onlyNames(c)
 		case asked && n > maxFileAlone:
-			f.Said = fmt.Sprintf("%d changed lines: too many for a page. Fetch the change and look at it with git.", n)
+			f.Said = words.Say("{1} changed lines: too many for a page. Fetch the change and look at it with git.", n)
 		case asked:
 			shown = append(shown, i)
 		case n > maxFileLines:
-			f.fold("Large: "+plural(n, "changed line", "changed lines")+".", q)
+			f.fold(words.Say("Large: {1}.", words.Plural(n, "changed line", "changed lines")), q)
 		case len(shown) >= maxPageFiles || lines+n > maxPageLines:
 			f.Later = q.parts != ""
-			f.fold(plural(n, "changed line", "changed lines")+", folded because the page is long already.", q)
+			f.fold(words.Say("{1}, folded because the page is long already.", words.Plural(n, "changed line", "changed lines")), q)
 		default:
-			if text := why.of(ctx, c); text != "" {
-				f.fold(sentence(text)+": "+plural(n, "changed line", "changed lines")+".", q)
+			if text := why.of(ctx, c); text != nil {
+				f.fold(words.Say("{1}: {2}.", text, words.Plural(n, "changed line", "changed lines")), q)
 				break
 			}
 			lines += n
@@ -314,184 +314,8 @@ func (w *Web) choose(ctx context.Context, v *diffView, changes []git.FileChange,
 	return shown
 }
 
-func (f *fileDiff) fold(why string, q diffRequest) {
+func (f *fileDiff) fold(why any, q diffRequest) {
 	f.Said, f.ShowURL, f.LoadURL = why, q.with("file", f.Path)+"#"+f.ID, q.part(f.Path)
-}
-
-var changeKinds = map[byte]string{'A': "added", 'M': "changed", 'D': "deleted", 'R': "renamed", 'C': "copied", 'T': "of another type"}
-
-func describe(i int, c git.FileChange, q diffRequest) fileDiff {
-	f := fileDiff{
-		ID: "f" + strconv.Itoa(i), Letter: string(c.Status), Kind: changeKinds[c.Status], Path: c.Path,
-		Added: c.Added, Deleted: c.Deleted, Binary: c.Binary,
-	}
-	f.Jump = "#" + f.ID
-	if c.OldPath != "" && c.OldPath != c.Path {
-		f.OldPath = c.OldPath
-	}
-	if c.OldMode != c.NewMode && c.Status != 'A' && c.Status != 'D' {
-		f.ModeNote = c.OldMode + " → " + c.NewMode
-	}
-	if c.Status != 'D' {
-		f.ViewURL = repoURL(q.repo, "file", string(q.to), c.Path)
-	}
-	if q.talk != nil {
-		f.Comments = q.talk.count(c.Path)
-		if q.talk.mayComment {
-			f.CommentURL = q.with("comment", c.Path) + "#comment"
-		}
-	}
-	q.seen.mark(&f)
-	f.Within = q.within[c.Path]
-	f.Folded = f.Viewed && q.only != c.Path && q.at.path != c.Path
-	return f
-}
-
-// onlyNames says what differs when no byte of the file does.
-func onlyNames(c git.FileChange) string {
-	switch {
-	case c.Status == 'R':
-		return "Renamed without changes."
-	case c.Status == 'C':
-		return "Copied without changes."
-	case c.OldMode != c.NewMode && c.Status != 'A' && c.Status != 'D':
-		return "Only the mode changed: " + c.OldMode + " → " + c.NewMode + "."
-	}
-	return "An empty file."
-}
-
-// fill makes the table of one file. haste bounds the time for colours alone.
-func (w *Web) fill(ctx, haste context.Context, q diffRequest, f *fileDiff, c git.FileChange, file *diff.File, ids map[string]string) error {
-	if file == nil || len(file.Hunks) == 0 {
-		f.Said = "Nothing but white space differs."
-		if q.ws == "" {
-			f.Said = onlyNames(c)
-		}
-		return nil
-	}
-	before, after := w.colorsOf(haste, q.git, c.OldOID, c.OldPath, c.Path), w.colorsOf(haste, q.git, c.NewOID, c.Path, "")
-	hunks, noise, err := q.between.hunks(ctx, w, q, c, file.Hunks)
-	if err != nil {
-		return err
-	}
-	if f.Noise = noise; len(hunks) == 0 {
-		f.Said = "Only what the rebase changed differs."
-		return nil
-	}
-	if hunks, err = w.widen(ctx, q, c, hunks); err != nil {
-		return err
-	}
-	r := rows{id: f.ID, old: before.colors, new: after.colors, path: c.Path, jump: func(path string) string { return ids[path] }, marks: q.marks[c.Path]}
-	if q.talk != nil {
-		r.below = func(side byte, line int) string {
-			if side == 'L' && q.between.shifted(c) {
-				return "" // the numbers are another file's: the threads stand at the head
-			}
-			return q.talk.at(c.Path, side, line)
-		}
-		if q.talk.mayComment {
-			r.form = "F" + f.ID
-			if q.between.shifted(c) {
-				r.still = 'L'
-			}
-			r.b.WriteString(hiddenForm(r.form, q.self.Path, c.Path, q.keep()))
-		}
-	}
-	if c.Status != 'A' && c.Status != 'D' {
-		r.more = moreLines{total: after.lines, rows: rowsURL(q.repo, q.to, c.Path, f.ID, r.form != ""), page: func(context, at string) string {
-			return q.with("file", c.Path, "context", context) + "#" + at
-		}}
-	}
-	lines := 0
-	for i := range hunks {
-		lines += len(hunks[i].Lines)
-	}
-	f.Long = lines > longFile
-	if q.unified || c.Status == 'A' || c.Status == 'D' { // one side would be empty
-		r.unified(hunks)
-	} else {
-		r.split(hunks)
-	}
-	f.Table = template.HTML(r.b.String()) //nolint:gosec // escaped by rows
-	return nil
-}
-
-// keep are the values that the form of a line number gives on.
-func (q diffRequest) keep() map[string]string {
-	keep := map[string]string{}
-	for _, name := range []string{"ps", "base", "diff", "ws", "file", "noise", "filter"} {
-		if v := q.self.Query().Get(name); v != "" {
-			keep[name] = v
-		}
-	}
-	return keep
-}
-
-// nearby is the lines shown around one that is talked about or linked to.
-const nearby = 2
-
-// widen shows more of a file than git's context: what the address asks for, and the lines
-// that somebody talks about.
-func (w *Web) widen(ctx context.Context, q diffRequest, c git.FileChange, hunks []diff.Hunk) ([]diff.Hunk, error) {
-	if c.Status == 'A' || c.Status == 'D' {
-		return hunks, nil
-	}
-	var want []diff.Range
-	if q.only == c.Path {
-		want = append(want, q.context...)
-	}
-	around := func(side byte, line int) {
-		if side == 'L' {
-			line = newLine(hunks, line)
-		}
-		if line > 0 {
-			want = append(want, diff.Range{From: line - nearby, To: line + nearby})
-		}
-	}
-	if q.at.path == c.Path {
-		around(q.at.side, q.at.line)
-	}
-	if q.talk != nil {
-		for _, line := range q.talk.lines(c.Path, 'R') {
-			around('R', line)
-		}
-		if !q.between.shifted(c) {
-			for _, line := range q.talk.lines(c.Path, 'L') {
-				around('L', line)
-			}
-		}
-	}
-	if len(want) == 0 {
-		return hunks, nil
-	}
-	text, err := q.git.Blob(ctx, c.NewOID, maxFileShown)
-	if fault.Is(err, fault.TooLarge) {
-		return hunks, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return diff.Expand(hunks, diff.SplitLines(string(text)), want), nil
-}
-
-// newLine is the number in the new file of an unchanged line of the old one that no hunk
-// shows; 0 when a hunk does.
-func newLine(hunks []diff.Hunk, old int) int {
-	shift := 0
-	for _, h := range hunks {
-		first := h.OldStart
-		if h.OldLines == 0 {
-			first++
-		}
-		if old < first {
-			break
-		}
-		if old < first+h.OldLines {
-			return 0
-		}
-		shift = h.NewLines - h.OldLines + shift
-	}
-	return old + shift
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -258,7 +258,7 @@ func (w *Web) showFile(c *call, v *fileView, e git.Entry) error {
 		}
 	}
 	colors := w.colorsOf(c.ctx(), v.git, e.OID, e.Name, "").colors
-	v.Code = template.HTML(fileTable(string(text), colors)) //nolint:gosec // escaped by fileTable
+	v.Code = template.HTML(fileTable(string(text), colors, w.speech(c).lang)) //nolint:gosec // escaped by fileTable
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/annotate"
+	"gatehouse/web/words"
 )
 
 const (
@@ -145,13 +146,13 @@ func (v *changeView) setFindings(q diffRequest) {
 
 // cover is the class of a line's number that says whether tests ran it, with the space that
 // separates it, and words for who does not see it.
-func (w *rows) cover(line int) (class, words string) {
+func (w *rows) cover(line int) (class, text string) {
 	for _, m := range w.marks[line] {
 		if m.Kind == markCover {
 			if m.Tone == "ran" {
 				return " cv ran", ""
 			}
-			return " cv " + m.Tone, `<i class="sr">` + m.Title + `</i>`
+			return " cv " + m.Tone, `<i class="sr">` + w.say(m.Title) + `</i>`
 		}
 	}
 	return "", ""
@@ -169,14 +170,14 @@ func (w *rows) says(line, columns int) {
 			open = true
 		}
 		w.b.WriteString(`<li class="` + m.Tone + `">` + string(icon(findingIcons[m.Tone])) + `<b>`)
-		writeVisible(&w.b, m.Title)
+		writeVisible(&w.b, w.lang.Text(m.Title))
 		w.b.WriteString(`</b> <span class="what">`)
 		writeVisible(&w.b, m.Text)
 		w.b.WriteString(`</span>`)
 		if strings.HasPrefix(m.URL, "https://") || strings.HasPrefix(m.URL, "http://") {
-			w.b.WriteString(` <a href="` + html.EscapeString(m.URL) + `" rel="nofollow noopener">about this rule</a> ·`)
+			w.b.WriteString(` <a href="` + html.EscapeString(m.URL) + `" rel="nofollow noopener">` + w.say(words.Say("about this rule")) + `</a> ·`)
 		}
-		w.b.WriteString(` <a href="` + html.EscapeString(m.Log) + `">log</a></li>`)
+		w.b.WriteString(` <a href="` + html.EscapeString(m.Log) + `">` + w.say(words.Say("log")) + `</a></li>`)
 	}
 	if open {
 		w.b.WriteString("</ul></td></tr>\n")

@@ -11,7 +11,7 @@ import (
 func all(a answer, selector string) []string {
 	var text []string
 	for _, n := range a.find(selector) {
-		text = append(text, words(n))
+		text = append(text, wordsOf(n))
 	}
 	return text
 }

@@ -186,9 +186,10 @@ func longestLine(text string) int {
 func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // writeCode writes one line of source: escaped, hidden characters marked, in the stretches of
-// style and with the marked parts wrapped in <mark>. Marks are in order and do not overlap.
-func writeCode(b *strings.Builder, text string, styles []span, marks []diff.Span) {
-	if len(styles) == 0 && len(marks) == 0 {
+// style and with the marked parts wrapped in <mark>. Marks are in order and do not overlap; said
+// are the parts that somebody comments on, in any order.
+func writeCode(b *strings.Builder, text string, styles []span, marks []diff.Span, said ...diff.Span) {
+	if len(styles) == 0 && len(marks) == 0 && len(said) == 0 {
 		writeVisible(b, text)
 		return
 	}
@@ -211,7 +212,22 @@ func writeCode(b *strings.Builder, text string, styles []span, marks []diff.Span
 				end = min(end, marks[m].Start)
 			}
 		}
+		talked := false
+		for _, s := range said {
+			switch {
+			case s.Start > at:
+				end = min(end, s.Start)
+			case s.End > at:
+				end, talked = min(end, s.End), true
+			}
+		}
+		if talked {
+			b.WriteString(`<mark class="on">`)
+		}
 		writePiece(b, text[at:end], class, marked)
+		if talked {
+			b.WriteString("</mark>")
+		}
 		at = end
 	}
 }

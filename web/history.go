@@ -113,6 +113,7 @@ func (w *Web) commit(c *call) error {
 		from = commit.Parents[0]
 	}
 	v.Diff, err = w.diff(c.ctx(), diffRequest{
+		lang: w.speech(c).lang,
 		repo: p.Repo.Name, git: p.git, from: from, to: oid, landed: from, unified: w.wantsUnified(c), ws: c.query("ws"), only: c.query("file"), filter: c.query("filter"),
 		self: c.r.URL, context: rangesOf(c.query("context")), at: atOf(c.query("at")),
 	})

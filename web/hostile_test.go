@@ -118,7 +118,7 @@ func TestHostileTextIsInert(t *testing.T) {
 	}
 	seen := w.session("bob").get("/c/1").ok(200)
 	for _, want := range []string{"U+202E", "U+200B", "<script>alert(1)</script>", "onerror=alert(1)"} {
-		if !strings.Contains(words(seen.page()), want) {
+		if !strings.Contains(wordsOf(seen.page()), want) {
 			t.Errorf("%s is not shown at all", want)
 		}
 	}
@@ -205,7 +205,7 @@ func FuzzTextIsInert(f *testing.F) {
 			"visible": string(visible(text)), "message": string(message(text)), "terminal": term.b.String(),
 			"comment":  string(markdown(t.Context(), text, place{})),
 			"document": string(markdown(t.Context(), text, place{Repo: "r", Rev: "main"})),
-			"code":     fileTable(text, colors),
+			"code":     fileTable(text, colors, nil),
 		} {
 			n, err := html.Parse(strings.NewReader("<body>" + out))
 			if err != nil {

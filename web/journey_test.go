@@ -19,14 +19,23 @@ import (
 // mostScript is how much script a page may bring along, in bytes: it is read on slow lines too.
 const mostScript = 30 << 10
 
+// mostLogScript is the same for a page with a log, which alone has the script of logs.
+const mostLogScript = 36 << 10
+
 func TestScriptIsSmall(t *testing.T) {
-	w := newWorld(t)
-	page := w.session("").get(assetURL("gate.js"))
-	if page.status != 200 || len(page.body) == 0 {
-		t.Fatalf("the script: status %d, %d bytes", page.status, len(page.body))
-	}
-	if got := len(page.body); got > mostScript {
-		t.Errorf("the script is %d bytes, want at most %d", got, mostScript)
+	w := showcase(t)
+	for path, most := range map[string]int{"/": mostScript, "/c/2": mostScript, "/team/hello/-/queue/main": mostScript, "/stage/11/log": mostLogScript} {
+		total := 0
+		for _, s := range w.session("bob").get(path).ok(200).find("script") {
+			script := w.session("").get(attr(s, "src"))
+			if script.status != 200 || len(script.body) == 0 {
+				t.Fatalf("%s: status %d, %d bytes", attr(s, "src"), script.status, len(script.body))
+			}
+			total += len(script.body)
+		}
+		if total > most {
+			t.Errorf("%s brings %d bytes of script, want at most %d", path, total, most)
+		}
 	}
 }
 
@@ -154,9 +163,9 @@ func TestMenu(t *testing.T) {
 	if got := ask[string](t, tab, `document.getElementById(document.querySelector('#menu-find').getAttribute('aria-activedescendant')).getAttribute('aria-selected')`); got != "true" {
 		t.Errorf("the chosen row is not told: %q", got)
 	}
-	ask[bool](t, tab, `document.querySelector('#f0').open = false; true`)
+	ask[bool](t, tab, `document.querySelector('#f0 details').open = false; true`)
 	press(t, tab, "\r")
-	until(t, tab, `!document.querySelector('#menu').open && document.querySelector('#f0').open && document.activeElement.tagName === 'SUMMARY'`)
+	until(t, tab, `!document.querySelector('#menu').open && document.querySelector('#f0 details').open && document.activeElement.tagName === 'SUMMARY'`)
 	strike(t, tab, "k")
 	press(t, tab, "no such thing", "\r")
 	if got := ask[string](t, tab, `document.querySelector('#menu-said').textContent`); got != "0 found" {
@@ -166,4 +175,8 @@ func TestMenu(t *testing.T) {
 	press(t, tab, "repositories", "\r")
 	settled(t, tab, `location.pathname === '/repositories'`)
 	noHarm(t, tab)
+	w.must(chromedp.Do(tab, chromedp.Reload()))
+	wear(t, tab, 400)
+	w.must(chromedp.Do(tab, chromedp.Click("#menu-open"))) // on a phone there are no keys
+	until(t, tab, `document.querySelector('#menu').open && document.querySelectorAll('#menu-list li').length > 5`)
 }

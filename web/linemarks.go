@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/annotate"
+	"gatehouse/web/words"
 )
 
 // Kinds of marks on lines.
@@ -21,11 +22,11 @@ const maxMarksLine = 20
 // lineMark is what a stage says about a line of a change's new side.
 type lineMark struct {
 	Kind  string
-	Tone  string // of a finding: bad, wait or calm; of coverage: ran, part or miss
-	Title string // one plain sentence: who says it, how bad it is
-	Text  string // what it says, in the words of the tool: to be escaped
-	URL   string // where the rule is explained; "" for none
-	Log   string // address of the stage run that says so
+	Tone  string     // of a finding: bad, wait or calm; of coverage: ran, part or miss
+	Title words.Text // one plain sentence: who says it, how bad it is
+	Text  string     // what it says, in the words of the tool: to be escaped
+	URL   string     // where the rule is explained; "" for none
+	Log   string     // address of the stage run that says so
 }
 
 // marksOf is what stages say about the lines of a patch set's files: by path, then by line of
@@ -57,9 +58,9 @@ func marksOf(checks gatekeeper.Checks) map[string]map[int][]lineMark {
 
 // coverMarks say what a profile knows of a line.
 var coverMarks = map[annotate.Mark]lineMark{
-	annotate.Covered: {Kind: markCover, Tone: "ran", Title: "Tests ran this line"},
-	annotate.Partial: {Kind: markCover, Tone: "part", Title: "Tests ran a part of this line"},
-	annotate.Missed:  {Kind: markCover, Tone: "miss", Title: "No test ran this line"},
+	annotate.Covered: {Kind: markCover, Tone: "ran", Title: words.Say("Tests ran this line")},
+	annotate.Partial: {Kind: markCover, Tone: "part", Title: words.Say("Tests ran a part of this line")},
+	annotate.Missed:  {Kind: markCover, Tone: "miss", Title: words.Say("No test ran this line")},
 }
 
 // findingTones are the tones of severities.
@@ -68,7 +69,7 @@ var findingTones = map[annotate.Severity]string{annotate.Error: "bad", annotate.
 func findingMark(f gatekeeper.Finding) lineMark {
 	by := slices.DeleteFunc([]string{f.Stage, f.Tool, f.Rule}, func(s string) bool { return s == "" })
 	return lineMark{
-		Kind: markFinding, Tone: findingTones[f.Severity], Title: string(f.Severity) + " by " + strings.Join(by, " · "),
+		Kind: markFinding, Tone: findingTones[f.Severity], Title: words.Say("{1} by {2}", words.Word(f.Severity), strings.Join(by, " · ")),
 		Text: f.Message, URL: f.URL, Log: fmt.Sprintf("/stage/%d/log", f.StageRun),
 	}
 }

@@ -101,7 +101,7 @@ func (w *Web) endLog(ctx context.Context, s *stream, id int64, done bool) error 
 	if err != nil {
 		return err
 	}
-	head, err := w.renderPart("stage", "stage-head", stageView{Stage: run, Change: ch})
+	head, err := w.renderPart(s.c, "stage", "stage-head", stageView{Stage: run, Change: ch})
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (w *Web) ringing(c *call, s *stream) (func(ctx context.Context) error, erro
 			return err
 		}
 		have = now
-		html, err := w.renderPart("notifications", "bell", now)
+		html, err := w.renderPart(c, "notifications", "bell", now)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (w *Web) notifications(c *call) error {
 	if err != nil {
 		return err
 	}
-	html, err := w.renderPart("notifications", "news", v)
+	html, err := w.renderPart(c, "notifications", "news", v)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (w *Web) notificationEvents(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		return w.renderPart("notifications", "news", v)
+		return w.renderPart(c, "notifications", "news", v)
 	}, event.AccountTopic(c.actor.ID))
 }
 

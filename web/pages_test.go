@@ -24,7 +24,7 @@ func TestRepositoryPages(t *testing.T) {
 	c.get("/hello/-/tree/main/main.go").ok(303) // a file has a page of its own
 	var names []string
 	for _, a := range home.find("section tbody a") {
-		names = append(names, words(a))
+		names = append(names, wordsOf(a))
 	}
 	if got := strings.Join(names, " "); got != "docs README.md logo.png main.go" {
 		t.Errorf("files %q", got)
@@ -33,7 +33,7 @@ func TestRepositoryPages(t *testing.T) {
 	if got := len(file.find("table.file-view tr[id]")); got != 12 {
 		t.Errorf("%d lines", got)
 	}
-	if got := words(file.find("#L6 td.c")[0]); got != "func greet (name string ) string {" {
+	if got := wordsOf(file.find("#L6 td.c")[0]); got != "func greet (name string ) string {" {
 		t.Errorf("line 6: %q", got)
 	}
 	if len(c.get("/hello/-/file/main/logo.png").ok(200).find(".picture img")) != 1 {

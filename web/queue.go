@@ -13,6 +13,7 @@ import (
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/repo"
+	"gatehouse/web/words"
 )
 
 const (
@@ -42,7 +43,7 @@ type queueView struct {
 	Yours   []stopView
 	// MoreYours is how many of the reader's own changes are not among Yours.
 	MoreYours int
-	Summary   string
+	Summary   any // a sentence
 	Machine   machineView
 }
 
@@ -55,7 +56,7 @@ type stopView struct {
 	Train          *gatekeeper.Train
 	Carried        bool // its train's stages are shown at a stop before
 	Elapsed, Usual int  // seconds of the train's run
-	Clock          string
+	Clock          any  // how long its run took and takes
 	Lanes          []boardLine
 	Hotfix, Yours  bool
 	Waited         string
@@ -63,11 +64,12 @@ type stopView struct {
 
 // newsView is a change that left.
 type newsView struct {
-	Change              int64
-	Subject, Words, Ago string
-	At                  time.Time
-	Commit, Tone, Kind  string
-	Rails               template.HTML
+	Change             int64
+	Subject, Words     string
+	Ago                any // see ago
+	At                 time.Time
+	Commit, Tone, Kind string
+	Rails              template.HTML
 }
 
 // machineView is the time machine: where in time the page is, and the ways from there.
@@ -135,7 +137,7 @@ func (w *Web) queueParts(ctx context.Context, c *call, p repoPage, m gatekeeper.
 		return nil, queueView{}, err
 	}
 	v := newQueueView(p, b, c.variable("rest"), c.actor.Name)
-	parts, err := w.renderPart("queue", "queue-parts", v)
+	parts, err := w.renderPart(c, "queue", "queue-parts", v)
 	return parts, v, err
 }
 
@@ -175,7 +177,7 @@ func newQueueView(p repoPage, b gatekeeper.BoardView, branch, reader string) que
 		}
 	}
 	for i, n := range v.Board.News {
-		view := newsView{Change: n.Change, Subject: n.Subject, Words: n.Words, Ago: ago(b.At.Sub(n.At), n.At), At: n.At, Commit: n.Commit, Kind: string(n.Kind), Tone: newsTone(string(n.Kind))}
+		view := newsView{Change: n.Change, Subject: n.Subject, Words: n.Words, Ago: ago(b.At.Sub(n.At), n.At, nil), At: n.At, Commit: n.Commit, Kind: string(n.Kind), Tone: newsTone(string(n.Kind))}
 		if i < newsAbove {
 			view.Rails = d.passed(view.Tone, i == min(newsAbove, len(v.Board.News))-1)
 			v.Above = append([]newsView{view}, v.Above...)
@@ -195,7 +197,7 @@ func (s *stopView) clock(now time.Time, usual time.Duration) {
 	}
 	elapsed := max(now.Sub(s.Train.Started), 0)
 	s.Elapsed, s.Usual = int(elapsed/time.Second), max(int(usual/time.Second), 1)
-	s.Clock = lasted(elapsed) + " of about " + lasted(usual)
+	s.Clock = words.Say("{1} of about {2}", lasted(elapsed), lasted(usual))
 }
 
 // lasted is how long something took, as people say it.
@@ -211,15 +213,15 @@ func lasted(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
 }
 
-func (v queueView) summary() string {
+func (v queueView) summary() any {
 	if len(v.Rows) == 0 {
-		return "Nothing waits."
+		return words.Word("Nothing waits.")
 	}
-	text := plural(len(v.Rows), "change waits", "changes wait") + ", " + plural(v.Trains, "candidate is being tested", "candidates are being tested")
+	wait, tested := words.Plural(len(v.Rows), "change waits", "changes wait"), words.Plural(v.Trains, "candidate is being tested", "candidates are being tested")
 	if eta := v.Rows[0].Standing.ETA; eta != "" {
-		text += "; the next lands in " + eta
+		return words.Say("{1}, {2}; the next lands in {3}.", wait, tested, eta)
 	}
-	return text + "."
+	return words.Say("{1}, {2}.", wait, tested)
 }
 
 func phaseTone(phase string) string {

@@ -163,7 +163,7 @@ func TestQueuePageOfThePast(t *testing.T) {
 		page := c.get("/hello/-/queue/main" + query).ok(200)
 		var names []string
 		for _, row := range page.find(".stop .title") {
-			names = append(names, words(row))
+			names = append(names, wordsOf(row))
 		}
 		return page, strings.Join(names, " ")
 	}

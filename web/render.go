@@ -6,12 +6,9 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
-	"time"
 
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
@@ -37,32 +34,8 @@ type page struct {
 	Up       string   // the page above this one, for the key u
 	stream   bool     // send it while it is made
 	Bell     bellView // what the reader has been told and has not read
+	Tongues  []languageRow
 	Body     any
-}
-
-// parsePages parses the embedded templates; one that does not parse is a bug in the binary.
-func parsePages(now func() time.Time) pages {
-	funcs := template.FuncMap{
-		"vis": visible, "plain": plain, "message": message, "icon": icon, "mark": func() template.HTML { return brandMark }, "asset": assetURL,
-		"when": func(t time.Time) template.HTML { return when(now(), t) },
-		"took": took, "short": short, "plural": plural, "word": word, "tone": tone, "pick": pick, "sentence": sentence,
-		"repourl": anyRepoURL, "join": strings.Join, "add": func(a, b int) int { return a + b },
-		"signed": func(n int) string { return fmt.Sprintf("%+d", n) }, "dict": dict, "base": path.Base,
-	}
-	shared := template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/base.html", "templates/parts/*.html"))
-	files, err := fs.Glob(templateFiles, "templates/*.html")
-	if err != nil {
-		panic(fmt.Sprintf("web: templates: %v", err))
-	}
-	all := pages{}
-	for _, file := range files {
-		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "base" {
-			continue
-		}
-		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, file))
-	}
-	return all
 }
 
 // dict makes the arguments of a template call: name, value, name, value, …
@@ -98,6 +71,7 @@ func (w *Web) render(c *call, status int, name, title string, body any, options 
 	p := page{
 		Title: title, Kind: name, Actor: c.actor, SignedIn: c.signedIn(), Body: body,
 		Path: c.r.URL.RequestURI(), Notice: notices[c.query("done")],
+		Tongues: w.languages(c),
 	}
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
 		p.Path, p.Notice = "/", ""
@@ -113,12 +87,15 @@ func (w *Web) render(c *call, status int, name, title string, body any, options 
 		return err
 	}
 	c.rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if len(p.Tongues) > 0 {
+		c.rw.Header().Add("Vary", "Accept-Language, Cookie")
+	}
 	if p.stream {
 		c.rw.WriteHeader(status)
 		return w.stream(c, name, p)
 	}
 	var out bytes.Buffer
-	if err := w.pages[name].ExecuteTemplate(&out, "base", p); err != nil {
+	if err := w.speech(c).pages[name].ExecuteTemplate(&out, "base", p); err != nil {
 		return fmt.Errorf("web: render %s: %w", name, err)
 	}
 	c.rw.WriteHeader(status)
@@ -132,7 +109,7 @@ const streamBuffer = 32 << 10
 // stream sends a page while its template makes it.
 func (w *Web) stream(c *call, name string, p page) error {
 	out := bufio.NewWriterSize(c.rw, streamBuffer)
-	err := w.pages[name].ExecuteTemplate(out, "base", p)
+	err := w.speech(c).pages[name].ExecuteTemplate(out, "base", p)
 	if err == nil {
 		err = out.Flush()
 	}
@@ -146,9 +123,9 @@ func (w *Web) stream(c *call, name string, p page) error {
 }
 
 // renderPart makes one named piece of a page, for a stream.
-func (w *Web) renderPart(name, part string, body any) ([]byte, error) {
+func (w *Web) renderPart(c *call, name, part string, body any) ([]byte, error) {
 	var out bytes.Buffer
-	if err := w.pages[name].ExecuteTemplate(&out, part, body); err != nil {
+	if err := w.speech(c).pages[name].ExecuteTemplate(&out, part, body); err != nil {
 		return nil, fmt.Errorf("web: render %s of %s: %w", part, name, err)
 	}
 	return out.Bytes(), nil

@@ -52,6 +52,7 @@ func routes() []route {
 		{"signin.do", post, "/signin", rightOpen, false, (*Web).signin},
 		{"link", get, SignInPath + "{secret}", rightOpen, false, (*Web).linkPage},
 		{"link.do", post, SignInPath + "{secret}", rightOpen, false, (*Web).link},
+		{"language.do", post, "/settings/language", rightOpen, false, (*Web).setLanguage},
 		{"signout.do", post, "/signout", rightOpen, false, (*Web).signout},
 
 		{"dashboard", get, "/", rightOpen, false, (*Web).dashboard},

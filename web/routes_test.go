@@ -32,7 +32,7 @@ func samples(commit string) map[string]sample {
 		"change.star.do": {path: "/c/1/star", form: "on=1"},
 		"settings":       {path: "/settings"}, "settings.key.do": {path: "/settings/keys", form: "key=none"},
 		"settings.unkey.do": {path: "/settings/keys/remove", form: "key_id=1"}, "settings.token.do": {path: "/settings/tokens", form: "label=x&days=1"},
-		"settings.revoke.do": {path: "/settings/tokens/revoke", form: "token_id=999999"}, "settings.password.do": {path: "/settings/password", form: "old=x&new=x"},
+		"settings.revoke.do": {path: "/settings/tokens/revoke", form: "token_id=999999"}, "language.do": {path: "/settings/language", form: "language=en"}, "settings.password.do": {path: "/settings/password", form: "old=x&new=x"},
 		"notifications": {path: "/notifications"}, "notifications.events": {path: "/notifications/events", stream: true}, "notifications.read.do": {path: "/notifications/read", form: "upto=1"},
 		"settings.notify": {path: "/settings/notifications"}, "settings.notify.do": {path: "/settings/notifications/save", form: "mail=turn&comments=soon"},
 		"unsubscribe": {path: "/unsubscribe/none"}, "unsubscribe.do": {path: "/unsubscribe/none", form: "List-Unsubscribe=One-Click"}, "change.mute.do": {path: "/c/1/mute", form: "mute=1"},

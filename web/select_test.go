@@ -11,7 +11,7 @@ import (
 func (a answer) ok(status int) answer {
 	a.t.Helper()
 	if a.status != status {
-		a.t.Fatalf("status %d, want %d; Location %q; body:\n%s", a.status, status, a.header.Get("Location"), words(a.page()))
+		a.t.Fatalf("status %d, want %d; Location %q; body:\n%s", a.status, status, a.header.Get("Location"), wordsOf(a.page()))
 	}
 	return a
 }
@@ -37,9 +37,9 @@ func (a answer) one(selector string) string {
 	a.t.Helper()
 	all := a.find(selector)
 	if len(all) != 1 {
-		a.t.Fatalf("%d elements match %s, want 1; page:\n%s", len(all), selector, words(a.page()))
+		a.t.Fatalf("%d elements match %s, want 1; page:\n%s", len(all), selector, wordsOf(a.page()))
 	}
-	return words(all[0])
+	return wordsOf(all[0])
 }
 
 func find(root *html.Node, selector string) []*html.Node {
@@ -109,7 +109,7 @@ func attrOK(n *html.Node, name string) (string, bool) {
 }
 
 // words is what a reader sees of a node, with single spaces.
-func words(n *html.Node) string {
+func wordsOf(n *html.Node) string {
 	var b bytes.Buffer
 	for d := range n.Descendants() {
 		if d.Type == html.TextNode && (d.Parent == nil || d.Parent.Data != "script" && d.Parent.Data != "style") {

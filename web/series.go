@@ -2,10 +2,10 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"gatehouse/review"
+	"gatehouse/web/words"
 )
 
 // maxStack is how far a stack is followed in each direction.
@@ -42,7 +42,7 @@ func (w *Web) setSeries(ctx context.Context, c *call, v *changeView) error {
 			break
 		}
 		seen[r.Change.ID] = true
-		below = append(below, seriesOf(r, fmt.Sprintf("patch set %d, not the current one", r.PS)))
+		below = append(below, seriesOf(r, words.Say("patch set {1}, not the current one", r.PS)))
 		down, err := w.stackOf(ctx, q, c, r.Change)
 		if err != nil {
 			return err
@@ -58,7 +58,7 @@ func (w *Web) setSeries(ctx context.Context, c *call, v *changeView) error {
 	return nil
 }
 
-func seriesOf(r review.Related, outdated string) seriesView {
+func seriesOf(r review.Related, outdated any) seriesView {
 	s := seriesView{ID: r.Change.ID, Subject: r.Change.Subject, Word: string(r.Change.Status), Tone: tone("change", r.Change.Status)}
 	if r.Change.WIP {
 		s.Word, s.Tone = "work in progress", "calm"

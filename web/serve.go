@@ -30,7 +30,8 @@ type call struct {
 	rw      http.ResponseWriter
 	r       *http.Request
 	actor   account.Actor
-	session string // the secret of the session cookie, "" when nobody signed in
+	session string  // the secret of the session cookie, "" when nobody signed in
+	said    *speech // the language of the answer, once it is known
 }
 
 func (c *call) ctx() context.Context        { return c.r.Context() }

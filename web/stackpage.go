@@ -10,6 +10,7 @@ import (
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
+	"gatehouse/web/words"
 )
 
 // stackPage is a whole stack of changes as one difference: what the branch would gain when
@@ -59,6 +60,7 @@ func (w *Web) stack(c *call) error {
 		return err
 	}
 	q := diffRequest{
+		lang: w.speech(c).lang,
 		repo: v.Repo.Name, git: g, from: treeOrEmpty(members[0].ps.Parent), to: members[len(members)-1].ps.Commit, unified: w.wantsUnified(c),
 		ws: c.query("ws"), only: c.query("file"), filter: c.query("filter"), self: c.r.URL, context: rangesOf(c.query("context")), at: atOf(c.query("at")),
 		within: map[string][]int64{},
@@ -156,7 +158,7 @@ func (w *Web) sees(c *call, change int64) bool {
 // memberOf describes a change of the stack and notes in within which files it touches.
 func (w *Web) memberOf(ctx context.Context, g *git.Repo, m member, within map[string][]int64) (memberView, error) {
 	view := memberView{PS: m.ps.Number, Message: m.ps.Message}
-	view.seriesView = seriesOf(review.Related{Change: m.change, PS: m.ps.Number, Outdated: m.old}, fmt.Sprintf("patch set %d, not the current one", m.ps.Number))
+	view.seriesView = seriesOf(review.Related{Change: m.change, PS: m.ps.Number, Outdated: m.old}, words.Say("patch set {1}, not the current one", m.ps.Number))
 	files, err := w.changedFiles(ctx, g, treeOrEmpty(m.ps.Parent), m.ps.Commit)
 	for _, f := range files {
 		view.Files++

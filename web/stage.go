@@ -212,7 +212,7 @@ func (v *logPart) place(c *call, x logIndex, done bool) (win window, err error) 
 
 // sendPart sends a piece of a page.
 func (w *Web) sendPart(c *call, name, part string, body any) error {
-	text, err := w.renderPart(name, part, body)
+	text, err := w.renderPart(c, name, part, body)
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func TestGroupsAndCommandsOfALog(t *testing.T) {
 	lines := w.session("").get("/stage/5/log").ok(200).find("#log li")
 	var got []string
 	for _, l := range lines {
-		got = append(got, strings.TrimSpace(attr(l, "class")+": "+words(l)))
+		got = append(got, strings.TrimSpace(attr(l, "class")+": "+wordsOf(l)))
 	}
 	want := []string{"group: 1 Set up <b>", "in: 2 unpack", "in over: 3", ": 4 build", "bad error: 5 error: a.go:3: broken badly", "warning: 6 warning: odd", ": 7 ::set-env name=PATH::/evil"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

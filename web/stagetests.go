@@ -13,6 +13,7 @@ import (
 	"gatehouse/gatekeeper/annotate"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/git"
+	"gatehouse/web/words"
 )
 
 const (
@@ -234,7 +235,8 @@ type historyRow struct {
 
 // historyMark is a result as a small bar.
 type historyMark struct {
-	Tone, Title, URL string
+	Tone, URL string
+	Title     words.Text
 }
 
 // maxHistoryMarks is how many results the row of bars has.
@@ -249,11 +251,11 @@ func historyOf(h gatekeeper.TestHistory) *historyView {
 		}
 		v.Results = append(v.Results, row)
 		if len(v.Marks) < maxHistoryMarks {
-			words := string(r.Status)
+			result := words.Word(r.Status)
 			if r.Flake != "" {
-				words = "flaked"
+				result = "flaked"
 			}
-			v.Marks = append(v.Marks, historyMark{row.Tone, words + " " + r.At.UTC().Format("2006-01-02 15:04") + " UTC", fmt.Sprintf("/stage/%d/log", r.StageRun)})
+			v.Marks = append(v.Marks, historyMark{Tone: row.Tone, Title: words.Say("{1} {2}", result, r.At.UTC().Format("2006-01-02 15:04 UTC")), URL: fmt.Sprintf("/stage/%d/log", r.StageRun)})
 		}
 	}
 	slices.Reverse(v.Marks)

@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/gitserver/account"
 	"gatehouse/review"
+	"gatehouse/review/diff"
 )
 
 // wholeSet is how an address names the patch set as a whole, as in Gerrit.
@@ -23,7 +24,7 @@ type threadView struct {
 	Folded     bool   // resolved: one line until somebody opens it
 	Gist       string // that line
 	Where      string // the place in words
-	Span       string // its lines here, when there are several
+	Span       any    // its lines here, when there are several
 	Origin     string // where it was begun, when that is another patch set
 	OriginURL  string
 	Fate       string   // what became of its lines since
@@ -31,6 +32,7 @@ type threadView struct {
 	Root       int64    // 0 of a thread that is only a draft
 	Path, Side string
 	Line       int
+	chars      charRange
 	ReplyURL   string
 	QuoteURL   string
 	QuickURL   string // where "Done" goes
@@ -70,6 +72,7 @@ type writeView struct {
 	PS          int
 	Path, Side  string
 	Start, Line int
+	From, To    int // characters of the first and the last line, To 0 for whole lines
 	ReplyTo     int64
 	Draft       int64 // the draft that it edits
 	AskLine     bool  // a form for a file asks for the line
@@ -99,6 +102,56 @@ type talk struct {
 	form       *writeView
 	render     func(part string, view any) string
 	formShown  bool
+}
+
+// charRange is a stretch of text, in characters from 0; to 0 is whole lines.
+type charRange struct {
+	first, last int // lines
+	from, to    int
+}
+
+// spans are the parts of a line that threads are about.
+func (t *talk) spans(path string, side byte, line int, text string) []diff.Span {
+	var all []diff.Span
+	for _, th := range t.threads {
+		r := th.chars
+		if r.to == 0 || th.Path != path || !t.on(th, side) || line < r.first || line > r.last {
+			continue
+		}
+		s := diff.Span{End: len(text)}
+		if line == r.first {
+			s.Start = byteOf(text, r.from)
+		}
+		if line == r.last {
+			s.End = byteOf(text, r.to)
+		}
+		if s.Start < s.End {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// byteOf is where the character n of a text begins, or the text's end.
+func byteOf(text string, n int) int {
+	for i := range text {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(text)
+}
+
+var charsPattern = regexp.MustCompile(`^([0-9]{1,6})-([0-9]{1,6})$`)
+
+// chars reads the characters that the address asks to comment on: ?chars=4-9.
+func (c *call) chars() (from, to int) {
+	if m := charsPattern.FindStringSubmatch(c.query("chars")); m != nil {
+		from, _ = strconv.Atoi(m[1]) // the pattern holds digits
+		to, _ = strconv.Atoi(m[2])
+	}
+	return from, to
 }
 
 func placeWords(path string, start, line int) string {

@@ -19,7 +19,7 @@ func (w *world) say(who string, n review.NewComment) {
 // texts are the words of every node that a selector finds.
 func (a answer) texts(selector string) (all []string) {
 	for _, n := range a.find(selector) {
-		all = append(all, words(n))
+		all = append(all, wordsOf(n))
 	}
 	return all
 }
@@ -130,13 +130,13 @@ func TestThreadsFollowTheirLines(t *testing.T) {
 	} {
 		found := 0
 		for _, th := range page.find(".thread") {
-			if prose := find(th, ".prose"); len(prose) == 0 || words(prose[0]) != body {
+			if prose := find(th, ".prose"); len(prose) == 0 || wordsOf(prose[0]) != body {
 				continue
 			}
 			found++
 			head := find(th, ".origin")
-			if len(head) != 1 || words(head[0]) != want.origin {
-				t.Errorf("%s: its head is %q", body, words(th))
+			if len(head) != 1 || wordsOf(head[0]) != want.origin {
+				t.Errorf("%s: its head is %q", body, wordsOf(th))
 			}
 			if link := find(th, ".origin a"); len(link) != 1 || !strings.HasPrefix(attr(link[0], "href"), "/c/1?ps=1#comment-") {
 				t.Errorf("%s does not lead back", body)
@@ -153,7 +153,7 @@ func TestThreadsFollowTheirLines(t *testing.T) {
 				}
 				if prev != nil {
 					numbers := find(prev, ".n")
-					got = words(numbers[len(numbers)-1])
+					got = wordsOf(numbers[len(numbers)-1])
 				}
 			}
 			if got != want.row {
@@ -327,7 +327,7 @@ func TestHostileSuggestionsAreInert(t *testing.T) {
 	page := w.session("alice").get("/c/1?ps=1").ok(200)
 	found := false
 	for _, line := range page.find(".suggest .a") {
-		found = found || words(line) == "+ a U+202E b U+200B"
+		found = found || wordsOf(line) == "+ a U+202E b U+200B"
 	}
 	if !found {
 		t.Error("hidden characters of a suggestion are not marked")

@@ -197,7 +197,7 @@ func TestWords(t *testing.T) {
 		0: "just now", 59 * time.Second: "just now", time.Minute: "1 min ago", 90 * time.Minute: "1 h ago", 25 * time.Hour: "1 day ago", 72 * time.Hour: "3 days ago",
 		-2 * time.Minute: "in 2 min", -time.Second: "in 1 min", 40 * 24 * time.Hour: "13 Oct 2026",
 	} {
-		if got := ago(d, now.Add(-d)); got != want {
+		if got := fmt.Sprint(ago(d, now.Add(-d), nil)); got != want {
 			t.Errorf("ago(%v) = %q, want %q", d, got, want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/review"
 	"gatehouse/review/diff"
+	"gatehouse/web/words"
 )
 
 // weaver makes the threads of a page: comments and the reader's drafts, put where they are in
@@ -93,7 +94,7 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		return nil, err
 	}
 	t := &talk{threads: threads, mayComment: v.MayComment, render: func(part string, view any) string {
-		html, err := w.renderPart("change", part, view)
+		html, err := w.renderPart(c, "change", part, view)
 		if err != nil {
 			w.Log.Error("part failed", "part", part, "err", err)
 		}
@@ -106,6 +107,7 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		if start, err := strconv.Atoi(c.query("start")); err == nil && start > 0 && start < line {
 			form.Start = start
 		}
+		form.From, form.To = c.chars()
 		if err := wv.suggest(c.ctx(), &form); err != nil {
 			return nil, err
 		}
@@ -226,14 +228,15 @@ var fates = map[diff.Fate]string{diff.Edited: "the lines were changed since", di
 func (wv *weaver) place(at review.Spot) *threadView {
 	v := wv.v
 	view := &threadView{Path: at.Path, Side: at.Side, Line: at.Line, ps: at.PS, Where: placeWords(at.Path, at.StartLine, at.Line)}
-	view.Span = spanWords(at.StartLine, at.Line)
+	view.setChars(at)
 	switch p, ok := wv.placed[at]; {
 	case v.Base != 0 && at.PS == v.Base && at.Side == review.SideNew: // the left side is that patch set
 		view.side = 'L'
 		return view
 	case !ok, at.Side == review.SideOld && v.Base != 0:
 	default:
-		view.Path, view.Line, view.side, view.Span = p.Path, p.Line, 'R', spanWords(p.StartLine, p.Line)
+		view.Path, view.Line, view.side = p.Path, p.Line, 'R'
+		view.setChars(p.Spot)
 		if at.Side == review.SideOld {
 			view.side = 'L'
 		}
@@ -253,11 +256,23 @@ func (wv *weaver) place(at review.Spot) *threadView {
 	return view
 }
 
-func spanWords(start, line int) string {
-	if start == 0 || start == line {
-		return ""
+// setChars says which lines and characters the thread is about, when it is more or less than one line.
+func (view *threadView) setChars(at review.Spot) {
+	first := at.StartLine
+	if first == 0 {
+		first = at.Line
 	}
-	return fmt.Sprintf("lines %d to %d", start, line)
+	view.chars = charRange{first, at.Line, at.StartChar, at.EndChar}
+	switch {
+	case at.EndChar != 0 && first == at.Line:
+		view.Span = words.Say("characters {1} to {2}", at.StartChar+1, at.EndChar)
+	case at.EndChar != 0:
+		view.Span = words.Say("line {1}, character {2} to line {3}, character {4}", first, at.StartChar+1, at.Line, at.EndChar)
+	case first != at.Line:
+		view.Span = words.Say("lines {1} to {2}", first, at.Line)
+	default:
+		view.Span = nil
+	}
 }
 
 func (wv *weaver) draft(ctx context.Context, d review.Draft) noteView {

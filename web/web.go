@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/text/language"
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
@@ -34,6 +35,7 @@ import (
 	"gatehouse/migrations/db"
 	"gatehouse/review"
 	"gatehouse/web/notify"
+	"gatehouse/web/words"
 )
 
 // Gate is what the pages ask of the gatekeeper. Each method checks the actor's rights itself.
@@ -71,24 +73,27 @@ type Web struct {
 	URL    string // where people find the pages, without a trailing slash
 	SSHURL string // what a clone over SSH begins with, "ssh://host:29418"; "" hides it
 	Log    *slog.Logger
+	// Languages are what the pages speak beside English.
+	Languages []*words.Language
 
-	pages   pages
-	guard   *http.CrossOriginProtection
-	heavy   chan struct{}
-	streams streamLimit
-	signins signinLimit
-	colors  lru[source]
-	diffs   *diffCache
-	texts   lru[template.HTML]
-	logs    lru[logIndex]
-	slow    chan struct{}
+	speeches []*speech
+	matcher  language.Matcher
+	guard    *http.CrossOriginProtection
+	heavy    chan struct{}
+	streams  streamLimit
+	signins  signinLimit
+	colors   lru[source]
+	diffs    *diffCache
+	texts    lru[template.HTML]
+	logs     lru[logIndex]
+	slow     chan struct{}
 }
 
 // Routes adds the pages to r. They take every path that nothing before them took: the
 // transport and the API come first.
 func (w *Web) Routes(r *mux.Router) {
 	w.URL = strings.TrimSuffix(w.URL, "/")
-	w.pages = parsePages(w.Now)
+	w.setLanguages()
 	w.guard = newGuard(w.URL)
 	w.heavy, w.slow = make(chan struct{}, maxHeavy), make(chan struct{}, maxSlowTexts)
 	w.colors.most, w.texts.most = maxColorCache, maxTextCache

@@ -8,52 +8,51 @@ import (
 	"time"
 
 	"gatehouse/gitserver/git"
+	"gatehouse/web/words"
 )
 
 // short is a commit as people read it.
 func short(oid git.OID) string { return oid.Short() }
 
 // plural is "1 file" or "3 files".
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
+func plural(n int, one, many string) string { return words.Plural(n, one, many).String() }
 
 // when is a moment as people say it, with the exact one behind it. The script keeps it true.
-func when(now, t time.Time) template.HTML {
+func when(now, t time.Time, l *words.Language) template.HTML {
 	if t.IsZero() {
-		return `<span class="muted">never</span>`
+		return template.HTML(`<span class="muted">` + template.HTMLEscapeString(l.Word("never")) + `</span>`) //nolint:gosec // escaped
 	}
 	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of digits
-		t.Format(time.RFC3339), t.Format("2006-01-02 15:04:05 UTC"), ago(now.Sub(t), t)))
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // escaped
+		t.Format(time.RFC3339), t.Format("2006-01-02 15:04:05 UTC"), template.HTMLEscapeString(fmt.Sprint(l.Say(ago(now.Sub(t), t, l))))))
 }
 
-func ago(d time.Duration, t time.Time) string {
+// ago is a words.Word, a words.Text, or a date.
+func ago(d time.Duration, t time.Time, l *words.Language) any {
 	const day = 24 * time.Hour
 	future := d < 0
 	if future {
 		d = -d
 	}
-	var text string
+	var text words.Text
 	switch {
 	case d < time.Minute && !future:
-		return "just now"
+		return words.Word("just now")
 	case d < time.Hour:
-		text = fmt.Sprintf("%d min", max(1, int(d/time.Minute)))
+		text = words.Say("{1} min", max(1, int(d/time.Minute)))
 	case d < day:
-		text = fmt.Sprintf("%d h", int(d/time.Hour))
+		text = words.Say("{1} h", int(d/time.Hour))
 	case d < 30*day:
-		text = plural(int(d/day), "day", "days")
+		text = words.Plural(int(d/day), "day", "days")
+	case l != nil:
+		return t.Format(time.DateOnly)
 	default:
 		return t.Format("2 Jan 2006")
 	}
 	if future {
-		return "in " + text
+		return words.Say("in {1}", text)
 	}
-	return text + " ago"
+	return words.Say("{1} ago", text)
 }
 
 // took is how long something ran, "" while it has not started.

@@ -19,10 +19,11 @@ func (w *Web) comment(c *call) error {
 	form := c.r.PostForm
 	n := review.NewComment{
 		PS: int(c.field("ps")), Path: form.Get("path"), Side: form.Get("side"), Line: int(c.field("line")), StartLine: int(c.field("start")),
+		StartChar: int(c.field("from_char")), EndChar: int(c.field("to_char")),
 		ReplyTo: c.field("reply_to"), Body: newlines(form.Get("body")), Unresolved: form.Get("unresolved") != "",
 	}
 	if n.ReplyTo != 0 {
-		n.Path, n.Side, n.Line, n.StartLine = "", "", 0, 0 // an answer goes where its thread is
+		n.Path, n.Side, n.Line, n.StartLine, n.StartChar, n.EndChar = "", "", 0, 0, 0, 0 // an answer goes where its thread is
 	}
 	done := "drafted"
 	switch form.Get("do") {

@@ -15,6 +15,7 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/blob"
+	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gatekeeper/secret"
@@ -28,7 +29,9 @@ import (
 	"gatehouse/review"
 	"gatehouse/web"
 	"gatehouse/web/api"
+	"gatehouse/web/forge"
 	"gatehouse/web/notify"
+	"gatehouse/web/words"
 )
 
 // app is the rooms, wired. Serving, the verbs with --data and the tests build the same one.
@@ -53,6 +56,8 @@ type app struct {
 	api       *api.Server
 	web       *web.Web
 	notify    *notify.Service
+	entrance  *entrance.Service
+	forge     *forge.Service
 }
 
 // appOptions is what an app needs beside the settings.
@@ -119,18 +124,29 @@ func (a *app) wire(o appOptions) {
 		Secrets: a.secrets, Delivery: a.delivery(o), Artifacts: a.artifacts,
 	})
 	a.notify = a.notifier()
+	a.entrance, a.forge = a.entrances()
 	a.server = &gitserver.Server{
 		Git: a.git, Accounts: a.accounts, Repos: a.repos, Decide: a.gate, Veil: a.gate.Veil, Log: a.log, Now: time.Now,
 		Limits: gitserver.Limits{Pack: git.PackLimits{Bytes: int64(s.MaxPack)}, File: int64(s.MaxBlob)},
 	}
 	a.web = &web.Web{
 		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Gate: a.gate, Veil: a.gate.Veil, Mirrors: a.mirrors, Bus: a.bus, Notify: a.notify,
-		Now: time.Now, URL: s.URL, SSHURL: s.SSHURL, Log: a.log,
+		Now: time.Now, URL: s.URL, SSHURL: s.SSHURL, Log: a.log, Languages: a.languages(),
 	}
 	a.api = &api.Server{
-		DB: a.db, Accounts: a.accounts, Repos: a.repos, Mirrors: a.mirrors, Review: a.review, Gate: a.gate, Bus: a.bus, Notify: a.notify, Log: a.log, Now: time.Now,
+		DB: a.db, Accounts: a.accounts, Repos: a.repos, Mirrors: a.mirrors, Review: a.review, Gate: a.gate, Bus: a.bus, Notify: a.notify, Entrances: a.entrance, Log: a.log, Now: time.Now,
 		Version: fullVersion(), URL: s.URL, SSHURL: s.SSHURL, SessionCookie: a.web.CookieName(), SignInPath: web.SignInPath, SecretDir: s.folder("tmp"),
 	}
+}
+
+// languages are what the pages speak beside English: the files of a folder. One that cannot
+// be read is no reason not to serve.
+func (a *app) languages() []*words.Language {
+	all, err := words.ReadAll(os.DirFS(a.settings.folder("languages")))
+	if err != nil {
+		a.log.Warn("a language of the pages was left out", "folder", a.settings.folder("languages"), "err", err)
+	}
+	return all
 }
 
 // handler answers everything that comes over HTTP. The transport and the API come first: the
@@ -139,6 +155,7 @@ func (a *app) handler() http.Handler {
 	r := mux.NewRouter()
 	a.server.Routes(r)
 	a.api.Routes(r)
+	a.forge.Routes(r)
 	a.web.Routes(r)
 	if a.places.router == nil {
 		return r
@@ -159,6 +176,9 @@ func (a *app) recover(ctx context.Context) error {
 		return err
 	}
 	if err := a.notify.Janitor(ctx); err != nil {
+		return err
+	}
+	if err := a.entrance.Janitor(ctx); err != nil {
 		return err
 	}
 	if err := a.runner.Janitor(); err != nil {

@@ -33,7 +33,8 @@ type commands struct {
 		Pause  mirrorPauseCmd  `cmd:"" help:"Stop a mirror until it is retried."`
 		Remove mirrorRemoveCmd `cmd:"" help:"Remove a mirror; upstream stays as it is."`
 	} `cmd:"" help:"Mirrors: destinations that follow what has landed."`
-	Change struct {
+	Entrance entranceVerbs `cmd:"" help:"Entrances: other servers where changes are proposed, and where they may land."`
+	Change   struct {
 		List changeListCmd `cmd:"" help:"List changes, newest first."`
 		Show changeShowCmd `cmd:"" help:"Show a change and where it stands."`
 
@@ -104,7 +105,11 @@ type commands struct {
 	Mail    mailVerbs    `cmd:"" help:"Mail of the server."`
 
 	Plan struct {
-		Check planCheckCmd `cmd:"" help:"Read a plan file and say all that is wrong with it."`
+		Check   planCheckCmd   `cmd:"" help:"Read a plan file and say all that is wrong with it."`
+		Explain planExplainCmd `cmd:"" help:"Say in words what a plan does: what runs when, what each gate asks, for each outcome."`
+		Graph   planGraphCmd   `cmd:"" help:"Draw a plan: as text, as a picture or for Graphviz."`
+		Schema  planSchemaCmd  `cmd:"" help:"Print the JSON Schema of plans, for editors."`
+		Import  planImportCmd  `cmd:"" help:"Make a plan out of a file of OpenStack Solum, and print it."`
 	} `cmd:"" help:"Plans (gatehouse.yaml)."`
 	Config struct {
 		Show configShowCmd `cmd:"" help:"Show the server's settings and where each came from."`

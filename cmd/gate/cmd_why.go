@@ -39,15 +39,15 @@ func (c *whyCmd) Run(p *process) error {
 	return c.ofChange(p, change)
 }
 
-// explained is why a change has not landed or, when it has, where it is.
-type explained struct {
+// whyAnswer is why a change has not landed or, when it has, where it is.
+type whyAnswer struct {
 	gatekeeper.Explanation
 	Delivery *gatekeeper.Delivery `json:"delivery,omitempty"`
 }
 
 func (c *whyCmd) ofChange(p *process, change int64) error {
 	return c.with(p, func(cl *client) error {
-		var e explained
+		var e whyAnswer
 		if err := cl.do(http.MethodGet, changePath(change, "/explain"), nil, &e.Explanation); err != nil {
 			return err
 		}

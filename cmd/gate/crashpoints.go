@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
 	"gatehouse/review"
@@ -25,5 +26,5 @@ func init() {
 			select {} // the signal is on its way; do nothing more
 		}
 	}
-	git.CrashPoint, mirror.CrashPoint, review.CrashPoint, gatekeeper.CrashPoint = die, die, die, die
+	git.CrashPoint, mirror.CrashPoint, review.CrashPoint, gatekeeper.CrashPoint, entrance.CrashPoint = die, die, die, die, die
 }

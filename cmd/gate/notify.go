@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"gatehouse/gitserver/fault"
 	"gatehouse/web/notify"
+	"gatehouse/web/notify/inbound"
 )
 
 // The workers of what is told: a mail server and a webhook that are slow hold up few others.
@@ -22,7 +26,42 @@ func (s Settings) mailer() *notify.Mailer {
 	if s.MailServer == "" {
 		return nil
 	}
-	return &notify.Mailer{Server: s.MailServer, TLS: s.MailTLS, User: s.MailUser, PasswordFile: s.MailPassword, From: s.MailFrom, ReplyTo: s.MailReplyTo}
+	return &notify.Mailer{Server: s.MailServer, TLS: s.MailTLS, User: s.MailUser, PasswordFile: s.MailPassword, From: s.MailFrom, ReplyTo: s.MailReplyTo, Answers: s.answerDomain()}
+}
+
+// answerDomain is the domain of the addresses that take answers, "" when nobody listens.
+func (s Settings) answerDomain() string {
+	if s.MailAnswers == "" || s.AnswerDomain != "" {
+		return s.AnswerDomain
+	}
+	_, domain, _ := strings.Cut(s.MailFrom, "@")
+	return domain
+}
+
+// listenForAnswers takes answers to mails until the returned function is called.
+func (s *server) listenForAnswers(set Settings) (stop func() error, err error) {
+	if set.MailAnswers == "" {
+		return func() error { return nil }, nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", set.MailAnswers)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "gate.serve", "mail-answers: "+err.Error(), "name an address of this machine and a port that nothing else has")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	in := &inbound.Server{Domain: set.answerDomain(), Taker: s.app.notify, Log: s.log}
+	go func() {
+		err := in.Serve(ctx, l)
+		if err != nil {
+			s.log.Error("answers to mails are not taken any more", "err", err)
+		}
+		over <- err
+	}()
+	s.log.Info("takes answers to mails", "address", l.Addr().String(), "domain", set.answerDomain())
+	return func() error {
+		cancel()
+		return <-over
+	}, nil
 }
 
 // checkNotify says what is wrong with the settings of mail and webhooks.
@@ -33,10 +72,13 @@ func (s Settings) checkNotify() error {
 	if s.MailQuiet < 0 {
 		return fault.New(fault.Invalid, "config.check", fmt.Sprintf("mail-quiet is %s, which is less than nothing", s.MailQuiet), "write it as 90s")
 	}
+	if s.AnswerDomain != "" && s.MailAnswers == "" {
+		return fault.New(fault.Invalid, "config.check", "mail-answers-domain is given without mail-answers, so nothing listens", "give mail-answers as well, as 127.0.0.1:2525")
+	}
 	if m := s.mailer(); m != nil {
 		return m.Check()
 	}
-	for name, value := range map[string]string{"mail-from": s.MailFrom, "mail-user": s.MailUser, "mail-password-file": s.MailPassword, "mail-reply-to": s.MailReplyTo} {
+	for name, value := range map[string]string{"mail-from": s.MailFrom, "mail-user": s.MailUser, "mail-password-file": s.MailPassword, "mail-reply-to": s.MailReplyTo, "mail-answers": s.MailAnswers, "mail-answers-domain": s.AnswerDomain} {
 		if value != "" {
 			return fault.New(fault.Invalid, "config.check", name+" is given without mail-server, so no mail is sent", "give --mail-server HOST:PORT as well")
 		}

@@ -231,6 +231,11 @@ func (s *server) openApp(ctx context.Context, set Settings) error {
 		return err
 	}
 	s.closers = append(s.closers, func() error { return a.jobs.Stop(context.Background()) }, s.tellStory())
+	deaf, err := s.listenForAnswers(set)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, deaf)
 	s.handler.Store(&handler)
 	return nil
 }
@@ -241,7 +246,13 @@ func (s *server) tellStory() func() error {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
+		reported := make(chan struct{})
+		go func() {
+			defer close(reported)
+			s.app.forge.Run(ctx)
+		}()
 		s.app.notify.Run(ctx)
+		<-reported
 	}()
 	return func() error {
 		cancel()

@@ -47,6 +47,8 @@ type Settings struct {
 	MailTLS      string        `setting:"" name:"mail-tls" default:"starttls" enum:"starttls,tls,none" help:"How the way to it is encrypted: starttls, tls from the first byte, or none."`
 	MailFrom     string        `setting:"" name:"mail-from" placeholder:"ADDRESS" help:"Address that mail comes from."`
 	MailReplyTo  string        `setting:"" name:"mail-reply-to" placeholder:"ADDRESS" help:"Where answers to mail go; without it mails say that nobody reads them."`
+	MailAnswers  string        `setting:"" name:"mail-answers" placeholder:"ADDRESS:PORT" help:"Where the server takes answers to its mails over SMTP, as 127.0.0.1:2525; without it nowhere."`
+	AnswerDomain string        `setting:"" name:"mail-answers-domain" placeholder:"DOMAIN" help:"Domain whose mail arrives there; the domain of mail-from without it."`
 	MailUser     string        `setting:"" name:"mail-user" placeholder:"NAME" help:"Who signs in at the mail server."`
 	MailPassword string        `setting:"" name:"mail-password-file" placeholder:"FILE" help:"File with that user's password; read anew for each mail."`
 	MailQuiet    time.Duration `setting:"" name:"mail-quiet" default:"90s" help:"How long a change is quiet before what happened to it is mailed, in one mail."`

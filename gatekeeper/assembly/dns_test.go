@@ -54,7 +54,7 @@ options { directory %q; pid-file none; session-keyfile none; listen-on port %d {
 controls { };
 key %s { algorithm hmac-sha256; secret %q; };
 key readonly { algorithm hmac-sha256; secret %q; };
-zone "example.test" { type primary; file "zone"; update-policy { grant %s zonesub ANY; }; };
+zone "example.test" { type primary; file "zone"; update-policy { grant %s subdomain example.test. A AAAA CNAME TXT; }; };
 `, dir, port, testKey, testSecret, testSecret, testKey))
 	cmd := exec.Command(program, "-g", "-c", filepath.Join(dir, "named.conf"), "-p", strconv.Itoa(port), "-n", "1") //nolint:gosec // a test's
 	var log syncBuffer

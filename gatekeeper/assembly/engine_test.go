@@ -23,6 +23,7 @@ const fakeEngineEnv = "ASSEMBLY_TEST_ENGINE"
 // installEngine puts a fake podman on the path, and returns its folder.
 func installEngine(t *testing.T) string {
 	t.Helper()
+	service(t) // while go is still on the path
 	dir, bin := t.TempDir(), t.TempDir()
 	self, err := os.Executable()
 	if err != nil {

@@ -72,12 +72,17 @@ func manifest(ctx context.Context, op string, s Spec, variables string) ([]objec
 	if err != nil {
 		return nil, err
 	}
+	return objects(op, s, filled, variables)
+}
+
+// objects reads the objects of a manifest whose blanks are filled, and refuses all that is not of kinds.
+func objects(op string, s Spec, text, variables string) ([]object, error) {
 	bad := func(format string, args ...any) error {
 		return fault.Newf(fault.Refused, op, "the manifest %s: %s", s.Manifest, fmt.Sprintf(format, args...))
 	}
 	var all []object
 	seen := map[objectID]bool{}
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(filled), len(filled)+1)
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), len(text)+1)
 	for {
 		var o object
 		err := decoder.Decode(&o)

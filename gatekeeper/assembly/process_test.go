@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,8 +22,6 @@ func TestProcessLife(t *testing.T) {
 	d := newProcessDriver(t, dir, nil)
 	s := spec(t, 7, "PORT=1", "GATE_DIGEST=forged", "COLOUR=blue")
 	s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
-	var log syncBuffer
-	s.Log = &log
 	i, err := d.Deploy(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -41,9 +38,10 @@ func TestProcessLife(t *testing.T) {
 	if h, err := d.Health(t.Context(), i); err != nil || h != (Health{State: Ready}) {
 		t.Errorf("%+v, %v", h, err)
 	}
-	if !strings.Contains(log.String(), "service one begins") {
-		t.Errorf("the deploy's log: %q", log.String())
-	}
+	eventually(t, "its words are in its log", func() bool {
+		text, _ := os.ReadFile(d.Log(7))
+		return strings.Contains(string(text), "service one begins")
+	})
 	if err := d.Destroy(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
@@ -64,17 +62,19 @@ func TestProcessLife(t *testing.T) {
 }
 
 func TestProcessStartsAgain(t *testing.T) {
-	d := newProcessDriver(t, t.TempDir(), quickClock{10})
-	s := spec(t, 7)
-	s.Ready.Within = 5 * time.Minute // of the quick clock
-	i, err := d.Deploy(t.Context(), s)
+	clock := &heldClock{held: make(chan chan time.Time, 1)}
+	d := newProcessDriver(t, t.TempDir(), clock)
+	i, err := d.Deploy(t.Context(), spec(t, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
 	poke(i.Address + "/crash")
-	if words := wantHealth(t, d, i, Degraded); !strings.Contains(words, "exit code 7") && !strings.Contains(words, "port") {
-		t.Errorf("degraded: %q", words)
+	release := <-clock.held
+	want := Health{State: Degraded, Words: "it ended by itself: exit code 7; it starts again in 1s (1 of 7)"}
+	if h, err := d.Health(t.Context(), i); err != nil || h != want {
+		t.Errorf("%+v, %v", h, err)
 	}
+	release <- time.Now()
 	wantHealth(t, d, i, Ready)
 	if got := get(t, i.Address+"/version"); got != "one" {
 		t.Errorf("after the restart: %q", got)
@@ -122,17 +122,18 @@ func TestProcessThatNeverServesHasFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct {
-		name string
-		edit func(*Spec)
-		want []string
+		name  string
+		lives bool
+		edit  func(*Spec)
+		want  []string
 	}{
-		{"ends", func(s *Spec) { s.Env["MODE"] = "exit" }, []string{"exit code 3", "before it was ready", "cannot open the database at [masked]"}},
-		{"no such command", func(s *Spec) { s.Run = "./nothing" }, []string{"exit code 127", "./nothing"}},
-		{"ends well", func(s *Spec) { s.Run = "true" }, []string{"exit code 0", "it said nothing"}},
-		{"listens nowhere", func(s *Spec) { s.Env["MODE"] = "silent" }, []string{"not ready within 1s", "nothing listens", "service one begins"}},
-		{"listens elsewhere", func(s *Spec) { s.Env["MODE"], s.Env["ELSEWHERE"] = "elsewhere", strconv.Itoa(elsewhere) }, []string{"listens on " + strconv.Itoa(elsewhere), "let it listen on $PORT"}},
-		{"is sick", func(s *Spec) { s.Ready.HTTP = "/sick" }, []string{"/sick answers 500"}},
-		{"is deaf", func(s *Spec) { s.Env["MODE"] = "deaf" }, []string{"no answer within 5s"}},
+		{"ends", false, func(s *Spec) { s.Env["MODE"] = "exit" }, []string{"exit code 3", "before it was ready", "cannot open the database at [masked]"}},
+		{"no such command", false, func(s *Spec) { s.Run = "./nothing" }, []string{"exit code 127", "./nothing"}},
+		{"ends well", false, func(s *Spec) { s.Run = "true" }, []string{"exit code 0", "it said nothing"}},
+		{"listens nowhere", true, func(s *Spec) { s.Env["MODE"] = "silent" }, []string{"not ready within 2s", "nothing listens", "service one begins"}},
+		{"listens elsewhere", true, func(s *Spec) { s.Env["MODE"], s.Env["ELSEWHERE"] = "elsewhere", strconv.Itoa(elsewhere) }, []string{"listens on " + strconv.Itoa(elsewhere), "let it listen on $PORT"}},
+		{"is sick", true, func(s *Spec) { s.Ready.HTTP = "/sick" }, []string{"/sick answers 500"}},
+		{"is deaf", true, func(s *Spec) { s.Env["MODE"] = "deaf" }, []string{"no answer within 5s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,7 +141,10 @@ func TestProcessThatNeverServesHasFailed(t *testing.T) {
 			d := newProcessDriver(t, dir, nil)
 			s := spec(t, 7)
 			s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
-			s.Ready.Within = time.Second
+			s.Ready.Within = 30 * time.Second // for what ends earlier
+			if tt.lives {
+				s.Ready.Within = 2 * time.Second
+			}
 			tt.edit(&s)
 			_, err := d.Deploy(t.Context(), s)
 			if !Failed(err) {
@@ -237,83 +241,6 @@ func TestProcessIsAdoptedAfterARestart(t *testing.T) {
 	wantHealth(t, d, third, Ready)
 }
 
-// serve answers everything well on a port that belongs to somebody else.
-func serve(t *testing.T, port int) *http.Server {
-	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		t.Error(err)
-		return &http.Server{}
-	}
-	thief := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ReadHeaderTimeout: time.Second}
-	go func() { _ = thief.Serve(l) }()
-	t.Cleanup(func() { _ = thief.Close() })
-	return thief
-}
-
-// Whoever takes the port of an assembly before it listens would be sent its probes, and then its
-// visitors.
-func TestAStolenPortIsNotServedFrom(t *testing.T) {
-	d := newProcessDriver(t, t.TempDir(), nil)
-	s := spec(t, 7)
-	unpack, stolen := s.Unpack, 0
-	s.Unpack = func(ctx context.Context, dir string) error {
-		if stolen == 0 {
-			stolen = d.running[7].handle.Port
-			serve(t, stolen)
-		}
-		return unpack(ctx, dir)
-	}
-	i, err := d.Deploy(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if portOf(t, i) == strconv.Itoa(stolen) {
-		t.Fatal("it serves on a port that somebody else listens on")
-	}
-	if got := get(t, i.Address+"/version"); got != "one" {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestAPortStolenWhileItStartsAgain(t *testing.T) {
-	clock := &heldClock{held: make(chan chan time.Time, 1)}
-	d := newProcessDriver(t, t.TempDir(), clock)
-	i, err := d.Deploy(t.Context(), spec(t, 7))
-	if err != nil {
-		t.Fatal(err)
-	}
-	poke(i.Address + "/crash")
-	release := <-clock.held
-	port, _ := strconv.Atoi(portOf(t, i))
-	thief := serve(t, port)
-	for range 2 { // two starts that cannot listen
-		release <- time.Now()
-		release = <-clock.held
-		if h, err := d.Health(t.Context(), i); err != nil || h.State != Degraded {
-			t.Fatalf("somebody else answers for it, and it is %+v, %v", h, err)
-		}
-	}
-	_ = thief.Close()
-	release <- time.Now()
-	wantHealth(t, d, i, Ready)
-}
-
-// heldClock lets the test end the waits of one second and more that are no probe's.
-type heldClock struct {
-	SystemClock
-	held chan chan time.Time
-}
-
-func (c *heldClock) After(d time.Duration) <-chan time.Time {
-	if d != firstBackoff && d != 2*firstBackoff && d != 4*firstBackoff {
-		return c.SystemClock.After(d)
-	}
-	ends := make(chan time.Time)
-	c.held <- ends
-	return ends
-}
-
 func TestConcurrentDeploys(t *testing.T) {
 	d := newProcessDriver(t, t.TempDir(), nil)
 	const many = 6
@@ -351,53 +278,6 @@ func TestConcurrentDeploys(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	wantHealth(t, d, instances[0], Gone)
-}
-
-func TestDaemonsEndWithTheirAssembly(t *testing.T) {
-	d := newProcessDriver(t, t.TempDir(), nil)
-	s := spec(t, 7, "MODE=daemon")
-	i, err := d.Deploy(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pids []int
-	eventually(t, "the daemon runs", func() bool { pids = d.running[7].tree().pids(); return len(daemons(pids)) == 1 })
-	if err := d.Destroy(t.Context(), i); err != nil {
-		t.Fatal(err)
-	}
-	if left := daemons(pids); len(left) > 0 {
-		t.Errorf("it lives on: %v", left)
-	}
-}
-
-func daemons(pids []int) []int {
-	var found []int
-	for _, pid := range pids {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if strings.HasPrefix(string(text), "./service\x00daemon") {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
-func TestSecretsAreMasked(t *testing.T) {
-	d := newProcessDriver(t, t.TempDir(), nil)
-	s := spec(t, 7)
-	s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery", "KEY": "-----BEGIN KEY-----\nbase64base64\n"}
-	i, err := d.Deploy(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	poke(i.Address + "/print?end=base64base64,over")
-	var text []byte
-	eventually(t, "it is in the log", func() bool {
-		text, _ = os.ReadFile(d.Log(7))
-		return strings.Contains(string(text), "over")
-	})
-	if !strings.Contains(string(text), "the password is [masked] [masked],over\n") {
-		t.Errorf("log: %q", text)
-	}
 }
 
 func TestReplaceEndsTheOldOneFirst(t *testing.T) {

@@ -2,6 +2,7 @@ package assembly
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,15 +24,18 @@ const (
 	dialTimeout = 5 * time.Second
 	// idleTargets bounds the idle connections to one target.
 	idleTargets = 64
-	// maxName is the longest host name, see RFC 1035, section 2.3.4.
-	maxName = 253
 )
+
+// loopHeader says through which routers a request came, and for which name: an address may lead back
+// here by ways that nobody sees, and would do so for ever.
+const loopHeader = "Gatehouse-Via"
 
 // RouterConfig is what [NewRouter] needs to keep apart what is the server's own.
 type RouterConfig struct {
 	// Reserved are the host names of the server's own pages: no assembly gets one.
 	Reserved []string
-	// Own are the addresses that the server itself listens on, as host:port. No assembly is there.
+	// Own are the addresses that the server itself listens on, as net.Listen takes them. No
+	// assembly is there.
 	Own []string
 	// Cookies are the names of the server's own cookies. Assemblies neither see nor set them.
 	Cookies []string
@@ -47,6 +50,7 @@ type RouterConfig struct {
 // is safe for concurrent use.
 type Router struct {
 	config RouterConfig
+	nonce  string // marks what went through here, see loopHeader
 
 	mu      sync.Mutex
 	hosts   map[string]*target // by name, lower case
@@ -65,7 +69,7 @@ type target struct {
 
 // NewRouter makes a router without names.
 func NewRouter(c RouterConfig) *Router {
-	return &Router{config: c, hosts: map[string]*target{}, targets: map[string]*target{}}
+	return &Router{config: c, nonce: rand.Text(), hosts: map[string]*target{}, targets: map[string]*target{}}
 }
 
 // Set sends the requests for host to i from now on. Those that are under way end where they are:
@@ -80,7 +84,7 @@ func (r *Router) Set(host string, i Instance) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(r.config.Own, to.Host) {
+	if slices.ContainsFunc(r.config.Own, func(own string) bool { return leadsTo(own, to) }) {
 		return fault.Newf(fault.Refused, op, "%s is the server itself", i.Address)
 	}
 	r.mu.Lock()
@@ -177,6 +181,10 @@ func (r *Router) Before(next http.Handler) http.Handler {
 			http.Error(w, "this is no proxy for other hosts", http.StatusMethodNotAllowed)
 			return
 		}
+		if slices.Contains(req.Header.Values(loopHeader), r.mark(req)) {
+			http.Error(w, "this name leads back to itself", http.StatusLoopDetected)
+			return
+		}
 		t.proxy.ServeHTTP(w, req)
 	})
 }
@@ -220,6 +228,7 @@ func (r *Router) newTarget(to *url.URL) *target {
 			}
 			p.Out.Header.Del("X-Real-Ip") // an assembly may believe it, and it would be the visitor's word
 			r.keepOurs(p.Out.Header)
+			p.Out.Header.Add(loopHeader, r.mark(p.In))
 		},
 		ModifyResponse: func(answer *http.Response) error {
 			r.keepFromSetting(answer.Header)
@@ -229,6 +238,9 @@ func (r *Router) newTarget(to *url.URL) *target {
 	}
 	return t
 }
+
+// mark is what a request for a name carries once it went through here.
+func (r *Router) mark(req *http.Request) string { return r.nonce + " " + hostName(req.Host) }
 
 // badGateway says that an assembly does not answer. Who has gone away is not told.
 func badGateway(w http.ResponseWriter, req *http.Request, err error) {
@@ -299,45 +311,4 @@ func (r *Router) name(host string) (string, error) {
 		}
 	}
 	return name, nil
-}
-
-// checkName refuses what is no host name (RFC 1123, section 2.1).
-func checkName(op, name string) error {
-	bad := fault.Newf(fault.Invalid, op, "%q is no host name", name).WithNext("use letters, digits, hyphens and dots")
-	if name == "" || len(name) > maxName || net.ParseIP(name) != nil {
-		return bad
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return bad
-		}
-		for _, c := range []byte(label) {
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return bad
-			}
-		}
-	}
-	return nil
-}
-
-// hostName is a host as it comes in a request, without its port, its last dot and its case.
-func hostName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
-}
-
-// parseAddress reads the address of an assembly: http or https, a host, a port, and nothing else.
-// Link-local addresses are refused, because that is where clouds keep their machines' credentials.
-func parseAddress(op, address string) (*url.URL, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
-		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fault.Newf(fault.Invalid, op, "%q is no address of an assembly", address).WithNext("write it as http://HOST:PORT")
-	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified()) {
-		return nil, fault.Newf(fault.Refused, op, "no assembly is at the address %s", address)
-	}
-	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
 }

@@ -204,7 +204,7 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 		if err != nil {
 			return spec, err
 		}
-		spec.Secrets[name] = string(value)
+		spec.Secrets[plan.SecretEnv(name)] = string(value)
 	}
 	spec.ConfigRev = revision(spec.Env)
 	return spec, nil

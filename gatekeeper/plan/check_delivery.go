@@ -198,7 +198,7 @@ func (r *reader) checkGates() {
 			switch c := c.(type) {
 			case Stages:
 				if stages == 0 {
-					r.bad(key, "write `after: [STAGE]`", "gate `%s` requires stages and comes after none%s", g.Name, r.afterLanding(g))
+					r.bad(key, "write `after: [STAGE]`", "gate `%s` requires stages and comes after none%s", g.Name, strings.Replace(r.afterLanding(g), " after", " that runs after", 1))
 				}
 				for _, name := range c.Names {
 					if r.plan.afterLand(g.Name) && !r.plan.afterLand(name) {

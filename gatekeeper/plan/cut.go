@@ -130,6 +130,30 @@ func (p *Plan) Delivering(outcome string) *Plan {
 	return &cut
 }
 
+// Reaching is the part of the plan that an outcome comes to, before and after the landing: to
+// be looked at, not to be run.
+func (p *Plan) Reaching(outcome string) *Plan {
+	cut := *p
+	reached, all := p.reached(outcome)
+	lands := all || reached[LandNode]
+	up := p.upstream(LandNode)
+	cut.Stages, cut.Gates = nil, nil
+	for _, s := range p.Stages {
+		if all || reached[s.Name] {
+			cut.Stages = append(cut.Stages, s)
+		}
+	}
+	for _, g := range p.Gates {
+		if all || reached[g.Name] || lands && up[g.Name] {
+			cut.Gates = append(cut.Gates, g)
+		}
+	}
+	if o, ok := p.Outcome(outcome); ok && !lands {
+		cut.Aims = slices.Clone(o.Reach)
+	}
+	return &cut
+}
+
 // resolveFrom derives what gates derive from the rest of a plan that was cut out of another.
 // What the policy alone says of the stages that gates wait for stays.
 func (p *Plan) resolveFrom(whole *Plan) {

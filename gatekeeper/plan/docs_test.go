@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// manuals are the docs in which every example is a plan.
+var manuals = []string{"plan.md", "from-zuul.md", "from-github-actions.md", "from-gitlab.md"}
+
 // manual is the documentation, its examples, and each section by its heading.
 func manual(t *testing.T) (examples []string, sections map[string]string) {
 	t.Helper()
@@ -18,9 +21,7 @@ func manual(t *testing.T) (examples []string, sections map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindAllStringSubmatch(string(text), -1) {
-		examples = append(examples, m[1])
-	}
+	examples = examplesOf(t, "plan.md")
 	sections = map[string]string{}
 	for _, part := range regexp.MustCompile(`(?m)^##+ `).Split(string(text), -1) {
 		heading, body, _ := strings.Cut(part, "\n")
@@ -43,7 +44,7 @@ func names(text string) []string {
 // Every example in the documentation is a plan without problems, and does what the text says.
 func TestDocumentation(t *testing.T) {
 	examples, sections := manual(t)
-	if len(examples) != 5 {
+	if len(examples) != 6 {
 		t.Fatalf("docs/plan.md has %d examples", len(examples))
 	}
 	t.Run("everything", func(t *testing.T) {
@@ -51,8 +52,24 @@ func TestDocumentation(t *testing.T) {
 			t.Errorf("%d stages, %d gates", len(p.Stages), len(p.Gates))
 		}
 	})
+	t.Run("five gates", func(t *testing.T) {
+		if diff := cmp.Diff(fiveGates, examples[1]); diff != "" {
+			t.Errorf("what the tests walk through is not what the docs show (-tests +docs):\n%s", diff)
+		}
+	})
+	t.Run("other systems", func(t *testing.T) {
+		for _, file := range manuals[1:] {
+			plans := examplesOf(t, file)
+			if len(plans) != 1 {
+				t.Fatalf("%s has %d examples", file, len(plans))
+			}
+			if p := mustParse(t, plans[0]); len(p.Delivering("").Stages) == 0 {
+				t.Errorf("%s delivers nothing", file)
+			}
+		}
+	})
 	t.Run("targets", func(t *testing.T) {
-		p := mustParse(t, examples[1])
+		p := mustParse(t, examples[2])
 		rows := 0
 		for line := range strings.SplitSeq(sections["Many changes at once"], "\n") {
 			cells := strings.Split(line, "|")
@@ -84,14 +101,14 @@ func TestDocumentation(t *testing.T) {
 		}
 	})
 	t.Run("freezes", func(t *testing.T) {
-		p := mustParse(t, examples[2])
+		p := mustParse(t, examples[3])
 		reason, until := p.Frozen(time.Date(2026, 12, 30, 0, 0, 0, 0, time.UTC))
 		if want := time.Date(2027, 1, 4, 7, 0, 0, 0, time.UTC); reason != "holidays" || !until.Equal(want) {
 			t.Errorf("%q until %s", reason, until)
 		}
 	})
 	t.Run("findings and coverage", func(t *testing.T) {
-		p := mustParse(t, examples[4])
+		p := mustParse(t, examples[5])
 		lint, _ := p.Stage("lint")
 		vet, _ := p.Stage("vet")
 		unit, _ := p.Stage("unit")
@@ -100,7 +117,7 @@ func TestDocumentation(t *testing.T) {
 		}
 	})
 	t.Run("quarantine", func(t *testing.T) {
-		p := mustParse(t, examples[3])
+		p := mustParse(t, examples[4])
 		e := Evidence{Stages: map[string]StageState{"unit": Passed, "browser": Failed}}
 		if state, _ := RunVerdict(p, e, noon); state != RunPassed {
 			t.Errorf("the run is %s", state)
@@ -117,6 +134,8 @@ func TestDocumentedKeys(t *testing.T) {
 	for section, text := range map[string]string{
 		"Keys": "version: 1\nx: 1\n", "Stages": "version: 1\nstages: {a: {run: x, zzzzzz: 1}}\n",
 		"Gates": "version: 1\ngates: {a: {zzzzzz: 1}}\n", "Landing": "version: 1\nland: {zzzzzz: 1}\n",
+		"Outcomes": "version: 1\noutcomes: {a: {zzzzzz: 1}}\n", "Artifacts": "version: 1\nartifacts: {a: {zzzzzz: 1}}\n",
+		"Environments": "version: 1\nenvironments: {a: {zzzzzz: 1}}\n", "Deploys": "version: 1\nstages: {a: {deploy: {zzzzzz: 1}}}\n",
 	} {
 		_, problems := Parse(File, []byte(text))
 		i := slices.IndexFunc(problems, func(p Problem) bool { return strings.HasPrefix(p.Fix, "known keys: ") })

@@ -12,12 +12,7 @@ import (
 // evaluateApprove counts each person's newest approval at this gate that has not run out.
 func evaluateApprove(g Gate, c Approve, e Evidence, now time.Time) Reason {
 	r := Reason{Kind: "approve", Line: c.Line}
-	newest := map[string]Approval{}
-	for _, a := range e.Approvals {
-		if was, twice := newest[a.By]; a.Gate == g.Name && (!twice || a.At.After(was.At)) {
-			newest[a.By] = a
-		}
-	}
+	newest := newestApprovals(g.Name, e.Approvals)
 	var counted, discounted []string
 	var ends []time.Time
 	for by, a := range newest {
@@ -59,6 +54,17 @@ func evaluateApprove(g Gate, c Approve, e Evidence, now time.Time) Reason {
 		r.At = ends[c.Min-1]
 	}
 	return r
+}
+
+// newestApprovals is the last approval of each person at a gate.
+func newestApprovals(gate string, all []Approval) map[string]Approval {
+	newest := map[string]Approval{}
+	for _, a := range all {
+		if was, twice := newest[a.By]; a.Gate == gate && (!twice || a.At.After(was.At)) {
+			newest[a.By] = a
+		}
+	}
+	return newest
 }
 
 // evaluateMetric compares a number that a stage before the gate measured.

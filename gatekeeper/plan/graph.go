@@ -10,9 +10,9 @@ import (
 
 // Stage finds a stage by name.
 func (p *Plan) Stage(name string) (Stage, bool) {
-	for _, s := range p.Stages {
-		if s.Name == name {
-			return s, true
+	for i := range p.Stages { // a stage is too large to be copied for each comparison
+		if p.Stages[i].Name == name {
+			return p.Stages[i], true
 		}
 	}
 	return Stage{}, false
@@ -20,9 +20,9 @@ func (p *Plan) Stage(name string) (Stage, bool) {
 
 // Gate finds a gate by name.
 func (p *Plan) Gate(name string) (Gate, bool) {
-	for _, g := range p.Gates {
-		if g.Name == name {
-			return g, true
+	for i := range p.Gates {
+		if p.Gates[i].Name == name {
+			return p.Gates[i], true
 		}
 	}
 	return Gate{}, false
@@ -87,11 +87,15 @@ func (p *Plan) after(node string) []string {
 	if node == LandNode {
 		return p.Land.After
 	}
-	if s, ok := p.Stage(node); ok {
-		return s.After
+	for i := range p.Stages {
+		if p.Stages[i].Name == node {
+			return p.Stages[i].After
+		}
 	}
-	if g, ok := p.Gate(node); ok {
-		return g.After
+	for i := range p.Gates {
+		if p.Gates[i].Name == node {
+			return p.Gates[i].After
+		}
 	}
 	return nil
 }
@@ -183,13 +187,17 @@ func (p *Plan) Required() map[string]bool {
 // resolve fills in what gates derive from the rest of the plan: Needs, and the members and
 // veto of those who are asked.
 func (p *Plan) resolve() {
+	needs := make([]Need, len(p.Stages))
+	for i, s := range p.Stages {
+		needs[i] = p.need(s)
+	}
 	for i := range p.Gates {
 		g := &p.Gates[i]
 		g.Needs, g.LeftOutBy = nil, p.leftOutBy(g.Name)
 		up := p.upstream(g.Name)
-		for _, s := range p.Stages {
-			if up[s.Name] {
-				g.Needs = append(g.Needs, p.need(s))
+		for _, n := range needs {
+			if up[n.Stage] {
+				g.Needs = append(g.Needs, n)
 			}
 		}
 		for j, c := range g.Require {

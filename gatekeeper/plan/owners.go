@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ func (r *reader) owners(n *yaml.Node, what, at string) Owners {
 type ownerNeed struct {
 	text  string // "@web or @alice"
 	who   []string
+	file  string // where the rule is, "" where the file is the only one
 	line  int
 	paths []string
 }
@@ -160,6 +162,7 @@ func (c Owners) missing(approvers []Vote, paths []string) []*ownerNeed {
 			}
 			if count < n.Min {
 				lack(n.String(), path, n.Line, who(n.Owners))
+				byText[n.String()].file = n.File
 			}
 		}
 	}
@@ -200,7 +203,7 @@ func needsWords(needs []*ownerNeed, f *owners.File) string {
 		}
 		text += n.text
 		if n.line > 0 {
-			text += fmt.Sprintf(" (%s:%d)", f.Name, n.line)
+			text += fmt.Sprintf(" (%s:%d)", cmp.Or(n.file, f.Name), n.line)
 		}
 		parts = append(parts, text)
 	}

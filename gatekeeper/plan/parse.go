@@ -17,12 +17,7 @@ import (
 // Parse reads a plan file. It gives a plan, or all problems in the order of the file, never
 // both; name is what the problems call the file.
 func Parse(name string, text []byte) (*Plan, []Problem) {
-	r := &reader{
-		file:  name,
-		plan:  &Plan{File: name, Roles: map[string][]string{}, lines: map[string]int{}},
-		nodes: map[string]*yaml.Node{}, targets: map[string]*yaml.Node{}, cells: map[string][]string{},
-		outcomes: map[string]*yaml.Node{}, artifacts: map[string]*yaml.Node{}, environments: map[string]*yaml.Node{},
-	}
+	r := newReader(name)
 	if root := r.load(text); root != nil && r.screen(root) {
 		r.readPlan(root)
 		r.checkAll()
@@ -32,6 +27,15 @@ func Parse(name string, text []byte) (*Plan, []Problem) {
 	}
 	r.plan.resolve()
 	return r.plan, nil
+}
+
+func newReader(name string) *reader {
+	return &reader{
+		file:  name,
+		plan:  &Plan{File: name, Roles: map[string][]string{}, lines: map[string]int{}},
+		nodes: map[string]*yaml.Node{}, targets: map[string]*yaml.Node{}, cells: map[string][]string{},
+		outcomes: map[string]*yaml.Node{}, artifacts: map[string]*yaml.Node{}, environments: map[string]*yaml.Node{},
+	}
 }
 
 // reader collects a plan and what is wrong with it.

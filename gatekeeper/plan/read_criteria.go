@@ -11,7 +11,6 @@ import (
 )
 
 var (
-	metricName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:/-]{0,99}$`)
 	contextName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 _.:/()-]{0,99}$`)
 	numberText  = regexp.MustCompile(`^-?[0-9]{1,15}(\.[0-9]{1,15})?$`)
 	percentText = regexp.MustCompile(`^([0-9]{1,4}(\.[0-9]{1,4})?)%$`)
@@ -77,8 +76,8 @@ func (r *reader) metric(n *yaml.Node, what, at, gate string) Metric {
 	r.fields(n, "`metric` of "+what, at, map[string]field{
 		"name": func(n *yaml.Node) {
 			c.Name, _ = r.text(n, "the name of a metric of "+what)
-			if c.Name != "" && !metricName.MatchString(c.Name) {
-				r.bad(n, "use letters, digits, `_`, `.`, `:`, `/` and `-`, with a letter first", "a metric cannot be called `%s`", clip(c.Name))
+			if strings.TrimSpace(c.Name) != c.Name || len(c.Name) > MaxMetricName || strings.ContainsFunc(c.Name, unprintable) {
+				r.bad(n, "write it as the stage reports it", "a metric cannot be called `%s`", clip(c.Name))
 			}
 		},
 		"min":        number(&c.Min, "min"),

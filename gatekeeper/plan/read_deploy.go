@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -147,7 +146,7 @@ func (r *reader) secrets(n *yaml.Node, what, at string) []Secret {
 	var all []Secret
 	if n.Kind == yaml.SequenceNode {
 		for _, name := range r.secretNames(n, what) {
-			all = append(all, Secret{Name: name, Env: secretEnv(name)})
+			all = append(all, Secret{Name: name, Env: SecretEnv(name)})
 		}
 		return all
 	}
@@ -164,7 +163,7 @@ func (r *reader) secrets(n *yaml.Node, what, at string) []Secret {
 			},
 			"file": func(n *yaml.Node) {
 				s.File, _ = r.text(n, "`file` of "+of)
-				if s.File != "" && (!secretName.MatchString(s.File) || path.Base(s.File) != s.File) {
+				if s.File != "" && !secretFile.MatchString(s.File) {
 					r.bad(n, "write a name such as `key.pem`", "`file` of %s is a name below $GATE_SECRETS, not `%s`", of, clip(s.File))
 				}
 			},

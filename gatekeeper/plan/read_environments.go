@@ -10,8 +10,10 @@ import (
 
 var (
 	// hostName is a name with {{change}} and {{environment}} already replaced.
-	hostName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)
-	secretName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
+	hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)
+	// secretName is what the server's store of secrets takes for a name.
+	secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
+	secretFile = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 	kubeName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	imageName  = regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
 )
@@ -20,9 +22,10 @@ var (
 const (
 	placeChange      = "{{change}}"
 	placeEnvironment = "{{environment}}"
+	placeApp         = "{{app}}"
 )
 
-const secretFix = "use at most 64 letters, digits, `_`, `-` and `.`, with a letter first"
+const secretFix = "use at most 64 letters, digits, `_` and `-`, with a letter first"
 
 func (r *reader) readEnvironments(n *yaml.Node) {
 	for _, p := range r.pairs(n, "`environments`", "environments", MaxEnvironments) {
@@ -51,7 +54,7 @@ func (r *reader) readEnvironment(key, n *yaml.Node) {
 		"config":  func(n *yaml.Node) { e.Config, _ = r.resultPath(n, "`config` of "+what) },
 		"env":     func(n *yaml.Node) { e.Env = r.envAt(n, what, at+".env") },
 		"secrets": func(n *yaml.Node) { e.Secrets = r.secretNames(n, what) },
-		"dns":     func(n *yaml.Node) { e.DNS = r.dns(n, what, at+".dns") },
+		"dns":     note("dns", func(n *yaml.Node) { e.DNS = r.dns(n, what, at+".dns") }),
 		"accept_bypassed": func(n *yaml.Node) {
 			e.RefuseBypassed = !r.boolean(n, "`accept_bypassed` of "+what)
 		},
@@ -128,7 +131,7 @@ func (r *reader) checkEnvironment(key *yaml.Node, e *Environment, given map[stri
 func (r *reader) promote(n *yaml.Node, e *Environment, what, at string) {
 	r.fields(n, "`promote` of "+what, at, map[string]field{
 		"mode": func(n *yaml.Node) {
-			e.Promote, _ = r.word(n, "the mode of a promotion", []string{PromoteAuto, PromoteHand}, "manual")
+			e.Promote, _ = r.word(n, "the mode of a promotion", []string{PromoteAuto, PromoteHand})
 		},
 		"select": func(n *yaml.Node) {
 			e.Select, _ = r.word(n, "what is selected for a promotion", []string{SelectNewest, SelectEach})
@@ -179,14 +182,14 @@ func (r *reader) checkSecretName(n *yaml.Node, what string) {
 		r.bad(n, secretFix, "a secret of %s cannot be called `%s`", what, clip(n.Value))
 		return
 	}
-	if env := secretEnv(n.Value); strings.HasPrefix(env, reservedEnv) {
+	if env := SecretEnv(n.Value); strings.HasPrefix(env, reservedEnv) {
 		r.bad(n, "choose another name", "variables that start with %s are the server's", reservedEnv)
 	}
 }
 
-// secretEnv is the variable that holds a secret when the plan names none: large letters, and _
+// SecretEnv is the variable that holds a secret when the plan names none: large letters, and _
 // for what is neither a letter nor a digit.
-func secretEnv(name string) string {
+func SecretEnv(name string) string {
 	return strings.Map(func(c rune) rune {
 		if !unicode.IsLetter(c) && !unicode.IsDigit(c) {
 			return '_'
@@ -208,9 +211,9 @@ func (r *reader) dns(n *yaml.Node, what, at string) *DNS {
 	r.fields(n, what, at, map[string]field{
 		"name": func(n *yaml.Node) {
 			text, ok := r.text(n, "`name` in "+what)
-			filled := strings.ReplaceAll(strings.ReplaceAll(text, placeChange, "1"), placeEnvironment, "e")
+			filled := strings.NewReplacer(placeChange, "1", placeEnvironment, "e", placeApp, "a").Replace(text)
 			if ok && (!hostName.MatchString(filled) || len(filled) > 253) {
-				r.bad(n, "write small letters, digits and `-` between dots; `"+placeChange+"` and `"+placeEnvironment+"` are filled in", "`%s` is no name in the DNS", clip(text))
+				r.bad(n, "write small letters, digits and `-` between dots; `"+placeChange+"`, `"+placeEnvironment+"` and `"+placeApp+"` are filled in", "`%s` is no name in the DNS", clip(text))
 			}
 			d.Name = text
 		},

@@ -12,6 +12,10 @@ var elsewhere = map[string]string{
 	"files": "paths", "path": "paths", "reports": "results", "environment_variables": "env", "variables": "env",
 	"jobs": "stages", "tasks": "stages", "stage": "stages", "gate": "gates", "merge": "land", "users": "roles", "groups": "roles",
 	"minimum": "min", "maximum": "max", "method": "how", "strategy": "how", "except": "not", "exclude": "not", "from": "by",
+	"domain": "dns", "host": "dns", "hostname": "dns", "artefacts": "artifacts", "outputs": "produces", "artifacts": "produces", "inputs": "uses",
+	"branches": "when", "branch": "when", "only": "when", "if": "when", "retries": "retry", "cache": "caches", "lock": "locks", "parallel": "matrix",
+	"approval": "approve", "healthcheck": "ready", "health": "ready", "delay": "soak", "wait": "soak", "status": "external", "bypass": "bypassable",
+	"manual": "hand", "automatic": "auto", "command_line": "run", "production": "standing", "rolling": "blue-green", "docker": "container",
 	"approvals": "min", "deadline": "timeout", "mem": "memory", "block": "veto",
 }
 

@@ -60,7 +60,7 @@ func (v *look) believe() []belief {
 		if k.Run.Errors >= MaxErrors {
 			times++ // the machinery does not get it done: perhaps it is one of them
 		}
-		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) {
+		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) || v.outdated(k) {
 			continue
 		}
 		if f, ok := v.failure(k, times, clash); ok {

@@ -81,7 +81,7 @@ func (c *crowd) answer(a queue.Action) []queue.Event {
 		c.runs = append(c.runs, queue.RunEnded{Candidate: id, Run: c.ids, Commit: commit})
 		return []queue.Event{queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Run: c.ids, Base: "b", Commit: commit}}
 	case queue.Land:
-		return []queue.Event{queue.LandDone{Parts: a.Parts, Landed: true, Tips: map[string]string{"main": "t" + strconv.Itoa(len(c.took))}}, queue.Enqueued{Entry: c.entry()}}
+		return []queue.Event{queue.LandDone{Parts: a.Parts, Ask: a.Ask, Landed: true, Tips: map[string]string{"main": "t" + strconv.Itoa(len(c.took))}}, queue.Enqueued{Entry: c.entry()}}
 	case queue.Eject:
 		return []queue.Event{queue.Enqueued{Entry: c.entry()}}
 	case queue.Cancel:

@@ -33,7 +33,7 @@ func (v *look) eject() {
 		case b.conflict != nil:
 			x.Reason, x.Words, x.Candidate = EjectConflict, b.conflict.Conflict, b.conflict.ID
 		case sentenced:
-			if !v.green(e.Branch, last) {
+			if !v.green(i, last) {
 				continue
 			}
 			x.Reason, x.Words, x.Candidate = EjectRefused, cmp.Or(last.Run.Reason, "its stages refused it"), last.ID
@@ -65,30 +65,66 @@ func (v *look) eject() {
 	v.beliefs = v.believe()
 }
 
-// green says that a run on the branch passed since the failed one began: it is not the branch,
-// or what all runs need, that is broken. One that passed may be what mends the branch: it takes
-// the bare branch, or two that have nothing in common.
-func (v *look) green(branch string, failed *Candidate) bool {
+// green says that it is not the branch, or what all runs need, that made a candidate of an entry
+// fail: what it was made on has passed as what it is, and a run has passed since it began. One
+// that passed may be what mends the machines: when somebody else has failed by itself as well,
+// it takes the bare branch, or two runs that have nothing in common.
+func (v *look) green(i int, failed *Candidate) bool {
+	b, sound := v.branches[failed.Branch], v.sound(failed)
 	since := func(at time.Time) bool {
 		return !at.Before(failed.Run.StartedAt) && !at.After(v.now) // a clock may have been set back
 	}
-	if k := v.bare(branch); k != nil && k.Run.State == RunPassed && (since(k.Run.StartedAt) || since(k.Run.EndedAt)) {
+	if k := v.bare(b.Name); k != nil && k.Run.State == RunPassed && (sound || k.Seq == failed.Seq) && (since(k.Run.StartedAt) || since(k.Run.EndedAt)) {
 		return true
 	}
-	if !since(v.branches[branch].GreenAt) {
+	if !since(b.GreenAt) {
 		return false
 	}
-	for n, late := range v.Greens[branch] {
-		if len(late.In) == 0 && since(late.To) {
+	if sound && !v.othersFail(i) {
+		return true
+	}
+	for n, late := range v.Greens[b.Name] {
+		if !since(late.To) || !sound && late.Seq != failed.Seq {
+			continue
+		}
+		if len(late.In) == 0 {
 			return true
 		}
-		for _, early := range v.Greens[branch][n+1:] {
-			if since(late.To) && since(early.To) && late.From.Before(early.To) && !slices.ContainsFunc(late.In, func(c int64) bool { return slices.Contains(early.In, c) }) {
+		for _, early := range v.Greens[b.Name][n+1:] {
+			if since(early.To) && (sound || early.Seq == failed.Seq) && late.From.Before(early.To) && apart(late.In, early.In) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+func apart(a, b []int64) bool {
+	return !slices.ContainsFunc(a, func(c int64) bool { return slices.Contains(b, c) })
+}
+
+// othersFail says that one that does not land with the entry has failed by itself on its branch.
+func (v *look) othersFail(i int) bool {
+	e := v.order[i]
+	for j := range v.beliefs {
+		if o := v.order[j]; j != i && v.beliefs[j].strong > 0 && o.Branch == e.Branch && !slices.Contains(e.With, o.Change) {
+			return true
+		}
+	}
+	return false
+}
+
+// sound says that what a candidate was made on has passed as what it is: a landing of the queue
+// made it, of the tip below or of what it stands on.
+func (v *look) sound(k *Candidate) bool {
+	return k.Proven || len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool { return !v.hasLanded(k, m) })
+}
+
+// outdated says that a candidate was made on a tip that came past the queue, and is not the tip any
+// more: whether that tip was sound can never be known, what failed on it is tried again.
+func (v *look) outdated(k *Candidate) bool {
+	b := v.branches[k.Branch]
+	return b != nil && !k.asked() && k.Seq < b.Seq && !v.sound(k)
 }
 
 // doubted are the branches on which somebody would leave if it were known that they are green,
@@ -97,7 +133,7 @@ func (v *look) doubted(tested []bool) map[string]bool {
 	found := map[string]bool{}
 	for i, e := range v.order {
 		b := &v.beliefs[i]
-		if last, sentenced := b.sentenced(); sentenced && !v.green(e.Branch, last) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
+		if last, sentenced := b.sentenced(); sentenced && !v.green(i, last) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
 			found[e.Branch] = true
 		}
 	}
@@ -149,38 +185,4 @@ func (v *look) ask(k *Candidate, spare bool) {
 	k.Run = Run{State: RunRunning, StartedAt: v.now, Ask: v.Asked, Errors: k.Run.Errors, Refusals: k.Run.Refusals, Reason: k.Run.Reason}
 	v.running++
 	v.actions = append(v.actions, Try{Ask: v.Asked, Branch: k.Branch, Members: k.Members, On: k.On, Attempt: 1 + k.Run.Errors + k.Run.Refusals, Spare: spare})
-}
-
-// cycles are the changes that wait for themselves, by parents that need not land with them.
-func (v *look) cycles() map[int64]bool {
-	state := map[int64]int{}
-	found := map[int64]bool{}
-	var path []int64
-	var visit func(c int64)
-	visit = func(c int64) {
-		state[c] = 1
-		path = append(path, c)
-		e := v.order[v.at[c]]
-		for _, p := range e.Parents {
-			if _, queued := v.at[p]; !queued || slices.Contains(e.With, p) {
-				continue
-			}
-			switch state[p] {
-			case 0:
-				visit(p)
-			case 1:
-				for _, c := range path[slices.Index(path, p):] {
-					found[c] = true
-				}
-			}
-		}
-		path = path[:len(path)-1]
-		state[c] = 2
-	}
-	for _, e := range v.order {
-		if len(e.Parents) > 0 && state[e.Change] == 0 {
-			visit(e.Change)
-		}
-	}
-	return found
 }

@@ -7,24 +7,12 @@ import (
 // land asks for every landing that can be made now. Branches whose changes land together get
 // one landing, the others one each.
 func (p *planner) land() {
-	banned := map[int64]bool{} // candidates
-	var parts []Part
-	for again := true; again; {
-		parts, again = nil, false
-		for i := range p.Branches {
-			if b := &p.Branches[i]; !p.busy(b.Name) {
-				if part, ok := p.gather(b, banned); ok {
-					parts = append(parts, part)
-				}
-			}
-		}
-		for _, part := range parts {
-			for _, m := range part.Members {
-				if !p.complete(m, parts) {
-					again = true
-					p.ban(part, m, banned)
-				}
-			}
+	parts := p.landable(nil)
+	for i := 0; i < p.n && len(parts) == 0 && p.running == 0; i++ {
+		// Nothing is under way that could change what has passed: those that land together over
+		// several branches may be kept apart by others that have passed too, and wait for them.
+		if p.linkedOver(i) {
+			parts = p.landable(p.circle(i))
 		}
 	}
 	for len(parts) > 0 {
@@ -42,8 +30,9 @@ func (p *planner) land() {
 				p.Model = p.Model.LearnPairs(p.triedWith(part, m), 0)
 			}
 		}
-		p.Landings = append(p.Landings, Landing{Parts: together})
-		p.actions = append(p.actions, Land{Parts: together})
+		p.Asked++
+		p.Landings = append(p.Landings, Landing{Parts: together, Ask: p.Asked})
+		p.actions = append(p.actions, Land{Parts: together, Ask: p.Asked})
 	}
 }
 
@@ -62,6 +51,78 @@ func (p *planner) complete(m Member, parts []Part) bool {
 	e := p.order[p.at[m.Change]]
 	return !slices.ContainsFunc(slices.Concat(e.With, e.Parents), func(c int64) bool {
 		return !slices.ContainsFunc(parts, func(part Part) bool { return has(part.Members, c) })
+	})
+}
+
+// landable are the parts of what can land now: of those changes only, when there are any.
+func (p *planner) landable(only map[int64]bool) []Part {
+	banned := map[int64]bool{} // candidates
+	for {
+		var parts []Part
+		for i := range p.Branches {
+			if b := &p.Branches[i]; !p.busy(b.Name) {
+				if part, ok := p.gather(b, banned, only); ok {
+					parts = append(parts, part)
+				}
+			}
+		}
+		if !p.banOne(parts, banned) {
+			return parts
+		}
+	}
+}
+
+// linkedOver says that an entry lands with one on another branch, or after it.
+func (p *planner) linkedOver(i int) bool {
+	e := p.order[i]
+	return !p.barred(i) && slices.ContainsFunc(slices.Concat(e.With, e.Parents), func(c int64) bool {
+		j, queued := p.at[c]
+		return queued && p.order[j].Branch != e.Branch
+	})
+}
+
+// circle is a change with all that must land before it or with it.
+func (p *planner) circle(i int) map[int64]bool {
+	found := map[int64]bool{p.order[i].Change: true}
+	next := []int{i}
+	for len(next) > 0 {
+		e := p.order[next[0]]
+		next = next[1:]
+		for _, c := range slices.Concat(e.With, e.Parents) {
+			if j, queued := p.at[c]; queued && !found[c] {
+				found[c], next = true, append(next, j)
+			}
+		}
+	}
+	return found
+}
+
+// banOne leaves one candidate out whose changes cannot land with these parts, if there is one:
+// another may be able to take its place, and complete the others. Who cannot land by any
+// candidate that has passed goes first.
+func (p *planner) banOne(parts []Part, banned map[int64]bool) bool {
+	for _, hopeless := range []bool{true, false} {
+		for _, part := range parts {
+			for _, m := range part.Members {
+				if !p.complete(m, parts) && (!hopeless || p.hopeless(m, banned)) {
+					p.ban(part, m, banned)
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// hopeless says that a change which must land with a member, or before it, is in no candidate
+// that may land now.
+func (p *planner) hopeless(m Member, banned map[int64]bool) bool {
+	e := p.order[p.at[m.Change]]
+	return slices.ContainsFunc(slices.Concat(e.With, e.Parents), func(c int64) bool {
+		return !slices.ContainsFunc(p.live, func(l *alive) bool {
+			k := &p.Candidates[l.n]
+			return l.passed && !banned[k.ID] && has(k.Members, c)
+		})
 	})
 }
 
@@ -92,13 +153,13 @@ func (v *look) busy(branch string) bool {
 }
 
 // gather collects what can land on a branch now, one candidate after the other.
-func (p *planner) gather(b *Branch, banned map[int64]bool) (Part, bool) {
+func (p *planner) gather(b *Branch, banned, only map[int64]bool) (Part, bool) {
 	part := Part{Branch: b.Name, Old: b.Tip}
 	var passed []*Candidate
 	for n := range p.live {
 		l := p.live[n]
 		k := &p.Candidates[l.n]
-		if k.Branch == b.Name && k.Seq <= b.Seq && l.passed && !banned[k.ID] && (l.lined || p.worth(l)) {
+		if k.Branch == b.Name && k.Seq <= b.Seq && l.passed && !banned[k.ID] && (l.lined || p.worth(l)) && p.among(l, only) {
 			passed = append(passed, k)
 		}
 	}
@@ -138,11 +199,17 @@ func (p *planner) gather(b *Branch, banned map[int64]bool) (Part, bool) {
 	return part, len(part.Members) > 0
 }
 
-// mayLand says whether nobody holds the members, and the branch is open for them.
+// among says that all members of a candidate are among those changes, when there are any.
+func (p *planner) among(l *alive, only map[int64]bool) bool {
+	return only == nil || !slices.ContainsFunc(l.members, func(i int) bool { return !only[p.order[i].Change] })
+}
+
+// mayLand says whether nobody holds the members or what they wait for, and the branch is open
+// for them.
 func (p *planner) mayLand(b *Branch, members []Member) bool {
 	return !slices.ContainsFunc(members, func(m Member) bool {
 		e := p.order[p.at[m.Change]]
-		return e.Held != "" || b.Frozen != "" && e.Priority < Hotfix
+		return p.barred(p.at[m.Change]) || b.Frozen != "" && e.Priority < Hotfix
 	})
 }
 

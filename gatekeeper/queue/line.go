@@ -12,16 +12,38 @@ type stop struct {
 }
 
 // barred says that an entry may not be tried: it is held, or waits for a change that is not
-// in the queue, or goes with one that may not be tried.
-func (p *planner) barred(i int) bool {
-	e := p.order[i]
-	if e.Held != "" || slices.ContainsFunc(e.Parents, func(c int64) bool { _, queued := p.at[c]; return !queued }) {
-		return true
+// in the queue, or goes with one that may not be tried, or stands on one.
+func (p *planner) barred(i int) bool { return p.bars[i] }
+
+// bar finds out who is barred. It follows parents and those that land together, for whoever
+// stands on somebody who cannot land cannot land either, and a run of it would tell nobody
+// anything that can be acted upon.
+func (p *planner) bar() {
+	p.bars = make([]bool, len(p.order))
+	waits := map[int64][]int{} // who cannot land without a change
+	var next []int
+	for i, e := range p.order {
+		barred := e.Held != ""
+		for _, list := range [][]int64{e.Parents, e.With} {
+			for _, c := range list {
+				waits[c] = append(waits[c], i)
+				_, queued := p.at[c]
+				barred = barred || !queued
+			}
+		}
+		if barred {
+			p.bars[i], next = true, append(next, i)
+		}
 	}
-	return slices.ContainsFunc(e.With, func(c int64) bool {
-		j, queued := p.at[c]
-		return !queued || p.order[j].Held != ""
-	})
+	for len(next) > 0 {
+		e := p.order[next[0]]
+		next = next[1:]
+		for _, i := range waits[e.Change] {
+			if !p.bars[i] {
+				p.bars[i], next = true, append(next, i)
+			}
+		}
+	}
 }
 
 // orphan says that a parent of the entry is not in the line before it.

@@ -119,6 +119,33 @@ func (p *planner) drawLive(from, to int) {
 	}
 }
 
+// adopt finds the runs of what the line wants among those that it was not drawn from: a run
+// that is hardly likely to pass is drawn late, in its turn, and is that run all the same.
+func (p *planner) adopt() {
+	idle := map[string]int{}
+	for n, l := range p.live {
+		if !l.lined && p.st[l.n] != void {
+			idle[p.Candidates[l.n].Branch+p.name(slices.Sorted(slices.Values(l.on)), l.members)] = n
+		}
+	}
+	if len(idle) == 0 {
+		return
+	}
+	for at := range p.line {
+		s := &p.line[at]
+		if s.alive >= 0 {
+			continue
+		}
+		n, runs := idle[p.order[s.members[0]].Branch+p.name(slices.Sorted(slices.Values(s.on)), s.members)]
+		if runs && !p.live[n].lined {
+			p.live[n].lined, s.alive = true, n
+			if p.live[n].passed {
+				s.passes = 1
+			}
+		}
+	}
+}
+
 // letPass puts those before a candidate that conflict with it and are done much sooner.
 func (p *planner) letPass(l *alive, fresh []int) bool {
 	passed := false

@@ -36,6 +36,7 @@ type planner struct {
 	*look
 	clash  float64
 	n      int             // entries looked at
+	bars   []bool          // entries that may not be tried
 	known  []bool          // entries that a candidate tries
 	tested []bool          // entries that a run tries by themselves
 	byLast map[int64][]int // candidates by their last member
@@ -107,6 +108,7 @@ func (v *look) planner() *planner {
 	p.known, p.tested, p.byLast = make([]bool, len(v.order)), make([]bool, len(v.order)), map[int64][]int{}
 	p.place, p.stopOf, p.lands = make([]int, len(v.order)), make([]int, len(v.order)), make([]float64, len(v.order))
 	p.inLane, p.inBar, p.inAll = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}
+	p.bar()
 	p.findLive()
 	return p
 }
@@ -124,5 +126,6 @@ func (p *planner) draw() {
 		p.drawWaiting(from, to)
 		from = to
 	}
+	p.adopt()
 	p.drawSuspects()
 }

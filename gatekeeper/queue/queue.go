@@ -38,7 +38,8 @@ type State struct {
 	Landed []Landed
 	// Landings are those asked for and not answered.
 	Landings []Landing
-	// Asked counts the asks of Try; a rebuilt state begins at 0.
+	// Asked numbers what is asked for, by which answers are known. Where answers to an earlier
+	// life may still be under way, a rebuilt state begins above what that one asked.
 	Asked int64
 	// Greens are the newest runs that passed, the newest first, by branch.
 	Greens map[string][]Green
@@ -61,6 +62,9 @@ type Branch struct {
 	MaxBatch int
 	// BatchCost is by how much of its time a batch grows with each further member.
 	BatchCost float64
+	// Proven says that a landing of the queue made the tip: it has passed as what it is. It is
+	// not known of one that came past the queue.
+	Proven bool
 	// Whole says that a run tests all that its candidate holds, not only the targets of its
 	// members: what it stands on is proven with it.
 	Whole bool
@@ -70,6 +74,7 @@ type Branch struct {
 type Green struct {
 	From, To time.Time
 	In       []int64
+	Seq      int64 // the branch's when its candidate was made
 }
 
 // Entry is one change in the queue.
@@ -116,6 +121,7 @@ type Candidate struct {
 	// On are those that it assumes to land first and that had not when it was made.
 	On     []Member
 	Seq    int64  // the branch's when it was made
+	Proven bool   // a landing of the queue had made the branch's tip
 	Base   string // the commit below the first member
 	Commit string // of the last member; "" while it is being made, and when it conflicts
 	// Conflict says why there can be no commit, "" when there can.
@@ -164,6 +170,7 @@ type Landed struct {
 // Landing is a [Land] that has not been answered.
 type Landing struct {
 	Parts []Part
+	Ask   int64
 }
 
 // Part is what one branch gains in a landing.
@@ -205,10 +212,14 @@ type Tried struct {
 	On       []Member
 	ID       int64
 	Seq      int64 // the branch's when it was made
+	Proven   bool  // whether a landing of the queue had made the branch's tip
 	Run      int64 // 0 when Conflict says why
 	Base     string
 	Commit   string // "" when Conflict says why
 	Conflict string
+	// Refusals and Errors are how many earlier runs of the candidate ended so: the queue may have
+	// forgotten it meanwhile.
+	Refusals, Errors int
 }
 
 // RunEnded is the verdict of a run. It counts only for the run that the candidate has, and
@@ -224,6 +235,7 @@ type RunEnded struct {
 // LandDone answers [Land]: all of its parts landed, or none did.
 type LandDone struct {
 	Parts  []Part
+	Ask    int64
 	Landed bool
 	Tips   map[string]string // where the branches point after it
 }
@@ -257,7 +269,10 @@ type Try struct {
 
 // Land asks to move the branches, all or none, each from its old tip over its candidates in
 // their order.
-type Land struct{ Parts []Part }
+type Land struct {
+	Parts []Part
+	Ask   int64 // its number, which the answer repeats
+}
 
 // Eject takes a patch set out of the queue.
 type Eject struct {

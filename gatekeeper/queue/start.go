@@ -9,7 +9,7 @@ import (
 func (p *planner) start() {
 	for n := range p.live {
 		l := p.live[n]
-		if p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) {
+		if p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) && !p.wanted(l) {
 			p.stop(l, "it is not needed any more")
 		}
 	}
@@ -21,6 +21,18 @@ func (p *planner) start() {
 	}
 	p.lookAtBare(p.tested)
 	p.unlock()
+}
+
+// wanted says that a run would be asked for again if it were stopped: as one of those that are
+// wanted, or because nothing else is under way.
+func (p *planner) wanted(l *alive) bool {
+	if p.running == 1 {
+		return true
+	}
+	k := &p.Candidates[l.n]
+	return slices.ContainsFunc(p.wants, func(w want) bool {
+		return len(w.members) == len(l.members) && p.order[w.members[0]].Branch == k.Branch && p.find(k.Branch, w) == k
+	})
 }
 
 // unlock tries the first change by itself that has not been, when nothing else is under way:
@@ -243,6 +255,9 @@ func (p *planner) find(branch string, w want) *Candidate {
 	for _, n := range p.byLast[last] {
 		k := &p.Candidates[n]
 		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || n < len(p.st) && p.st[n] == void {
+			continue
+		}
+		if k.Run.Refusals > 0 && k.Run.State != RunRunning && k.Run.State != RunPassed && p.outdated(k) {
 			continue
 		}
 		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Run.Refusals < enoughRefusals && (k.Seq != p.branches[branch].Seq || p.busy(branch)) {

@@ -115,8 +115,8 @@ func (s *State) setBranch(b Branch) {
 		s.Branches = append(s.Branches, b)
 		return
 	}
-	if have.Tip != b.Tip && b.Seq <= have.Seq {
-		b.Seq = have.Seq + 1
+	if have.Tip != b.Tip {
+		b.Seq, b.Proven = max(b.Seq, have.Seq+1), false
 	}
 	if b.Seq > have.Seq && !slices.ContainsFunc(s.Landed, func(l Landed) bool { return l.Branch == b.Name && l.Seq == b.Seq }) {
 		s.Landed = append(s.Landed, Landed{Branch: b.Name, Seq: b.Seq, Barrier: true})
@@ -129,7 +129,7 @@ const MostGreens = 8
 
 // greens takes note of a run that passed.
 func (s *State) greens(k *Candidate, now time.Time) {
-	g := Green{From: k.Run.StartedAt, To: now}
+	g := Green{From: k.Run.StartedAt, To: now, Seq: k.Seq}
 	for _, m := range slices.Concat(k.On, k.Members) {
 		g.In = append(g.In, m.Change)
 	}
@@ -154,22 +154,30 @@ func (s *State) tried(e Tried, now time.Time) (stale []Action, quiet bool) {
 		return []Action{Cancel{Candidate: e.ID, Run: e.Run, Reason: "nobody needs it any more"}}, false
 	}
 	k := &s.Candidates[i]
-	if k.ID != 0 && k.ID != e.ID { // the branch moved before its next run: this is another candidate
-		k.Run.Errors, k.Run.Refusals = 0, 0
-	}
-	k.ID, k.Seq, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Base, e.Commit, e.Conflict
+	k.Run.Refusals, k.Run.Errors = e.Refusals, e.Errors
+	k.ID, k.Seq, k.Proven, k.Base, k.Commit, k.Conflict = e.ID, e.Seq, e.Proven, e.Base, e.Commit, e.Conflict
 	if e.Conflict != "" {
 		k.Run = Run{}
 		return nil, false
 	}
 	k.Run.ID, k.Run.StartedAt = e.Run, now
-	for n, o := range s.Candidates {
-		if n != i && o.ID == e.ID && o.Run.ID == e.Run && o.Run.State == RunRunning { // two ways to ask for the same
-			s.Candidates = slices.Delete(s.Candidates, i, i+1)
-			return nil, false
-		}
+	return nil, s.same(i)
+}
+
+// same makes one of two ways to ask for the same: what stood on those that have landed meanwhile
+// is what stands on nothing now. It says that there were none.
+func (s *State) same(i int) bool {
+	k := s.Candidates[i]
+	n := slices.IndexFunc(s.Candidates, func(o Candidate) bool { return o.ID == k.ID && o.Run.Ask != k.Run.Ask })
+	switch {
+	case n < 0:
+		return true
+	case s.Candidates[n].Run.State == RunRunning:
+		s.Candidates = slices.Delete(s.Candidates, i, i+1)
+	default: // the answer knew what was known of it
+		s.Candidates = slices.Delete(s.Candidates, n, n+1)
 	}
-	return nil, true
+	return false
 }
 
 // asked says that a run of the candidate was asked for and has no answer yet.
@@ -207,7 +215,7 @@ func (s *State) ended(e RunEnded, now time.Time) {
 
 // landDone takes in the answer to a Land that is outstanding; any other is stale.
 func (s *State) landDone(e LandDone) {
-	i := slices.IndexFunc(s.Landings, func(l Landing) bool { return samePart(l.Parts, e.Parts) })
+	i := slices.IndexFunc(s.Landings, func(l Landing) bool { return l.Ask == e.Ask && samePart(l.Parts, e.Parts) })
 	if i < 0 {
 		return
 	}
@@ -228,7 +236,7 @@ func (s *State) landDone(e LandDone) {
 			s.Landed = append(s.Landed, l)
 			s.remove(m.Change, true)
 		}
-		b.Tip = e.Tips[p.Branch]
+		b.Tip, b.Proven = e.Tips[p.Branch], true
 	}
 }
 

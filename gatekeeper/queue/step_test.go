@@ -296,25 +296,25 @@ func TestLandDone(t *testing.T) {
 	if len(asked) != 1 {
 		t.Fatalf("%+v", actions)
 	}
-	landed, _ := step(t, s, queue.LandDone{Parts: asked[0].Parts, Landed: true, Tips: map[string]string{"main": "k1"}})
+	landed, _ := step(t, s, queue.LandDone{Parts: asked[0].Parts, Ask: asked[0].Ask, Landed: true, Tips: map[string]string{"main": "k1"}})
 	if b := landed.Branches[0]; b.Tip != "k1" || b.Seq != 7 || len(landed.Landings) != 0 {
 		t.Errorf("%+v", landed)
 	}
 	if entryOf(landed, 1) != nil || entryOf(landed, 2) != nil || len(entryOf(landed, 3).Parents) != 0 {
 		t.Errorf("%+v", landed.Entries)
 	}
-	refused, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Tips: map[string]string{"main": "x"}})
+	refused, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Ask: asked[0].Ask, Tips: map[string]string{"main": "x"}})
 	if b := refused.Branches[0]; b.Tip != "x" || b.Seq <= 5 || len(refused.Entries) != 3 {
 		t.Errorf("%+v", refused)
 	}
 	if again := find[queue.Land](actions); len(again) != 0 {
 		t.Errorf("lands on a branch that moved: %+v", again)
 	}
-	same, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Tips: map[string]string{"main": "t"}})
+	same, actions := step(t, s, queue.LandDone{Parts: asked[0].Parts, Ask: asked[0].Ask, Tips: map[string]string{"main": "t"}})
 	if again := find[queue.Land](actions); same.Branches[0].Seq != 5 || len(again) != 0 {
 		t.Errorf("what was refused lands as it is: %+v, %+v", same.Branches, again)
 	}
-	twice, _ := step(t, landed, queue.LandDone{Parts: asked[0].Parts, Landed: true, Tips: map[string]string{"main": "k1"}})
+	twice, _ := step(t, landed, queue.LandDone{Parts: asked[0].Parts, Ask: asked[0].Ask, Landed: true, Tips: map[string]string{"main": "k1"}})
 	if twice.Branches[0].Seq != 7 {
 		t.Errorf("counted twice: %+v", twice.Branches)
 	}

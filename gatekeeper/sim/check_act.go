@@ -29,7 +29,7 @@ func (m *model) carryOut(a queue.Action, refuse bool) {
 // try makes the candidate, or finds the one that is just that, and a run of it.
 func (m *model) try(a queue.Try) {
 	b := m.branch(a.Branch)
-	k := &modelCandidate{branch: b, members: a.Members, seq: b.seq, whole: b.whole}
+	k := &modelCandidate{branch: b, members: a.Members, seq: b.seq, whole: b.whole, proven: b.proven}
 	k.base, k.conflict = m.fold(b.tip, a.On)
 	if k.base != nil {
 		k.commit, k.conflict = m.fold(k.base, a.Members)
@@ -42,7 +42,7 @@ func (m *model) try(a queue.Try) {
 		}
 	}
 	k = m.keep(k)
-	answer := queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: k.id, Seq: b.seq, Base: k.base.id, Conflict: k.conflict}
+	answer := queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: k.id, Seq: b.seq, Proven: b.proven, Base: k.base.id, Conflict: k.conflict}
 	if k.commit == nil {
 		m.send(-k.id, answer)
 		return
@@ -52,6 +52,15 @@ func (m *model) try(a queue.Try) {
 		r = m.run(k)
 	}
 	answer.Commit, answer.Run = k.commit.id, r.id
+	for _, before := range k.runs[:len(k.runs)-1] {
+		switch before.state {
+		case queue.RunRefused:
+			answer.Refusals++
+		case queue.RunErrored:
+			answer.Errors++
+		case queue.RunNone, queue.RunRunning, queue.RunPassed:
+		}
+	}
 	m.send(-k.id, answer)
 	if r.state != queue.RunRunning {
 		m.send(-k.id, verdict(r))
@@ -122,7 +131,7 @@ func (m *model) land(a queue.Land, refuse bool) {
 		ok = ok && conflict == ""
 		tips = append(tips, tip)
 	}
-	done := queue.LandDone{Parts: a.Parts, Landed: ok, Tips: map[string]string{}}
+	done := queue.LandDone{Parts: a.Parts, Ask: a.Ask, Landed: ok, Tips: map[string]string{}}
 	for n, p := range a.Parts {
 		b := m.branch(p.Branch)
 		if ok {
@@ -143,7 +152,7 @@ func (m *model) landPart(b *modelBranch, p queue.Part, tip *modelCommit) {
 		m.landed = append(m.landed, queue.Landed{Branch: b.name, Seq: b.seq, Change: x.Change, PS: x.PS, Targets: c.targets(), Barrier: c.wide || c.barrier})
 		m.soundly(b, x)
 	}
-	b.tip = tip
+	b.tip, b.proven = tip, true
 }
 
 // soundly is what it is all for: what lands is good on what it lands on.

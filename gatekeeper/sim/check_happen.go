@@ -207,7 +207,7 @@ func (p *player) broken(b *modelBranch) int64 {
 // checked gives a change the candidate and the run that it had before it asked to land.
 func (p *player) checked(c *modelChange, x happening) {
 	b := c.branch
-	k := &modelCandidate{branch: b, members: []queue.Member{c.member()}, seq: b.seq, whole: b.whole, base: b.tip}
+	k := &modelCandidate{branch: b, members: []queue.Member{c.member()}, seq: b.seq, whole: b.whole, proven: b.proven, base: b.tip}
 	if up := c.stack; up != 0 && p.change(up).status == queued {
 		on := p.change(up).member()
 		if k.base, k.conflict = p.fold(b.tip, []queue.Member{on}); k.base == nil {

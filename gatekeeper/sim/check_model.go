@@ -24,6 +24,7 @@ type model struct {
 	candidates []*modelCandidate
 	landed     []queue.Landed
 	runs       int64
+	asked      int64 // the highest number of what the queue asked for before it last crashed
 
 	pending []queue.Action // asked for and not carried out
 	inbox   []message      // happened and not told
@@ -47,6 +48,7 @@ type modelBranch struct {
 	tip    *modelCommit
 	seq    int64
 	green  time.Time // when a run on it last passed
+	proven bool      // the queue made its tip
 	frozen string
 	batch  int
 	whole  bool
@@ -91,6 +93,7 @@ type modelCandidate struct {
 	commit   *modelCommit // nil when it conflicts
 	conflict string
 	whole    bool
+	proven   bool
 	runs     []*modelRun
 }
 
@@ -147,7 +150,7 @@ func (m *model) entry(c *modelChange) queue.Entry {
 }
 
 func (b *modelBranch) told() queue.Branch {
-	return queue.Branch{Name: b.name, Tip: b.tip.id, Seq: b.seq, GreenAt: b.green, Frozen: b.frozen, MaxBatch: b.batch, BatchCost: 0.1, Whole: b.whole}
+	return queue.Branch{Name: b.name, Tip: b.tip.id, Seq: b.seq, GreenAt: b.green, Proven: b.proven, Frozen: b.frozen, MaxBatch: b.batch, BatchCost: 0.1, Whole: b.whole}
 }
 
 func (m *model) branch(name string) *modelBranch {
@@ -200,7 +203,7 @@ func (m *model) tellBranch(b *modelBranch) {
 
 // move is a push of an administrator to the branch.
 func (m *model) move(b *modelBranch, tip *modelCommit) {
-	b.tip = tip
+	b.tip, b.proven = tip, false
 	b.seq++
 	m.landed = append(m.landed, queue.Landed{Branch: b.name, Seq: b.seq, Barrier: true})
 	m.tellBranch(b)
@@ -220,7 +223,7 @@ func (m *model) leave(c *modelChange) {
 
 // rebuilt is the state as the controller reads it from its rows.
 func (m *model) rebuilt(learnt *queue.Model, landings []queue.Landing) queue.State {
-	s := queue.State{Workers: m.workers, Model: learnt, Landings: landings}
+	s := queue.State{Workers: m.workers, Model: learnt, Landings: landings, Asked: m.asked}
 	for _, b := range m.branches {
 		s.Branches = append(s.Branches, b.told())
 	}
@@ -258,7 +261,7 @@ func (m *model) remembered(k *modelCandidate) bool {
 
 // row is the candidate as the queue sees it.
 func (k *modelCandidate) row() queue.Candidate {
-	row := queue.Candidate{ID: k.id, Branch: k.branch.name, Members: k.members, On: k.on, Seq: k.seq, Base: k.base.id, Conflict: k.conflict}
+	row := queue.Candidate{ID: k.id, Branch: k.branch.name, Members: k.members, On: k.on, Seq: k.seq, Proven: k.proven, Base: k.base.id, Conflict: k.conflict}
 	if k.commit != nil {
 		row.Commit = k.commit.id
 	}

@@ -75,6 +75,11 @@ func (p *player) step(e queue.Event) {
 
 // note marks the verdict that the event tells as told.
 func (p *player) note(e queue.Event) {
+	if t, ok := e.(queue.Tried); ok && t.Run != 0 {
+		for _, r := range p.candidate(t.ID).runs {
+			r.told = r.told || r.id < t.Run && r.state != queue.RunRunning
+		}
+	}
 	end, ok := e.(queue.RunEnded)
 	if !ok || !p.told.live(end) {
 		return
@@ -220,6 +225,7 @@ func (p *player) crash(keep bool) {
 			c.at = p.now
 		}
 	}
+	p.asked = p.state.Asked
 	p.state = p.rebuilt(p.state.Model, landings)
 	p.told = learn(p.state, p.landed)
 	if p.log != nil {

@@ -119,6 +119,9 @@ const mostRefusals = 4
 func (m *model) refusals(a queue.Try) int {
 	n := 0
 	for _, k := range m.candidates {
+		if len(a.Members) == 0 { // a red branch is looked at again and again
+			break
+		}
 		if k.branch.name != a.Branch || !slices.Equal(k.members, a.Members) || k.commit == nil {
 			continue
 		}

@@ -127,8 +127,8 @@ func (t *told) gone(change int64, landed bool) bool {
 
 func (t *told) branchSet(b queue.Branch) bool {
 	have := t.branches[b.Name]
-	if have.Tip != b.Tip && b.Seq <= have.Seq {
-		b.Seq = have.Seq + 1
+	if have.Tip != b.Tip {
+		b.Seq, b.Proven = max(b.Seq, have.Seq+1), false
 	}
 	t.branches[b.Name] = b
 	return have == b
@@ -149,7 +149,7 @@ func (t *told) tried(e queue.Tried) bool {
 }
 
 func (t *told) landDone(e queue.LandDone) bool {
-	i := slices.IndexFunc(t.landings, func(l queue.Land) bool { return sameParts(l.Parts, e.Parts) })
+	i := slices.IndexFunc(t.landings, func(l queue.Land) bool { return l.Ask == e.Ask && sameParts(l.Parts, e.Parts) })
 	if i < 0 {
 		return true
 	}
@@ -158,14 +158,14 @@ func (t *told) landDone(e queue.LandDone) bool {
 		b := t.branches[p.Branch]
 		if e.Landed {
 			b.Seq += int64(len(p.Members))
-			b.Tip = e.Tips[p.Branch]
+			b.Tip, b.Proven = e.Tips[p.Branch], true
 			for _, x := range p.Members {
 				was := t.entries[x.Change]
 				t.landed[x.Change] = queue.Landed{Branch: p.Branch, Change: x.Change, PS: x.PS, Targets: was.Targets, Barrier: was.Barrier}
 				t.gone(x.Change, true)
 			}
 		} else if tip := e.Tips[p.Branch]; tip != b.Tip {
-			b.Tip = tip
+			b.Tip, b.Proven = tip, false
 			b.Seq++
 		}
 		t.branches[p.Branch] = b
@@ -203,7 +203,7 @@ func (t *told) agrees(s queue.State) {
 			fail("book", "the state has the entry %+v, and was told %+v", e, t.entries[e.Change])
 		}
 	}
-	if !slices.EqualFunc(s.Landings, t.landings, func(a queue.Landing, b queue.Land) bool { return sameParts(a.Parts, b.Parts) }) {
+	if !slices.EqualFunc(s.Landings, t.landings, func(a queue.Landing, b queue.Land) bool { return a.Ask == b.Ask && sameParts(a.Parts, b.Parts) }) {
 		fail("book", "the state waits for the landings %v, and asked for %v", s.Landings, t.landings)
 	}
 	t.runsAgree(s)

@@ -91,17 +91,19 @@ func (o *ours) step(w *World, e queue.Event) {
 func (o *ours) act(w *World, a queue.Action) queue.Event {
 	switch a := a.(type) {
 	case queue.Try:
+		var before queue.Run
 		on, members := changes(a.On), changes(a.Members)
 		b := w.Start(on, members, typicalMinutes)
 		o.serial++
 		id := o.serial
 		for _, k := range o.state.Candidates {
 			if k.ID != 0 && slices.Equal(k.Members, a.Members) && slices.Equal(k.On, a.On) && k.Run.State == queue.RunRunning && k.Run.ID == 0 {
-				id = k.ID
+				id, before = k.ID, k.Run
 			}
 		}
 		o.builds[id], o.tried[b] = b, id
-		return queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: int64(len(w.landed)), Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10)}
+		return queue.Tried{Ask: a.Ask, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Seq: int64(len(w.landed)), Proven: len(w.landed) > 0, Run: int64(b.ID), Base: "x", Commit: "c" + strconv.FormatInt(id, 10),
+			Refusals: before.Refusals, Errors: before.Errors}
 	case queue.Cancel:
 		w.Cancel(o.builds[a.Candidate])
 	case queue.Eject:
@@ -118,7 +120,7 @@ func (o *ours) act(w *World, a queue.Action) queue.Event {
 				w.Land(now, o.builds[id])
 			}
 		}
-		return queue.LandDone{Parts: a.Parts, Landed: true, Tips: map[string]string{branch: fmt.Sprint(len(w.landed))}}
+		return queue.LandDone{Parts: a.Parts, Ask: a.Ask, Landed: true, Tips: map[string]string{branch: fmt.Sprint(len(w.landed))}}
 	default:
 		panic(fmt.Sprintf("sim: unknown action %T", a))
 	}

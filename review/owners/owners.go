@@ -1,4 +1,4 @@
-// Package owners reads CODEOWNERS files, in which a repository says whose approval a path
+// Package owners reads CODEOWNERS and OWNERS files, in which a repository says whose approval a path
 // needs, and tells the owners of a path. It is pure.
 //
 // Two dialects have the same name. GitHub's: patterns as in .gitignore, the last one that
@@ -7,7 +7,9 @@
 // patterns without a slash in front match at any depth, "!" excludes (docs.gitlab.com, "Code
 // Owners syntax"). A file below .gitlab, or one with a section, is GitLab's.
 //
-// A line that cannot be understood owns nothing, as on both; [File.Problems] lists them.
+// Gerrit's kind is a file OWNERS in each folder ([Folders]); it counts where there is no CODEOWNERS.
+//
+// A line that cannot be understood owns nothing, as on all of them; [File.Problems] lists them.
 package owners
 
 import (
@@ -48,6 +50,7 @@ type File struct {
 	sections []*section
 	gitlab   bool
 	rules    int
+	folders  map[string]*folder // of a repository with a file in each folder, see [Folders]
 }
 
 // Problem is a line that owns nothing because it cannot be understood.
@@ -75,9 +78,10 @@ type rule struct {
 type Need struct {
 	Section  string // "" outside of sections
 	Owners   []string
-	Min      int  // so many of them
-	Optional bool // they are told, and not waited for
-	Line     int  // of the rule
+	Min      int    // so many of them
+	Optional bool   // they are told, and not waited for
+	Line     int    // of the rule
+	File     string // that has it, where there are several
 }
 
 // Parse reads a file. It never fails: what it cannot read is a problem.
@@ -195,6 +199,9 @@ func (f *File) ownersOf(line int, words []string) []string {
 func (f *File) Needs(path string) []Need {
 	if f == nil {
 		return nil
+	}
+	if f.folders != nil {
+		return f.foldersNeed(path)
 	}
 	var all []Need
 	for _, s := range f.sections {

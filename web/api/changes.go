@@ -8,7 +8,6 @@ import (
 
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
-	"gatehouse/gitserver/git"
 	"gatehouse/review"
 )
 
@@ -120,8 +119,9 @@ type changesIn struct {
 
 type diffIn struct {
 	ChangePath
-	PatchSet int `query:"patch_set" minimum:"0" doc:"0 is the current one."`
-	Base     int `query:"base" minimum:"0" doc:"Another patch set to compare with; 0 is the parent commit."`
+	PatchSet int  `query:"patch_set" minimum:"0" doc:"0 is the current one."`
+	Base     int  `query:"base" minimum:"0" doc:"An older patch set to compare with, without what landed between their parents; 0 is the parent commit."`
+	Rebase   bool `query:"rebase" doc:"With base: what landed between their parents as well."`
 }
 
 func (s *Server) changeRoutes() {
@@ -310,79 +310,4 @@ func patchSetOf(ps review.PatchSet, name func(int64) string) PatchSet {
 		Number: ps.Number, Commit: string(ps.Commit), Parent: string(ps.Parent), Ref: review.HoldingRef(ps.Change, ps.Number), Uploader: name(ps.Uploader),
 		AuthorName: ps.AuthorName, AuthorEmail: ps.AuthorEmail, Kind: string(ps.Kind), Message: ps.Message, Description: ps.Description, CreatedAt: ps.CreatedAt,
 	}
-}
-
-// sides finds the two commits of a diff, for those who may see the change.
-func (s *Server) sides(ctx context.Context, who account.Actor, in *diffIn) (g *git.Repo, from, to git.OID, err error) {
-	c, err := s.Review.Get(ctx, who, in.Number)
-	if err != nil {
-		return nil, "", "", err
-	}
-	r, err := s.Repos.ByID(ctx, s.DB.Read(), c.Repo)
-	if err != nil {
-		return nil, "", "", err
-	}
-	if g, err = s.Repos.Open(r); err != nil {
-		return nil, "", "", err
-	}
-	number := in.PatchSet
-	if number == 0 {
-		number = c.Current
-	}
-	ps, err := s.Review.PatchSet(ctx, s.DB.Read(), c.ID, number)
-	if err != nil {
-		return nil, "", "", err
-	}
-	from = ps.Parent
-	if in.Base != 0 {
-		base, err := s.Review.PatchSet(ctx, s.DB.Read(), c.ID, in.Base)
-		if err != nil {
-			return nil, "", "", err
-		}
-		from = base.Commit
-	}
-	if from == "" || from.IsZero() {
-		from = git.EmptyTree
-	}
-	return g, from, ps.Commit, nil
-}
-
-func (s *Server) listFiles(ctx context.Context, who account.Actor, in *diffIn) (*answer[list[File]], error) {
-	g, from, to, err := s.sides(ctx, who, in)
-	if err != nil {
-		return nil, err
-	}
-	found, err := g.ChangedFiles(ctx, from, to)
-	if err != nil {
-		return nil, err
-	}
-	viewed, err := s.seen(ctx, who, g, in.Number, in.PatchSet)
-	if err != nil {
-		return nil, err
-	}
-	var all []File
-	for _, f := range found {
-		all = append(all, File{
-			Path: f.Path, OldPath: f.OldPath, Status: string(rune(f.Status)), Added: f.Added, Deleted: f.Deleted, Binary: f.Binary, Viewed: viewed[f.Path],
-		})
-	}
-	return listed(all), nil
-}
-
-// text is an answer that is not JSON.
-type text struct {
-	Type string `header:"Content-Type"`
-	Body []byte
-}
-
-func (s *Server) getDiff(ctx context.Context, who account.Actor, in *diffIn) (*text, error) {
-	g, from, to, err := s.sides(ctx, who, in)
-	if err != nil {
-		return nil, err
-	}
-	patch, err := g.DiffPatch(ctx, from, to, git.DiffOptions{MaxBytes: maxDiff})
-	if err != nil {
-		return nil, err
-	}
-	return &text{Type: "text/x-diff; charset=utf-8", Body: patch}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
@@ -43,8 +44,10 @@ type Server struct {
 	Gate     *gatekeeper.Controller
 	Bus      *event.Bus
 	Notify   *notify.Service
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Entrances are the other servers where changes are proposed.
+	Entrances *entrance.Service
+	Log       *slog.Logger
+	Now       func() time.Time
 
 	Version       string // of the program
 	URL           string // where people find the server, without a trailing slash
@@ -87,6 +90,7 @@ func (s *Server) Routes(r *mux.Router) {
 	s.queueRoutes()
 	s.boardRoutes()
 	s.notifyRoutes()
+	s.entranceRoutes()
 	s.environmentRoutes()
 	s.deliveryRoutes()
 	s.artifactRoutes()

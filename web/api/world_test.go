@@ -21,6 +21,7 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/blob"
+	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/secret"
 	"gatehouse/gitserver/account"
@@ -85,6 +86,7 @@ func newWorld(t *testing.T) *world {
 		Version: "test", URL: "https://gate.test", SSHURL: "ssh://gate.test", SessionCookie: cookieName, SignInPath: "/signin/", SecretDir: dir,
 	}
 	w.Notify = &notify.Service{DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: gate, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Dir: filepath.Join(dir, "notify")}
+	w.Entrances = &entrance.Service{DB: d, Accounts: accounts, Repos: repos, Review: reviews, Gate: gate, Bus: bus, Now: time.Now, Log: log, Dir: filepath.Join(dir, "entrances")}
 	r := mux.NewRouter()
 	w.Routes(r)
 	w.handler = r

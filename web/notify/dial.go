@@ -108,6 +108,10 @@ func (s *Service) hookClient(encrypted bool) *http.Client {
 	}
 }
 
+// OutsideClient makes one request to another server that somebody named, as a webhook's is made:
+// to a public address, or one in the networks that the operator allowed.
+func (s *Service) OutsideClient(encrypted bool) *http.Client { return s.hookClient(encrypted) }
+
 // ParseNetworks reads the networks that webhooks may go to although they are not public:
 // "10.1.0.0/16", or one address.
 func ParseNetworks(texts []string) ([]netip.Prefix, error) {

@@ -38,6 +38,7 @@ type letter struct {
 	StopWhat string
 	Settings string // where to choose what is mailed
 	ReplyTo  string // who reads answers; "" is nobody
+	Answer   string // the address whose mail becomes a comment; "" for none
 }
 
 // aboutChange is the change that a mail is about.
@@ -105,7 +106,7 @@ func (s *Service) entryOf(ctx context.Context, q db.Querier, n Notification, nam
 			e.Message += fmt.Sprintf("\n\n(and %s more on the page)", plural(len(w.Remarks)-i, "comment", "comments"))
 			break
 		}
-		e.Remarks = append(e.Remarks, remark{oneLine(r.Path, maxMessage), r.Line, clip(clean(r.Body), maxRemark)})
+		e.Remarks = append(e.Remarks, remark{oneLine(r.Path, maxMessage), r.Line, clip(clean(r.Body), maxRemark), r.thread})
 	}
 	return e, nil
 }
@@ -194,6 +195,9 @@ func (s *Service) changeLetter(ctx context.Context, q db.Querier, l letter, to a
 		}
 	}
 	l.About, l.Reason = a, reasonWords[a.reason]
+	if l.Answer, err = s.answerTo(to.ID, c.ID, l.Entries); err != nil {
+		return l, err
+	}
 	l.Subject = fmt.Sprintf("Change %d in %s (%s): %s", c.ID, sub.repo.Name, a.Branch, a.Title)
 	l.URL, l.StopWhat = s.URL+"/c/"+strconv.FormatInt(c.ID, 10), "mail about this change"
 	e, err := s.Explain.Explain(ctx, to, c.ID)

@@ -55,6 +55,9 @@ func (l letter) text() string {
 
 // answer says what becomes of an answer.
 func (l letter) answer() string {
+	if l.Answer != "" {
+		return "An answer to this mail becomes a comment of yours. Keep its address to yourself. The page: " + l.URL
+	}
 	if l.ReplyTo == "" {
 		return "Nobody reads answers to this mail: answer at " + l.URL
 	}

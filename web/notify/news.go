@@ -328,9 +328,10 @@ type words struct {
 }
 
 type remark struct {
-	Path string // "" is the change as a whole
-	Line int
-	Body string
+	Path   string // "" is the change as a whole
+	Line   int
+	Body   string
+	thread int64 // the comment that began it
 }
 
 // Where is the place of a remark, as "server.go:25".
@@ -370,7 +371,11 @@ func (s *Service) said(ctx context.Context, q db.Querier, e event.Event) (words,
 	}
 	for _, c := range comments {
 		if c.ID > before && c.ID < e.ID && c.Author == e.Account {
-			w.Remarks = append(w.Remarks, remark{c.Path, c.Line, c.Body})
+			thread := c.ID
+			if c.ReplyTo != 0 {
+				thread = c.ReplyTo
+			}
+			w.Remarks = append(w.Remarks, remark{c.Path, c.Line, c.Body, thread})
 		}
 	}
 	return w, nil

@@ -266,6 +266,7 @@ func (s *Service) Clean(ctx context.Context) error {
 		}{
 			{`DELETE FROM notifications WHERE (at < $1 AND read_at <> 0 OR at < $2) AND mail IN ('none', 'done')`, []any{before(keepRead), before(keepUnread)}},
 			{`DELETE FROM mails WHERE created_at < $1 AND state <> $2`, []any{before(keepMails), stateWaiting}},
+			{`DELETE FROM mail_answers WHERE at < $1`, []any{before(keepAnswers)}},
 			{`DELETE FROM webhook_deliveries WHERE created_at < $1 AND state <> $2`, []any{before(keepDeliveries), stateWaiting}},
 		} {
 			if _, err := tx.ExecContext(ctx, old.query, old.args...); err != nil {

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -235,8 +236,8 @@ func (s *Service) compose(m mailRow, to account.Account, l letter, from string) 
 		return nil, fmt.Errorf("notify: mail from %s: %w", s.Mail.From, err)
 	}
 	msg.ToMailAddress(&netmail.Address{Name: displayName(to), Address: to.Email})
-	if s.Mail.ReplyTo != "" {
-		if err := msg.ReplyTo(s.Mail.ReplyTo); err != nil {
+	if answer := cmp.Or(l.Answer, s.Mail.ReplyTo); answer != "" {
+		if err := msg.ReplyTo(answer); err != nil {
 			return nil, fmt.Errorf("notify: mail-reply-to: %w", err)
 		}
 	}

@@ -41,6 +41,7 @@ type Mailer struct {
 	PasswordFile string
 	From         string // the address that mails come from
 	ReplyTo      string // where answers go; "" when nobody reads them
+	Answers      string // the domain of the addresses whose mail becomes a comment, "" for none
 	// Roots are the authorities that the server's certificate is checked with; nil is the system's.
 	Roots *x509.CertPool
 }
@@ -58,6 +59,9 @@ func (m *Mailer) Check() error {
 		if parsed, err := netmail.ParseAddress(address); err != nil || parsed.Address != address || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 			return fault.New(fault.Invalid, op, fmt.Sprintf("%s is %q, which is not an address", name, oneLine(address, maxWord)), "write it as gate@example.org")
 		}
+	}
+	if strings.ContainsFunc(m.Answers, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '@' }) {
+		return fault.New(fault.Invalid, op, fmt.Sprintf("mail-answers-domain is %q, which is no domain", oneLine(m.Answers, maxWord)), "write it as answers.example.org")
 	}
 	switch m.TLS {
 	case TLSStart, TLSImplicit, TLSNone:

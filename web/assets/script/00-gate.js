@@ -2,6 +2,9 @@
 // slowly: it opens comment forms in place, answers keys, and swaps in the parts that the
 // server says have changed. It never makes HTML of its own from data.
 'use strict';
+// What the script says, in the language of the page.
+const told = JSON.parse(document.body.dataset.words || '{}');
+const tr = (text, ...places) => (told[text] || text).replace(/\{(\d)\}/g, (m, n) => places[n - 1]);
 (() => {
   const doc = document, body = doc.body, $ = (s, in_ = doc) => in_.querySelector(s), $$ = (s, in_ = doc) => [...in_.querySelectorAll(s)];
   doc.documentElement.classList.add('js');
@@ -10,6 +13,10 @@
   const age = (t) => {
     const s = (Date.now() - t) / 1000, a = Math.abs(s), d = Math.floor(a / 86400);
     if (a >= 30 * 86400) return null;
+    if (doc.documentElement.lang !== 'en') {
+      const [by, unit] = a < 3600 ? [60, 'minute'] : a < 86400 ? [3600, 'hour'] : [86400, 'day'];
+      return new Intl.RelativeTimeFormat(doc.documentElement.lang, { numeric: 'auto' }).format(-Math.trunc(s / by), unit);
+    }
     if (s >= 0 && s < 60) return 'just now';
     const text = a < 3600 ? Math.max(1, Math.floor(a / 60)) + ' min' : a < 86400 ? Math.floor(a / 3600) + ' h' : d + (d === 1 ? ' day' : ' days');
     return s < 0 ? 'in ' + text : text + ' ago';
@@ -97,7 +104,7 @@
         if (bottom) scrollTo(0, body.scrollHeight);
       },
       parts: (e) => renew(e.data),
-      end: (e, s) => { s.over = true; close(s); const t = $('#tail'); if (t) t.remove(); say('The log is complete.'); },
+      end: (e, s) => { s.over = true; close(s); const t = $('#tail'); if (t) t.remove(); say(tr('The log is complete.')); },
     });
   }
 
@@ -126,12 +133,12 @@
   for (const e of $$('.cmd')) {
     if (!navigator.clipboard) break;
     const b = doc.createElement('button');
-    b.type = 'button'; b.className = 'copy'; b.textContent = 'Copy';
+    b.type = 'button'; b.className = 'copy'; b.textContent = tr('Copy');
     e.prepend(b);
   }
   const copy = (b) => {
     const text = [...b.parentElement.childNodes].filter((n) => n !== b).map((n) => n.textContent).join('').trim();
-    navigator.clipboard.writeText(text).then(() => { b.textContent = 'Copied'; setTimeout(() => { b.textContent = 'Copy'; }, 1500); });
+    navigator.clipboard.writeText(text).then(() => { b.textContent = tr('Copied'); setTimeout(() => { b.textContent = tr('Copy'); }, 1500); });
   };
 
   doc.addEventListener('click', (e) => {
@@ -140,7 +147,7 @@
     if (e.ctrlKey || e.metaKey || e.shiftKey) return;
     if ((b = hit('.copy'))) copy(b);
     else if (hit('[data-keys]')) { e.preventDefault(); keys(); }
-    else if (hit('[data-unfold]')) { const all = $$('details.file'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
+    else if (hit('[data-unfold]')) { const all = $$('.file > header > details'), to = all.some((d) => !d.open); all.forEach((d) => { d.open = to; }); }
     else if (e.target.tagName === 'DIALOG') e.target.close();
   });
   // ---- what is written is not lost: a review that is begun waits in this tab ----
@@ -197,7 +204,7 @@
   const press = (selector) => { const e = $(selector); if (e) { e.focus(); show(e, 'center'); } };
   const table = {
     j: () => toFile(1), k: () => toFile(-1), n: () => toHunk(1), p: () => toHunk(-1),
-    r: () => press('#reply textarea'), u: () => go(body.dataset.up), x: () => { const d = here || $('.file'); if (d && 'open' in d) d.open = !d.open; },
+    r: () => press('#reply textarea'), u: () => go(body.dataset.up), x: () => { const d = $('header > details', here || $('.file') || doc); if (d) d.open = !d.open; },
     c: () => { const b = doc.activeElement.matches('button[name=comment]') ? doc.activeElement : line && $('button[name=comment]', line); if (b) b.click(); },
     s: () => { const a = $('.choice a:not([aria-current])'); if (a) a.click(); },
     '[': () => go($('#step-back') && $('#step-back').href), ']': () => go($('#step-on') && $('#step-on').href),
@@ -217,5 +224,5 @@
 
   // A line that was linked to, in a file that is folded: unfold it.
   const target = location.hash.length > 1 && doc.getElementById(location.hash.slice(1));
-  if (target) { const d = target.closest('details'); if (d && !d.open) { d.open = true; target.scrollIntoView({ block: 'center' }); } }
+  if (target) { const d = target.closest('details') || $(':scope > header > details', target.closest('.file') || target); if (d && !d.open) { d.open = true; target.scrollIntoView({ block: 'center' }); } }
 })();

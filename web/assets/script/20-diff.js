@@ -25,10 +25,10 @@
   const whole = (file, instead) => once(file, async () => {
     const fresh = (await load(file.dataset.load)).firstElementChild;
     file.replaceWith(fresh);
-    if (instead) { fresh.open = true; $('summary', fresh).focus({ preventScroll: true }); }
+    if (instead) { $('details', fresh).open = true; $('summary', fresh).focus({ preventScroll: true }); }
   }, instead);
   const near = new IntersectionObserver((all) => all.forEach((e) => {
-    if (e.isIntersecting && e.target.open) { near.unobserve(e.target); whole(e.target); }
+    if (e.isIntersecting && $('details', e.target).open) { near.unobserve(e.target); whole(e.target); }
   }), { rootMargin: '600px' });
   $$('.file.later').forEach((f) => near.observe(f));
 
@@ -56,7 +56,7 @@
     b.name = on ? 'unview' : 'view';
     b.setAttribute('aria-pressed', on);
     $('path', b).setAttribute('d', on ? 'm5.2 8.2 2 2 3.6-4.2' : 'M5.2 8h5.6');
-    file.open = !on;
+    $('details', file).open = !on;
     if (leaf) leaf.parentElement.classList.toggle('seen', on);
     const count = $('#viewed-count b');
     if (count) count.textContent = $$('button.view[aria-pressed=true]').filter((e) => e.value !== '/COMMIT_MSG').length;
@@ -81,7 +81,7 @@
       const address = place(b.parentElement.id), row = b.closest('tr').nextElementSibling, acts = row && $('.write .acts', row);
       if (!address || !acts || $('.linkto', acts)) return;
       const a = doc.createElement('a');
-      a.href = address; a.textContent = 'Link to this line'; a.className = 'linkto';
+      a.href = address; a.textContent = tr('Link to this line'); a.className = 'linkto';
       acts.append(a);
     });
   });

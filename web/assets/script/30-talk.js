@@ -10,8 +10,8 @@
     $('label', form).htmlFor = id;
     return form;
   };
-  const place = (form, file, from, to) => {
-    fields(form, { start: from, line: to });
+  const place = (form, file, from, to, chars = [0, 0]) => {
+    fields(form, { start: from, line: to, from_char: chars[0], to_char: chars[1] });
     const link = $('[data-suggest]', form), at = new URL(location), f = form.elements;
     if (link && f.side.value !== 'new') link.remove();
     else if (link) {
@@ -19,8 +19,58 @@
       at.hash = 'comment';
       link.href = at;
     }
-    $('.where', form).textContent = $('.path', file).textContent + (from === to ? ', line ' + to : ', lines ' + from + ' to ' + to);
+    $('.where', form).textContent = from === to ? tr('{1}, line {2}', $('.path', file).textContent, to) : tr('{1}, lines {2} to {3}', $('.path', file).textContent, from, to);
   };
+
+  // ---- a part of a line, or of several: what is selected ----
+  const letters = (cell, node, offset) => { // how many characters of the code stand before a place
+    const r = doc.createRange();
+    r.selectNodeContents(cell);
+    r.setEnd(node, offset);
+    const part = r.cloneContents();
+    $$('.moved, .noeol', part).forEach((e) => e.remove());
+    $$('.hid', part).forEach((e) => { e.textContent = '?'; });
+    return [...part.textContent].length;
+  };
+  const numberOf = (cell) => {
+    for (let e = cell.previousElementSibling; e && e.matches('td.n'); e = e.previousElementSibling) if ($('[name=comment]', e)) return $('[name=comment]', e);
+    return null;
+  };
+  const picked = () => {
+    const s = getSelection(), r = s.rangeCount && !s.isCollapsed && s.getRangeAt(0);
+    if (!r) return null;
+    const [a, b] = [r.startContainer, r.endContainer].map((n) => (n.closest ? n : n.parentElement).closest('.file td.c'));
+    const [from, to] = [a, b].map((c) => c && numberOf(c));
+    if (!from || !to || from.form !== to.form || from.value[0] !== to.value[0]) return null;
+    const chars = [letters(a, r.startContainer, r.startOffset), letters(b, r.endContainer, r.endOffset)];
+    return chars[1] && { to, first: Number(from.value.slice(1)), chars, box: r.getBoundingClientRect() };
+  };
+  const onThis = doc.createElement('button');
+  onThis.type = 'button'; onThis.className = 'onthis'; onThis.hidden = true; onThis.textContent = tr('Comment on this');
+  doc.body.append(onThis);
+  let pick = null, later = 0;
+  const offer = () => {
+    pick = $('#write') ? picked() : null;
+    onThis.hidden = !pick;
+    if (pick) { onThis.style.left = Math.max(8, pick.box.left + scrollX) + 'px'; onThis.style.top = pick.box.bottom + scrollY + 4 + 'px'; }
+  };
+  doc.addEventListener('selectionchange', () => { clearTimeout(later); later = setTimeout(offer, 150); });
+  onThis.addEventListener('mousedown', (e) => e.preventDefault()); // keeps what is selected
+  const commentOnThis = (p) => {
+    commentOn(p.to, false);
+    const form = $('form', p.to.closest('tr').nextElementSibling);
+    place(form, p.to.closest('.file'), p.first, Number(p.to.value.slice(1)), p.chars);
+    getSelection().removeAllRanges();
+    $('textarea', form).focus();
+  };
+  onThis.addEventListener('click', () => pick && commentOnThis(pick));
+  doc.addEventListener('keydown', (e) => {
+    const p = e.key === 'c' && !e.ctrlKey && !e.metaKey && !e.altKey && $('#write') && picked();
+    if (p) { e.preventDefault(); e.stopImmediatePropagation(); commentOnThis(p); }
+  }, true);
+  doc.addEventListener('input', (e) => { // other lines: the characters were of these
+    if (e.target.matches('.write input[type=number]')) fields(e.target.form, { from_char: 0, to_char: 0 });
+  });
 
   let last = null; // the line that was clicked last: shift picks from there
   const commentOn = (button, extend) => {
@@ -46,7 +96,7 @@
   };
   const reply = (link, quote) => {
     const foot = link.closest('footer'), form = blank({ reply_to: quote || link.dataset.reply }), text = $('textarea', form);
-    $('label', form).textContent = 'Answer';
+    $('label', form).textContent = tr('Answer');
     $('[data-suggest]', form).remove();
     form.elements.unresolved.checked = false;
     if (quote) {
@@ -75,7 +125,11 @@
     else if ((b = hit('.write .cancel')) && cancel(b)) e.preventDefault();
   });
 
-  const unfold = (e) => { for (let d = e.closest('details:not([open])'); d; d = d.closest('details:not([open])')) d.open = true; };
+  const unfold = (e) => {
+    for (let d = e.closest('details:not([open])'); d; d = d.closest('details:not([open])')) d.open = true;
+    const file = e.closest('.file');
+    if (file) $('details', file).open = true;
+  };
 
   // N and P go from thread to thread; Ctrl and Enter press the first button of a form.
   let here = null;

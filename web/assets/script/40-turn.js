@@ -7,7 +7,7 @@
     const all = form.querySelector('[data-all]'), say = form.querySelector('[data-chosen]');
     form.classList.toggle('some', chosen > 0);
     if (all) { all.checked = chosen > 0 && chosen === boxes.length; all.indeterminate = chosen > 0 && chosen < boxes.length; }
-    if (say && chosen) say.textContent = chosen === 1 ? 'With 1 change:' : 'With ' + chosen + ' changes:';
+    if (say && chosen) say.textContent = chosen === 1 ? tr('With 1 change:') : tr('With {1} changes:', chosen);
   };
   document.querySelectorAll('form.bulk').forEach(look);
   document.addEventListener('change', (e) => {

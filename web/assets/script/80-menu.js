@@ -12,9 +12,9 @@
   const gather = () => {
     const seen = new Set();
     all = [];
-    for (const e of doc.querySelectorAll('a[href], button, .file > summary')) {
+    for (const e of doc.querySelectorAll('a[href], button, .file > header summary')) {
       if (e.disabled || e.closest('dialog, .tree, td.n, #log, .copy, .skip') || !(e.checkVisibility() || e.closest('.menu'))) continue;
-      const words = text(e.querySelector('.path') || e), file = e.matches('summary'), where = file ? 'File' : place(e), key = words + (e.href || where);
+      const words = text(e.querySelector('.path') || e), file = e.matches('summary'), where = file ? tr('File') : place(e), key = words + (e.href || where);
       if (words && !seen.has(key)) all.push({ e, words, where, file, low: (words + ' ' + where).toLowerCase() });
       seen.add(key);
     }
@@ -37,7 +37,7 @@
       return row;
     }));
     list.hidden = !shown.length;
-    said.textContent = found.length + ' found';
+    said.textContent = tr('{1} found', found.length);
     mark(0);
   };
   const run = (i) => {
@@ -45,14 +45,18 @@
     i.e.focus();
     if (i.file) i.e.parentElement.open = true; else i.e.click();
   };
-  doc.addEventListener('keydown', (e) => {
-    if (e.key !== 'k' || !(e.ctrlKey || e.metaKey)) return;
-    e.preventDefault();
+  const show = () => {
     gather();
     find.value = '';
     menu.showModal();
     draw();
+  };
+  doc.addEventListener('keydown', (e) => {
+    if (e.key !== 'k' || !(e.ctrlKey || e.metaKey)) return;
+    e.preventDefault();
+    show();
   });
+  id('menu-open').onclick = show; // for who has no keys
   find.oninput = draw;
   find.onkeydown = (e) => {
     const by = { ArrowDown: 1, ArrowUp: -1 }[e.key];
