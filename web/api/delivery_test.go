@@ -288,10 +288,8 @@ func TestPreviewsOfPrivateChanges(t *testing.T) {
 	s := newSite(t)
 	id := s.propose("secret")
 	at := "/api/v1/changes/" + itoa(id)
-	//PRIV
+	get[gatekeeper.Explanation](s.world, "author", "POST", at+"/private", api.Privacy{Private: true})
 	get[gatekeeper.Explanation](s.world, "author", "POST", at+"/outcome", api.NewOutcome{Outcome: "preview"})
-	time.Sleep(3*time.Second)
-	s.t.Logf("%s", s.ask("author", "GET", at+"/runs", nil).Body)
 	shown := until(s.world, "author", siteAt+"/assemblies", "the preview serves", func(l list[deliver.Assembly]) bool {
 		return len(l.Items) == 1 && l.Items[0].State == deliver.AssemblyReady
 	}).Items[0]
@@ -378,14 +376,14 @@ func TestSecretsOverHTTP(t *testing.T) {
 		in   any
 		code int
 	}{
-		"/..%5C1":                    {api.NewSecret{Value: value}, http.StatusBadRequest},
-		"/.new-x":                    {api.NewSecret{Value: value}, http.StatusBadRequest},
-		"/SHORT":                     {api.NewSecret{Value: "x"}, http.StatusBadRequest},
-		"/ZERO":                      {api.NewSecret{Value: value + "\x00"}, http.StatusBadRequest},
-		"/LONG":                      {api.NewSecret{Value: strings.Repeat(value, 4000)}, http.StatusRequestEntityTooLarge},
-		"/BASE":                      {api.NewSecret{Value: value, Base64: true}, http.StatusBadRequest},
-		"/TYPE":                      {map[string]any{"value": []string{value}}, http.StatusBadRequest},
-		"/MORE":                      {map[string]any{"value": value, value: value}, http.StatusBadRequest},
+		"/..%5C1": {api.NewSecret{Value: value}, http.StatusBadRequest},
+		"/.new-x": {api.NewSecret{Value: value}, http.StatusBadRequest},
+		"/SHORT":  {api.NewSecret{Value: "x"}, http.StatusBadRequest},
+		"/ZERO":   {api.NewSecret{Value: value + "\x00"}, http.StatusBadRequest},
+		"/LONG":   {api.NewSecret{Value: strings.Repeat(value, 4000)}, http.StatusRequestEntityTooLarge},
+		"/BASE":   {api.NewSecret{Value: value, Base64: true}, http.StatusBadRequest},
+		"/TYPE":   {map[string]any{"value": []string{value}}, http.StatusBadRequest},
+		"/MORE":   {map[string]any{"value": value, value: value}, http.StatusBadRequest},
 	} {
 		a := w.ask("owner", "PUT", at+path, c.in)
 		if a.Code != c.code && !(path == "/LONG" && a.Code == http.StatusBadRequest) {
