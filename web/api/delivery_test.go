@@ -120,7 +120,8 @@ func TestDeliveryOverHTTP(t *testing.T) {
 	}
 
 	second := s.land("two")
-	get[gatekeeper.Approved](s.world, "owner", "POST", approve, api.NewApproval{What: itoa(second)})
+	made := get[gatekeeper.Delivery](s.world, "reader", "GET", "/api/v1/changes/"+itoa(second)+"/delivery", nil).Artifacts[0]
+	get[gatekeeper.Approved](s.world, "owner", "POST", approve, api.NewApproval{What: short(made.Digest)})
 	two := s.runs("production", second)
 	s.rollBack(one, two)
 	s.artifacts(one, two)
@@ -214,6 +215,11 @@ func TestOrdersOverHTTP(t *testing.T) {
 	if len(v.Orders) != 3 || v.Orders[1].Digest != digest || v.Orders[2].Digest != digest || v.Orders[2].RollBack {
 		t.Errorf("three orders: %+v", v.Orders)
 	}
+	s.refused("maintainer", "DELETE", at+"/veto?what=feedfeed", nil, http.StatusNotFound, "no artifact feedfeed")
+	if a := s.ask("maintainer", "DELETE", at+"/veto?what="+itoa(first), nil); a.Code != http.StatusNoContent {
+		t.Errorf("lift by the change: %d %s", a.Code, a.Body)
+	}
+	get[gatekeeper.EnvironmentView](s.world, "maintainer", "POST", at+"/veto", api.NewVeto{NewPin: api.NewPin{What: short(digest), Reason: "it leaks"}})
 	for _, kind := range []string{"freeze", "pin", "veto"} {
 		if a := s.ask("maintainer", "DELETE", at+"/"+kind, nil); a.Code != http.StatusNoContent {
 			t.Errorf("lift %s: %d %s", kind, a.Code, a.Body)
