@@ -243,7 +243,7 @@ func (w *Web) approve(c *call) error {
 		}
 		v.Form = f
 		for i := range v.Gates {
-			if v.Gates[i].Gate == a.Gate {
+			if v.Gates[i].Gate == a.Gate && v.Gates[i].MayAsk {
 				v.Gates[i].Problem, v.Form = f, nil
 			}
 		}

@@ -196,18 +196,11 @@ func bars(title string, rows []plotRow, unit func(float64) string) template.HTML
 		}
 		b.WriteString("</g>")
 	}
-	for _, i := range []int{0, len(rows) - 1} {
-		if i < 0 || i == 0 && len(rows) == 1 && i != len(rows)-1 {
-			continue
-		}
-		anchor, x := "start", float64(plotLeft)
-		if i > 0 {
-			anchor, x = "end", plotWidth
-		}
-		fmt.Fprintf(&b, `<text class="week" x="%.1f" y="%d" text-anchor="%s">%s</text>`, x, plotHeight-4, anchor, rows[i].Week.Format("2 Jan"))
-		if len(rows) == 1 {
-			break
-		}
+	if len(rows) > 0 {
+		fmt.Fprintf(&b, `<text class="week" x="%d" y="%d">%s</text>`, plotLeft, plotHeight-4, rows[0].Week.Format("2 Jan"))
+	}
+	if last := len(rows) - 1; last > 0 {
+		fmt.Fprintf(&b, `<text class="week" x="%d" y="%d" text-anchor="end">%s</text>`, plotWidth, plotHeight-4, rows[last].Week.Format("2 Jan"))
 	}
 	b.WriteString("</svg>")
 	return template.HTML(b.String()) //nolint:gosec // made of numbers, and escaped

@@ -59,6 +59,12 @@ func samples(commit string) map[string]sample {
 		"repo.file": {path: "/closed/-/file/main/a.txt"}, "repo.raw": {path: "/closed/-/raw/main/a.txt"},
 		"repo.log.default": {path: "/closed/-/log"}, "repo.log": {path: "/closed/-/log/main"}, "repo.commit": {path: "/closed/-/commit/" + commit},
 		"repo.branches": {path: "/closed/-/branches"}, "repo.changes": {path: "/closed/-/changes"}, "repo.queue": {path: "/closed/-/queue/main"}, "repo.flakes": {path: "/closed/-/flakes"}, "repo.tests": {path: "/closed/-/tests"},
+		"repo.environments": {path: "/closed/-/environments"}, "repo.environments.do": {path: "/closed/-/environments", form: "environment=production&do=promote"},
+		"repo.environments.events": {path: "/closed/-/environments-events", stream: true}, "repo.deliveries": {path: "/closed/-/deliveries"}, "repo.delivery": {path: "/closed/-/deliveries/999999"},
+		"repo.delivery.do": {path: "/closed/-/deliveries/999999", form: "gate=accepted"}, "repo.delivery.events": {path: "/closed/-/deliveries/999999/events", stream: true},
+		"repo.artifact": {path: "/closed/-/artifacts/sha256:" + strings.Repeat("0", 64)}, "repo.artifact.content": {path: "/closed/-/artifacts/sha256:" + strings.Repeat("0", 64) + "/content"},
+		"repo.artifact.statement": {path: "/closed/-/artifacts/sha256:" + strings.Repeat("0", 64) + "/statement"}, "repo.figures": {path: "/closed/-/figures"},
+		"change.way": {path: "/c/1/delivery"}, "change.outcome.do": {path: "/c/1/outcome", form: "outcome=preview"}, "change.bypass.do": {path: "/c/1/bypass", form: "node=unit&reason=x"},
 		"repo.queue.events": {path: "/closed/-/queue-events/main", stream: true}, "repo.settings": {path: "/closed/-/settings"}, "repo.retry.do": {path: "/closed/-/retry", form: "mirror=1"},
 	}
 }

@@ -47,7 +47,7 @@ const (
 	signRoom = 22
 	pad      = 12
 	point    = 8
-	letter   = 7.3 // width of a letter of a name: the widest of the usual fonts at 13
+	letter   = 7.9 // width of a letter of a name: the widest of the usual fonts at 13
 	small    = 6.5 // of the words below it
 	maxName  = 26  // letters that are drawn; the title has all
 	maxWords = 30
