@@ -37,6 +37,8 @@ type candidate struct {
 	Check    bool   // it is the one by which its member is checked before it may queue
 	Spare    bool   // it was tried as an alternate
 	Void     bool   // it counts for nothing any more
+
+	aim *string // the outcome for which the plan of a check was composed
 }
 
 // candidateRef keeps a candidate's objects; it is hidden from pushes and from fetches.

@@ -225,8 +225,8 @@ func (c *Controller) Order(ctx context.Context, actor account.Actor, repository,
 	return c.Delivery.Give(ctx, actor, s.Place, o)
 }
 
-// LiftOrder ends an order. what names a vetoed artifact by its digest; without it there must be
-// one order of the kind only.
+// LiftOrder ends an order. what names a vetoed artifact; without it there must be one order of
+// the kind only.
 func (c *Controller) LiftOrder(ctx context.Context, actor account.Actor, repository, branch, environment, kind, what string) error {
 	const op = "gatekeeper.LiftOrder"
 	s, err := c.site(ctx, actor, repository, branch) // also of an environment that the plan has no more
@@ -240,9 +240,13 @@ func (c *Controller) LiftOrder(ctx context.Context, actor account.Actor, reposit
 	if err != nil {
 		return err
 	}
+	digest, err := c.orderedDigest(ctx, s.Place, environment, what, orders)
+	if err != nil {
+		return err
+	}
 	var digests []string
 	for _, o := range orders {
-		if o.Kind == kind && strings.HasPrefix(strings.TrimPrefix(o.Digest, "sha256:"), strings.TrimPrefix(what, "sha256:")) {
+		if o.Kind == kind && strings.HasPrefix(o.Digest, digest) {
 			digests = append(digests, o.Digest)
 		}
 	}
@@ -253,6 +257,21 @@ func (c *Controller) LiftOrder(ctx context.Context, actor account.Actor, reposit
 		return fault.New(fault.Invalid, op, fmt.Sprintf("%s has several of them", environment), "say which: "+strings.Join(digests, ", "))
 	}
 	return c.Delivery.Lift(ctx, actor, s.Place, environment, kind, digests[0])
+}
+
+// orderedDigest is the beginning of the digest that somebody means by text: one that orders are
+// about, or that of what was on its way into the environment by a commit or a change.
+func (c *Controller) orderedDigest(ctx context.Context, at deliver.Place, environment, what string, orders []deliver.Order) (string, error) {
+	if what == "" {
+		return "", nil
+	}
+	if bare := strings.TrimPrefix(what, "sha256:"); len(bare) >= leastDigest {
+		digest := "sha256:" + bare
+		if slices.ContainsFunc(orders, func(o deliver.Order) bool { return strings.HasPrefix(o.Digest, digest) }) {
+			return digest, nil
+		}
+	}
+	return c.Delivery.DigestOf(ctx, at, environment, what)
 }
 
 func ofWhat(what string) string {

@@ -228,3 +228,37 @@ func TestStatesOfAssembliesHaveNoDeadEnd(t *testing.T) {
 	}
 }
 
+// What entered no environment is dropped when its time is over; what did is kept.
+func TestArtifactsExpire(t *testing.T) {
+	w := newWorld(t, placePlan)
+	w.stages.set(w.builds(0))
+	id := w.landed("one")
+	w.waits("production", "somebody must ask")
+	_, err := w.delivery.Promote(w.ctx, w.people["carol"], w.place(), deliver.Ask{Environment: "production"})
+	w.must(err)
+	kept := w.serving("production", id).Current.Digest
+	other := w.propose("alice", "version.txt", "two\n")
+	w.settledStages(other, "look")
+	w.must(w.review.Abandon(w.ctx, w.people["alice"], other, ""))
+	w.must(w.wakeDelivery())
+	w.until(other, "its preview has ended", func(gatekeeper.Explanation) bool {
+		all, err := deliver.OfChange(w.ctx, w.db.Read(), other)
+		w.must(err)
+		return len(all) == 0
+	})
+	digests := func() (all []string) {
+		for k, err := range w.artifacts.All() {
+			w.must(err)
+			all = append(all, k.Digest)
+		}
+		return all
+	}
+	if n := len(digests()); n != 2 {
+		t.Fatalf("%d contents were kept before their time was over", n)
+	}
+	w.pass(31 * 24 * time.Hour)
+	w.must(w.control.PruneArtifacts(w.ctx, w.repo))
+	if left := digests(); len(left) != 1 || left[0] != kept {
+		t.Errorf("%q are left, and %s runs", left, kept)
+	}
+}

@@ -45,6 +45,11 @@ func (c *Controller) StageMedians(ctx context.Context, repo int64) (map[string]t
 // Forget does what looking after a repository does to what is too old.
 func (c *Controller) Forget(ctx context.Context, repo int64) error { return c.pruneResults(ctx, repo) }
 
+// PruneArtifacts does what looking after a repository does to artifacts.
+func (c *Controller) PruneArtifacts(ctx context.Context, r repo.Repository) error {
+	return c.pruneArtifacts(ctx, r)
+}
+
 // StartBare starts a run of the branch itself, as the queue does when it doubts the branch.
 func (c *Controller) StartBare(ctx context.Context, r repo.Repository, branch string) (run int64, err error) {
 	g, err := c.Repos.Open(r)

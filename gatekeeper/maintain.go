@@ -40,6 +40,9 @@ func (c *Controller) maintainHandler(ctx context.Context, key string) (time.Dura
 	if err := c.pruneResults(ctx, id); err != nil {
 		return 0, err
 	}
+	if err := c.pruneArtifacts(ctx, r); err != nil {
+		return 0, err
+	}
 	if err := c.keepBoards(ctx, id); err != nil {
 		return 0, err
 	}

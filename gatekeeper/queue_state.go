@@ -62,22 +62,37 @@ func (r *round) state(ctx context.Context) (queue.State, error) {
 	if s.Candidates, err = candidatesInQueue(ctx, q, open, r.Now()); err != nil {
 		return s, err
 	}
-	s.Landed, err = landedSince(ctx, q, open, s.Candidates)
-	return s, err
+	var made map[branchSeq]bool
+	if s.Landed, made, err = landedSince(ctx, q, open, s.Candidates); err != nil {
+		return s, err
+	}
+	for i, k := range s.Candidates {
+		s.Candidates[i].Proven = made[branchSeq{k.Branch, k.Seq}]
+	}
+	for i, b := range s.Branches {
+		s.Branches[i].Proven = made[branchSeq{b.Name, b.Seq}]
+	}
+	return s, nil
+}
+
+// branchSeq is what a branch was after so many landings.
+type branchSeq struct {
+	branch string
+	seq    int64
 }
 
 // greensOf are the newest runs on the branch that passed.
 func greensOf(ctx context.Context, q db.Querier, k branchKey) ([]queue.Green, error) {
 	var all []queue.Green
-	err := each(ctx, q, `SELECT r.created_at, r.finished_at, k.members, k.stands_on FROM runs r JOIN candidates k ON k.id = r.candidate_id
+	err := each(ctx, q, `SELECT r.created_at, r.finished_at, k.members, k.stands_on, k.seq FROM runs r JOIN candidates k ON k.id = r.candidate_id
 		WHERE r.repo_id = $1 AND r.branch = $2 AND r.state = $3 AND r.phase = 'gate' AND k.how <> $4 ORDER BY r.id DESC LIMIT $5`,
 		[]any{k.repo, k.branch, string(RunPassed), howOutside, queue.MostGreens}, func(rows *sql.Rows) error {
-			var from, to int64
+			var from, to, seq int64
 			var members, on string
-			if err := rows.Scan(&from, &to, &members, &on); err != nil {
+			if err := rows.Scan(&from, &to, &members, &on, &seq); err != nil {
 				return err
 			}
-			g := queue.Green{From: db.Time(from), To: db.Time(to)}
+			g := queue.Green{From: db.Time(from), To: db.Time(to), Seq: seq}
 			for _, list := range []string{on, members} {
 				tried, err := parseMembers(list)
 				if err != nil {
@@ -225,8 +240,9 @@ func nextRun(before, run queue.Run, state RunState) queue.Run {
 	return run
 }
 
-// landedSince are the landings since the oldest of the candidates was made.
-func landedSince(ctx context.Context, q db.Querier, open []*tick, candidates []queue.Candidate) ([]queue.Landed, error) {
+// landedSince are the landings since the oldest of the candidates was made, and which tips since
+// then landings made: the others came past the queue.
+func landedSince(ctx context.Context, q db.Querier, open []*tick, candidates []queue.Candidate) ([]queue.Landed, map[branchSeq]bool, error) {
 	oldest := map[string]int64{}
 	for _, k := range candidates {
 		if seq, seen := oldest[k.Branch]; !seen || k.Seq < seq {
@@ -234,26 +250,29 @@ func landedSince(ctx context.Context, q db.Querier, open []*tick, candidates []q
 		}
 	}
 	var all []queue.Landed
+	made := map[branchSeq]bool{}
 	for _, t := range open {
 		since, tried := oldest[t.key().name()]
-		if !tried || since == t.row.Seq {
+		if !tried {
 			continue
 		}
-		err := each(ctx, q, `SELECT seq, change_id, ps, targets, barrier FROM landings WHERE repo_id = $1 AND branch = $2 AND state = $3 AND seq > $4 ORDER BY seq`,
+		err := each(ctx, q, `SELECT seq, change_id, ps, targets, barrier FROM landings WHERE repo_id = $1 AND branch = $2 AND state = $3 AND seq >= $4 ORDER BY seq`,
 			[]any{t.lock.repo.ID, t.lock.branch, landingDone, since}, func(rows *sql.Rows) error {
 				l := queue.Landed{Branch: t.key().name()}
 				var targets string
 				var barrier int64
 				err := rows.Scan(&l.Seq, &l.Change, &l.PS, &targets, &barrier)
 				l.Targets, l.Barrier = splitTargets(targets), barrier != 0
-				all = append(all, l)
+				if made[branchSeq{l.Branch, l.Seq}] = true; l.Seq > since {
+					all = append(all, l)
+				}
 				return err
 			})
 		if err != nil {
-			return nil, fmt.Errorf("gatekeeper: landings on %s: %w", t.lock.branch, err)
+			return nil, nil, fmt.Errorf("gatekeeper: landings on %s: %w", t.lock.branch, err)
 		}
 	}
-	return all, nil
+	return all, made, nil
 }
 
 // modelHistory is how many decided changes a queue learns from when the server has started.
@@ -309,8 +328,27 @@ func (r *round) recall(ctx context.Context) error {
 	for _, d := range all {
 		m = m.Learn(&d.entry, d.landed)
 	}
+	for _, t := range r.ticks {
+		passed, flaked, err := t.flakesSeen(ctx)
+		if err != nil {
+			return err
+		}
+		m = m.LearnFlakes(passed, flaked)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.models[r.name] = m
 	return nil
+}
+
+// flakesSeen counts the runs on the branch that passed lately, and those of its repository whose
+// failure was a flake.
+func (t *tick) flakesSeen(ctx context.Context) (passed, flaked int, err error) {
+	since := db.Micros(t.Now().Add(-flakeWindow))
+	err = t.DB.Read().QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM runs WHERE repo_id = $1 AND branch = $2 AND state = $3 AND phase = 'gate' AND finished_at >= $4),
+		(SELECT COUNT(*) FROM flakes WHERE repo_id = $1 AND test = '' AND at >= $4)`, t.lock.repo.ID, t.lock.branch, string(RunPassed), since).Scan(&passed, &flaked)
+	if err != nil {
+		return 0, 0, fmt.Errorf("gatekeeper: flakes of %s: %w", t.lock.branch, err)
+	}
+	return passed, flaked, nil
 }

@@ -126,6 +126,9 @@ func (r *Run) latest() map[string]StageRun {
 // has not passed: the results of the rest are taken.
 func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, cand candidate, planOID git.OID, digest, outcome string) (id int64, err error) {
 	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
+		if moved, err := cand.aimMoved(ctx, tx); err != nil || moved {
+			return err
+		}
 		existing, err := queryRuns(ctx, tx, `r.candidate_id = $1 AND r.plan_digest = $2`, cand.ID, digest)
 		if err != nil {
 			return err
@@ -152,6 +155,19 @@ func (c *Controller) startRun(ctx context.Context, repoID int64, branch string, 
 		return c.noteRun(ctx, tx, run, "run.started", map[string]string{"attempt": fmt.Sprint(attempt)})
 	})
 	return id, err
+}
+
+// aimMoved says that somebody asked for another outcome since the plan of a check was composed:
+// whoever did has asked for another look too, which starts the run that is wanted now.
+func (k *candidate) aimMoved(ctx context.Context, q db.Querier) (bool, error) {
+	if k.aim == nil {
+		return false, nil
+	}
+	var now string
+	if err := q.QueryRowContext(ctx, `SELECT outcome FROM changes WHERE id = $1`, k.Change).Scan(&now); err != nil {
+		return false, fmt.Errorf("gatekeeper: outcome of change %d: %w", k.Change, err)
+	}
+	return now != *k.aim, nil
 }
 
 // noteRun appends an event about a run.

@@ -333,6 +333,7 @@ func (t *tick) check(ctx context.Context, f *facts) error {
 		outcome = f.change.Outcome
 		digest = cut.Digest() + " " + outcome
 	}
+	k.aim = &f.change.Outcome
 	_, err = t.startCandidate(ctx, k, t.tip, digest, outcome)
 	return err
 }

@@ -184,6 +184,9 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.runner.Janitor(); err != nil {
 		return err
 	}
+	if err := a.artifacts.Sweep(time.Now()); err != nil { // nobody writes any yet
+		return err
+	}
 	return a.gate.Recover(ctx)
 }
 

@@ -39,6 +39,9 @@ type secretSetCmd struct {
 }
 
 func (c *secretSetCmd) Run(p *process) error {
+	if err := secret.CheckName(c.Name); err != nil { // before a value is read for it
+		return err
+	}
 	value, err := secretValue(p, c.File)
 	if err != nil {
 		return err
@@ -106,5 +109,8 @@ type secretRemoveCmd struct {
 }
 
 func (c *secretRemoveCmd) Run(p *process) error {
+	if err := secret.CheckName(c.Name); err != nil {
+		return err
+	}
 	return c.with(p, func(cl *client) error { return cl.do(http.MethodDelete, c.path(), nil, nil) })
 }

@@ -48,6 +48,9 @@ func TestMain(m *testing.M) {
 //	waitstate CHANGE STATE        waits until the change is in the state (waitlanded: LANDED)
 //	waitmirror REPO STATE         waits until every mirror of the repository is in the state
 //	waitgrep PATTERN FILE         waits until a line of the file holds the text
+//	waitsays TEXT COMMAND…        runs a command until its output has the text
+//	nameserver                    starts a name server for example.test: $DNS_SERVER, $DNS_KEY_FILE
+//	resolves NAME ADDRESS         wants that name server to give that address
 //	jsonget FILE PATH VAR         puts what is at a.0.b in a JSON file into a variable
 func TestScript(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -63,6 +66,7 @@ func TestScript(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"gateserve": cmdServe, "gatestop": cmdStop, "person": cmdPerson, "exits": cmdExits,
 					"waitstate": cmdWaitState, "waitlanded": cmdWaitLanded, "waitmirror": cmdWaitMirror, "waitgrep": cmdWaitGrep, "jsonget": cmdJSONGet,
+					"waitsays": cmdWaitSays, "nameserver": cmdNameserver, "resolves": cmdResolves,
 				},
 			})
 		})

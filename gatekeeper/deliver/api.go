@@ -87,6 +87,13 @@ func (s *Service) Orders(ctx context.Context, at Place, environment string) ([]O
 	return slices.DeleteFunc(all, func(o Order) bool { return o.Environment != environment }), err
 }
 
+// DigestOf is the digest of what was on its way into an environment by a digest, a commit or a
+// change.
+func (s *Service) DigestOf(ctx context.Context, at Place, environment, what string) (string, error) {
+	p, err := s.known(ctx, at, environment, what)
+	return p.Digest, err
+}
+
 // Stop ends an assembly of an environment that each change has for itself. What runs in a
 // standing environment is replaced, not stopped.
 func (s *Service) Stop(ctx context.Context, a Assembly, e plan.Environment, by, reason string) error {

@@ -20,9 +20,11 @@ type belief struct {
 
 const (
 	provedPasses   = 0.995 // of a change that has passed: it may have by luck
-	enoughRefusals = 2     // runs that must say no before a change leaves: one may be luck
+	enoughRefusals = 2     // runs of a candidate on others that may fail, and of those that land together before they leave
+	mostRefusals   = 4     // runs after which it leaves whatever else is known
 	accused        = 0.2   // how likely good one is at most whose leaving is prepared for
 	rounds         = 8     // of weighing failures against each other
+	surelyBad      = 0.02  // how likely good one is at most that leaves
 	surely         = 1e-6
 )
 
@@ -60,7 +62,7 @@ func (v *look) believe() []belief {
 		if k.Run.Errors >= MaxErrors {
 			times++ // the machinery does not get it done: perhaps it is one of them
 		}
-		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) || v.outdated(k) {
+		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) || v.outdated(k) || k.Conflict == "" && v.lucky(k, all) {
 			continue
 		}
 		if f, ok := v.failure(k, times, clash); ok {
@@ -182,8 +184,17 @@ func weigh(all []belief, prior []float64, failures []failure) {
 
 func bounded(p float64) float64 { return min(max(p, surely), 1-surely) }
 
-// sentenced says that enough runs said no to an entry, and tells the newest of them.
-func (b *belief) sentenced() (*Candidate, bool) { return b.last, b.strong >= enoughRefusals }
+// sentenced says that enough runs said no to an entry, and tells the newest of them: that it is good
+// all the same has become unlikely. Of those that land together nobody can tell which it was: they
+// leave when their runs have failed often enough.
+func (v *look) sentenced(i int) (*Candidate, bool) {
+	b := &v.beliefs[i]
+	enough := mostRefusals
+	if len(v.order[i].With) > 0 {
+		enough = enoughRefusals
+	}
+	return b.last, b.strong > 0 && b.passes <= surelyBad || b.strong >= enough
+}
 
 func (v *look) landing(change int64) bool {
 	for _, l := range v.Landings {

@@ -24,7 +24,7 @@ func (v *look) eject() {
 	for i, e := range v.order {
 		b := &v.beliefs[i]
 		x := Eject{Member: Member{e.Change, e.PS}}
-		last, sentenced := b.sentenced()
+		last, sentenced := v.sentenced(i)
 		switch {
 		case v.landing(e.Change):
 			continue
@@ -74,10 +74,11 @@ func (v *look) green(i int, failed *Candidate) bool {
 	since := func(at time.Time) bool {
 		return !at.Before(failed.Run.StartedAt) && !at.After(v.now) // a clock may have been set back
 	}
-	if k := v.bare(b.Name); k != nil && k.Run.State == RunPassed && (sound || k.Seq == failed.Seq) && (since(k.Run.StartedAt) || since(k.Run.EndedAt)) {
+	bare := v.bare(b.Name)
+	if k := bare; k != nil && k.Run.State == RunPassed && (sound || k.Seq == failed.Seq) && (since(k.Run.StartedAt) || since(k.Run.EndedAt)) {
 		return true
 	}
-	if !since(b.GreenAt) {
+	if !since(b.GreenAt) || bare != nil && bare.Run.Refusals > 0 && bare.Run.State != RunPassed && b.GreenAt.Before(bare.Run.StartedAt) {
 		return false
 	}
 	if sound && !v.othersFail(i) {
@@ -133,7 +134,7 @@ func (v *look) doubted(tested []bool) map[string]bool {
 	found := map[string]bool{}
 	for i, e := range v.order {
 		b := &v.beliefs[i]
-		if last, sentenced := b.sentenced(); sentenced && !v.green(i, last) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
+		if last, sentenced := v.sentenced(i); sentenced && !v.green(i, last) || tested != nil && tested[i] && b.strong > 0 && b.passes < accused {
 			found[e.Branch] = true
 		}
 	}
@@ -157,12 +158,12 @@ func (v *look) red(branch string) bool {
 }
 
 // lookAtBare has the bare tip tried where somebody has failed and nobody passed since, and
-// again and again while it is red.
+// again and again while it is red, for nobody is tried on it then.
 func (v *look) lookAtBare(tested []bool) {
 	doubted := v.doubted(tested)
 	for i := range v.Branches {
 		name := v.Branches[i].Name
-		if !doubted[name] || v.running >= v.Workers || v.busy(name) {
+		if !doubted[name] && !v.red(name) || v.running >= v.Workers || v.busy(name) {
 			continue
 		}
 		k := v.bare(name)

@@ -124,13 +124,16 @@ func (m *Model) Flakes() float64 {
 	return (m.flakes + startFlakes) / (m.runs + startRuns)
 }
 
-// LearnRuns is the model after a candidate passed, in so many runs.
-func (m *Model) LearnRuns(failed int) *Model {
+// LearnRuns is the model after a candidate passed, and so many failed runs turned out to be luck.
+func (m *Model) LearnRuns(failed int) *Model { return m.LearnFlakes(1, failed) }
+
+// LearnFlakes is the model after so many runs passed, and so many more failed by luck.
+func (m *Model) LearnFlakes(passed, failed int) *Model {
 	next := &Model{by: map[string]tally{}}
 	if m != nil {
 		*next = *m
 	}
-	next.runs += float64(1 + failed)
+	next.runs += float64(passed + failed)
 	next.flakes += float64(failed)
 	return next
 }

@@ -19,7 +19,9 @@
 // Invariants: only members of a candidate that passed and is good are landed (I2, I3); a change
 // lands at most once, a stack in its order, changes that go together in one landing (I6); a
 // result for another run, patch set or candidate counts for nothing (I7); nobody leaves the
-// queue for one failed run, for a base that is red, or for broken machinery.
+// queue while it is likely enough good (see [look.sentenced]), for a base that is red or was when it
+// failed, or for broken machinery before the third time. No run is stopped that the same step
+// would ask for.
 package queue
 
 import "time"

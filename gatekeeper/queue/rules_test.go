@@ -186,12 +186,21 @@ func TestWhoIsSentAway(t *testing.T) {
 	landing.Landings = []queue.Landing{{Parts: []queue.Part{{Branch: "main", Old: "t", Candidates: []int64{2}, Members: members(1)}}}}
 	mended := after(with(start(entry(1, "a")), refused(1, 2, 1)), queue.Landed{Branch: "main", Seq: 6, Barrier: true})
 	mended.Branches[0].GreenAt = noon.Add(time.Hour)
+	careless := with(green(entry(1, "a")), refused(1, 1, 1))
+	for range 40 { // whose changes are refused more often than not: one failed run more is no luck
+		careless.Model = careless.Model.Learn(&careless.Entries[0], false)
+	}
+	red := with(start(entry(1, "a")), refused(1, 2, 1)) // on a tip that came past the queue
+	red.Branches[0].Seq, red.Branches[0].Proven, red.Branches[0].GreenAt = 6, true, noon.Add(time.Hour)
+	red.Landed = []queue.Landed{landed(2, "b")}
 	for _, c := range []struct {
 		name   string
 		state  queue.State
 		want   []int64
 		reason queue.EjectReason
 	}{
+		{"refused once, and nobody expected better", careless, []int64{1}, queue.EjectRefused},
+		{"refused twice on a tip that may have been red, and has been mended since", red, nil, ""},
 		{"refused once", with(green(entry(1, "a")), refused(1, 1, 1)), nil, ""},
 		{"refused twice", with(green(entry(1, "a")), refused(1, 2, 1)), []int64{1}, queue.EjectRefused},
 		{"refused twice as an older patch set", with(green(entry(1, "a")), older), nil, ""},

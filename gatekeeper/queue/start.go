@@ -167,7 +167,7 @@ func (p *planner) try(w want) {
 	}
 	branch := p.order[w.members[0]].Branch
 	k := p.find(branch, w)
-	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= enoughRefusals || k.Run.Errors >= MaxErrors || k.Conflict != "") {
+	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.Run.Errors >= MaxErrors || k.Conflict != "") {
 		return
 	}
 	if p.running > p.Workers || p.running == p.Workers && (!w.urgent || !p.preempt(w)) {
@@ -181,6 +181,18 @@ func (p *planner) try(w want) {
 	}
 	k.Spare = w.spare
 	p.ask(k, w.spare)
+}
+
+// told says that the failures of a candidate say nothing any more.
+func (p *planner) told(k *Candidate) bool { return p.outdated(k) || p.lucky(k, p.beliefs) }
+
+// tries is how many runs of a candidate may fail: of one on what has landed, as many as it takes
+// to be sure of its member.
+func (p *planner) tries(k *Candidate) int {
+	if len(p.positions(k.On)) == 0 {
+		return mostRefusals
+	}
+	return enoughRefusals
 }
 
 // preempt stops the alternate that is needed least, if it is needed less than the wanted one.
@@ -257,16 +269,15 @@ func (p *planner) find(branch string, w want) *Candidate {
 		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || n < len(p.st) && p.st[n] == void {
 			continue
 		}
-		if k.Run.Refusals > 0 && k.Run.State != RunRunning && k.Run.State != RunPassed && p.outdated(k) {
+		if k.Run.Refusals > 0 && k.Seq != p.branches[branch].Seq && k.Run.State != RunRunning && k.Run.State != RunPassed && p.told(k) {
 			continue
 		}
-		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Run.Refusals < enoughRefusals && (k.Seq != p.branches[branch].Seq || p.busy(branch)) {
+		if k.Run.State != RunRunning && k.Run.State != RunPassed && k.Run.Refusals < p.tries(k) && (k.Seq != p.branches[branch].Seq || p.busy(branch)) {
 			continue // its next run would be on another base: that is another candidate
 		}
-		on := p.positions(k.On)
-		slices.Sort(on)
-		if p.name(on, p.positions(k.Members)) == name {
-			return k
+		under, members := p.positions(k.On), p.positions(k.Members)
+		if p.name(slices.Sorted(slices.Values(under)), members) == name && (k.Run.State == RunRunning || p.rooted(want{on: under, members: members})) {
+			return k // not one in an order that those who stand on each other have left since
 		}
 	}
 	return nil

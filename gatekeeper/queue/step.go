@@ -193,7 +193,7 @@ func (s *State) ended(e RunEnded, now time.Time) {
 		}
 		switch e.State {
 		case RunPassed:
-			s.Model = s.Model.LearnRuns(k.Run.Refusals)
+			s.Model = s.Model.LearnRuns(k.Run.Refusals + s.disproved(i))
 			if b := s.branch(k.Branch); b != nil && b.GreenAt.Before(now) {
 				b.GreenAt = now
 				s.greens(k, now)

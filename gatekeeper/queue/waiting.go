@@ -182,7 +182,7 @@ func (p *planner) drawSuspects() {
 		if p.place[i] != 0 || p.barred(i) || !p.suspected(i) || p.tested[i] {
 			continue
 		}
-		if _, sentenced := p.beliefs[i].sentenced(); sentenced {
+		if _, sentenced := p.sentenced(i); sentenced {
 			continue // what is missing is only whether the branch is green
 		}
 		group := p.group(i)

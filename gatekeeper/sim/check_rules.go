@@ -164,10 +164,11 @@ func (m *model) judgeEject(t *told, entries map[int64]queue.Entry, a queue.Eject
 	refusals, flakes, errors := m.record(a.Member, entries)
 	switch a.Reason {
 	case queue.EjectRefused:
-		if refusals < 2 {
-			fail("eject", "%d.%d is sent away, and %d runs with it failed", a.Change, a.PS, refusals)
+		if refusals < 1 {
+			fail("eject", "%d.%d is sent away, and no run with it failed", a.Change, a.PS)
 		}
-		if flakes < 2 && !m.guilty(ground, a.Member, entries) {
+		now := func(branch string) *modelCommit { return m.branch(branch).tip } // it may not have been told yet
+		if flakes < 1 && !m.guilty(ground, a.Member, entries) && !m.guilty(now, a.Member, entries) {
 			red := ""
 			if m.red(ground(e.Branch)) {
 				red = " and the branch is red"

@@ -18,31 +18,32 @@ func check(t *testing.T, seed uint64, histories int) Summary {
 	return s
 }
 
-// The rules of progress, which a history in a few hundred still breaks: by a circle of changes
-// that land together over branches, by runs that are stopped and asked for again, or by a
-// state that knows less of older failures than the rows. Nothing lands wrongly by them, and
-// nobody is sent away wrongly.
-var progress = map[string]bool{"stuck": true, "endless": true, "leak": true, "rebuilt": true}
-
-// mostUnfinished is how many of the histories may break a rule of progress.
-const mostUnfinished = 15
-
-// No history breaks a rule of safety.
+// No history breaks a rule.
 func TestCheckHistories(t *testing.T) {
-	const histories = 3000
-	unfinished := 0
-	for seed := range uint64(histories) {
-		switch v := newHistory(seed).play(nil).violation; {
-		case v == nil:
-		case progress[v.Rule]:
-			unfinished++
-		default:
-			t.Errorf("seed %d breaks the rule %q: %v", seed, v.Rule, v)
+	check(t, 0, 3000)
+}
+
+// Seeds of histories that once broke a rule, by what they found.
+var found = map[string][]uint64{
+	"a run was stopped and asked for again, for ever":                      {983, 1089, 1663, 1813, 2677, 3173},
+	"changes that land together over branches were kept apart":             {1464, 1533, 2616, 4145, 7489},
+	"a circle over those that land together was not seen":                  {3961},
+	"an answer to an earlier life was taken for that to a later ask":       {1664, 4222, 7760},
+	"a refusal from before a red branch was mended counted":                {3823, 28040, 31556},
+	"older failures were forgotten when the same candidate was tried anew": {19549},
+	"what stands on each other was tried in an order that it had left":     {34282},
+	"a branch stayed red when nobody doubted it any more":                  {51862},
+	"nothing was tried again that had failed twice, and counted for less":  {5556, 9203, 12422, 20710, 21464},
+	"what landed past the queue was not told yet":                          {38819, 43104, 43144},
+}
+
+func TestCheckFoundSeeds(t *testing.T) {
+	for what, seeds := range found {
+		for _, seed := range seeds {
+			if v := newHistory(seed).play(nil).violation; v != nil {
+				t.Errorf("%s again: %v", what, v)
+			}
 		}
-	}
-	t.Logf("%d of %d histories break a rule of progress", unfinished, histories)
-	if unfinished > mostUnfinished {
-		t.Errorf("%d of %d histories break a rule of progress, more than the %d that are known", unfinished, histories, mostUnfinished)
 	}
 }
 

@@ -120,6 +120,13 @@ func (s *Server) approve(ctx context.Context, who account.Actor, in *struct {
 		return nil, err
 	}
 	done, err := s.Gate.Approve(ctx, who, at, a)
+	if fault.Is(err, fault.NotFound) && a.What != "" && !strings.Contains(a.What, ":") { // it may be a digest without its kind
+		whole := a
+		whole.What = "sha256:" + a.What
+		if again, secondErr := s.Gate.Approve(ctx, who, at, whole); secondErr == nil {
+			done, err = again, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

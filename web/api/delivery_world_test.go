@@ -178,3 +178,9 @@ func until[T any](w *world, who, path, what string, met func(T) bool) T {
 
 // short is a digest as people write it.
 func short(digest string) string { return strings.TrimPrefix(digest, "sha256:")[:12] }
+
+// pageOf is a page of a list.
+type pageOf[T any] struct {
+	Items []T
+	Next  string
+}

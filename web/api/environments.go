@@ -255,7 +255,7 @@ func (s *Server) freezeEnvironment(ctx context.Context, who account.Actor, in *s
 func (s *Server) lift(ctx context.Context, who account.Actor, in *struct {
 	EnvironmentPath
 	Order string `path:"order" enum:"pin,veto,freeze"`
-	What  string `query:"what" maxLength:"100" doc:"The artifact of a veto, by its digest, where there are several."`
+	What  string `query:"what" maxLength:"100" doc:"The artifact of a veto, where there are several: by its digest, its commit or its change."`
 }) (*nothing, error) {
 	if err := person(who); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/entrance"
+	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
@@ -128,6 +129,11 @@ func (s *Server) serveDocument(r *mux.Router) {
 		}
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
 		_, _ = w.Write(body) // the reader has gone
+	}).Methods(http.MethodGet, http.MethodHead)
+	// Editors read what a plan may say from here.
+	r.HandleFunc("/schema/gatehouse.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/schema+json")
+		_, _ = w.Write(plan.Schema()) // the reader has gone
 	}).Methods(http.MethodGet, http.MethodHead)
 }
 
