@@ -232,11 +232,13 @@ roles: {maintainers: [alice, bob], release: [alice, bob, carol, admin]}
 
 // shop is a repository whose plan delivers, in which bob and carol may do all that is done every
 // day, and nothing has landed yet. Its controller is at work.
-func shop(t testing.TB) (*world, repo.Repository) {
+func shop(t testing.TB) (*world, repo.Repository) { return shopFor(t, false) }
+
+func shopFor(t testing.TB, private bool) (*world, repo.Repository) {
 	t.Helper()
 	w := newWorld(t)
 	w.wrote = w.clock()
-	r := w.repo("team/shop", "alice", false, map[string]string{"version.txt": "zero\n", "main.go": goFile, plan.File: shopPlan})
+	r := w.repo("team/shop", "alice", private, map[string]string{"version.txt": "zero\n", "main.go": goFile, plan.File: shopPlan})
 	w.grant(r, "bob", "maintain")
 	w.grant(r, "carol", "write")
 	w.ship.shop = deliver.Place{Repo: r.ID, Branch: "main"}

@@ -11,7 +11,6 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/promote"
-	"gatehouse/migrations/db"
 )
 
 // order posts one form of the environments page.
@@ -224,20 +223,18 @@ func TestArtifactIsAFile(t *testing.T) {
 
 // What a private repository delivers is told to nobody else, not even that there is something.
 func TestPrivateDeliveries(t *testing.T) {
-	w, r := shop(t)
+	w, r := shopFor(t, true)
 	id := w.sail(r, "Sell by the dozen", "one")
 	digest := w.environments()[2].Current.Digest
 	d, err := w.ship.control.DeliveryOfChange(t.Context(), w.actor("alice"), id)
 	w.must(err)
-	r.Private = true
-	w.transact(func(tx *db.Tx) error { return w.web.Repos.Update(t.Context(), tx, r) })
-	w.revoke(r, "carol")
+	w.person("dave")
 	at := "/team/shop/-/"
 	for _, page := range []string{"environments", "deliveries", fmt.Sprint("deliveries/", d.Run), "artifacts/" + digest, "artifacts/" + digest + "/content", "artifacts/" + digest + "/statement", "figures"} {
 		if a := w.session("bob").get(at + page); a.status != http.StatusOK {
 			t.Errorf("%s by bob: status %d", page, a.status)
 		}
-		for _, who := range []string{"", "carol"} {
+		for _, who := range []string{"", "dave"} {
 			if a := w.session(who).get(at + page); a.status != http.StatusNotFound {
 				t.Errorf("%s by %q: status %d", page, who, a.status)
 			}

@@ -285,10 +285,13 @@ func draw(b *strings.Builder, n *Node, p *place) {
 	if title == "" {
 		title = strings.TrimSuffix(n.Name+": "+n.Words, ": ")
 	}
+	heard := "" // a link is called what stands in it
 	if link {
-		fmt.Fprintf(b, `<a href="%s" aria-label="%s">`, html.EscapeString(n.Href), html.EscapeString(title))
+		fmt.Fprintf(b, `<a href="%s">`, html.EscapeString(n.Href))
+	} else {
+		heard = ` role="img" aria-label="` + html.EscapeString(title) + `"`
 	}
-	fmt.Fprintf(b, `<g class="node %s %s" role="img" aria-label="%s"><title>%s</title><path class="shape" d="%s"/>`, class(n.Shape), class(n.Class), html.EscapeString(title), html.EscapeString(title), outline(n.Shape, p))
+	fmt.Fprintf(b, `<g class="node %s %s"%s><title>%s</title><path class="shape" d="%s"/>`, class(n.Shape), class(n.Class), heard, html.EscapeString(title), outline(n.Shape, p))
 	x := p.x + pad
 	if n.Shape == Gate {
 		x += point / 2
@@ -300,9 +303,12 @@ func draw(b *strings.Builder, n *Node, p *place) {
 	y := p.y + height/2 + 4.5
 	if n.Words != "" {
 		y -= 8
-		fmt.Fprintf(b, `<text class="words" x="%.1f" y="%.1f">%s</text>`, x, y+15, html.EscapeString(cut(n.Words, maxWords)))
 	}
-	fmt.Fprintf(b, `<text class="name" x="%.1f" y="%.1f">%s</text></g>`, x, y, html.EscapeString(cut(n.Name, maxName)))
+	fmt.Fprintf(b, `<text class="name" x="%.1f" y="%.1f">%s</text>`, x, y, html.EscapeString(cut(n.Name, maxName)))
+	if n.Words != "" {
+		fmt.Fprintf(b, ` <text class="words" x="%.1f" y="%.1f">%s</text>`, x, y+15, html.EscapeString(cut(n.Words, maxWords)))
+	}
+	b.WriteString("</g>")
 	if link {
 		b.WriteString("</a>")
 	}
