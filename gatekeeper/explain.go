@@ -194,6 +194,7 @@ func (f *facts) source(line int) string {
 func (f *facts) stageRequirements() []Requirement {
 	var all []Requirement
 	latest := f.run.forGates().stages()
+	held := plan.Next(f.plan, f.evidence(), f.now).Held
 	for _, name := range f.plan.StageOrder() {
 		stage, _ := f.plan.Stage(name)
 		r := Requirement{Name: name, Kind: "stage", State: string(plan.Blocked), Reason: "has not started", Source: f.source(stage.Line)}
@@ -202,6 +203,9 @@ func (f *facts) stageRequirements() []Requirement {
 			if s.Tests != nil {
 				r.Evidence = testWords(*s.Tests)
 			}
+		}
+		if words := held[name]; words != "" && r.StageRun == 0 {
+			r.Reason = words
 		}
 		for _, note := range stage.Notes {
 			r.Evidence = join(r.Evidence, note)

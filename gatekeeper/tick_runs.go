@@ -94,7 +94,7 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 		}
 		run := fresh[0]
 		run.keys = keys
-		states, err := t.retry(ctx, tx, run)
+		states, err := t.retry(ctx, tx, p, run)
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (t *tick) advance(ctx context.Context, run *runRow) error {
 
 // retry starts another attempt at each stage that the machinery, not the code, ended; and
 // gives the states as they are then. The server's own stop does not count against a stage.
-func (t *tick) retry(ctx context.Context, tx *db.Tx, run *runRow) (map[string]plan.StageState, error) {
+func (t *tick) retry(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow) (map[string]plan.StageState, error) {
 	errored := map[string]int{}
 	for _, s := range run.Stages {
 		if s.State == plan.Errored {
@@ -151,7 +151,8 @@ func (t *tick) retry(ctx context.Context, tx *db.Tx, run *runRow) (map[string]pl
 	states := map[string]plan.StageState{}
 	for name, s := range run.latest() {
 		states[name] = s.State
-		again := s.State == plan.Canceled || s.State == plan.Errored && errored[name] < maxStageErrors
+		stage, _ := p.Stage(name)
+		again := s.State == plan.Canceled || s.State == plan.Errored && errored[name] <= retriesOf(stage)
 		if !again {
 			continue
 		}

@@ -11,6 +11,18 @@ import (
 
 // verdicts judges the gates that landing waits for.
 func (f *facts) verdicts() []plan.Verdict {
+	gates := f.plan.Landing()
+	all := make([]plan.Verdict, 0, len(gates))
+	for _, v := range plan.Judge(f.plan, f.evidence(), f.now) {
+		if slices.ContainsFunc(gates, func(g plan.Gate) bool { return g.Name == v.Gate }) {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// evidence is all that is known about the patch set with the run that says where it stands.
+func (f *facts) evidence() plan.Evidence {
 	e := f.run.forGates().evidence(f.ballots, f.changed)
 	if f.more != nil {
 		votes, stages, tests := e.Votes, e.Stages, e.Tests
@@ -18,14 +30,7 @@ func (f *facts) verdicts() []plan.Verdict {
 		e.Votes, e.Stages, e.Tests, e.Changed = votes, stages, tests, f.changed
 	}
 	e.Touched, e.Branch = f.touched, f.change.Branch
-	gates := f.plan.Landing()
-	all := make([]plan.Verdict, 0, len(gates))
-	for _, v := range plan.Judge(f.plan, e, f.now) {
-		if slices.ContainsFunc(gates, func(g plan.Gate) bool { return g.Name == v.Gate }) {
-			all = append(all, v)
-		}
-	}
-	return all
+	return e
 }
 
 func (r *runRow) forGates() *Run {
