@@ -301,14 +301,3 @@ func givenApprovals(ctx context.Context, q db.Querier, repoID int64, digest stri
 	}
 	return all, nil
 }
-
-// WaitsForApproval lists the gates of a delivery that ask people to approve.
-func (c *Controller) WaitsForApproval(d Delivery) []string {
-	var all []string
-	for _, v := range d.Gates {
-		if slices.ContainsFunc(v.Reasons, func(r plan.Reason) bool { return r.Kind == "approve" }) && d.State == RunRunning {
-			all = append(all, v.Gate)
-		}
-	}
-	return all
-}
