@@ -3,7 +3,7 @@
 GO   ?= go
 DIRS := cmd gitserver gatekeeper review web migrations docs
 # The packages whose tests touch a database: they run again on PostgreSQL.
-DB   := ./migrations/... ./gitserver/account ./gitserver/repo ./gitserver/mirror ./review ./gatekeeper ./gatekeeper/deliver ./gatekeeper/entrance ./gatekeeper/job ./web/... ./cmd/...
+DB   := ./migrations/... ./gitserver/account ./gitserver/event ./gitserver/repo ./gitserver/mirror ./review ./gatekeeper ./gatekeeper/deliver ./gatekeeper/entrance ./gatekeeper/job ./web/... ./cmd/...
 
 # What takes minutes and tells nothing of the database: the project behind its own gate, the pages in a browser.
 ONCE := '^(TestGatehouseBehindItself|TestAxe|.*InTheBrowser.*)$$'
