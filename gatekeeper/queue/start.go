@@ -167,7 +167,7 @@ func (p *planner) try(w want) {
 	}
 	branch := p.order[w.members[0]].Branch
 	k := p.find(branch, w)
-	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.Run.Errors >= MaxErrors || k.Conflict != "") {
+	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.broken() || k.Conflict != "") {
 		return
 	}
 	if p.running > p.Workers || p.running == p.Workers && (!w.urgent || !p.preempt(w)) {
