@@ -119,9 +119,12 @@ func (v *look) othersFail(i int) bool {
 }
 
 // sound says that what a candidate was made on has passed as what it is: a landing of the queue
-// made it, of the tip below or of what it stands on.
+// made the tip below, or what it stands on landed on just that tip. After another landing in
+// between that says nothing: it may be what mended the branch.
 func (v *look) sound(k *Candidate) bool {
-	return k.Proven || len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool { return !v.hasLanded(k, m) })
+	return k.Proven || len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool {
+		return !v.hasLanded(k, m) || v.stories[k.Branch].seqOf(m.Change) > k.Seq+int64(len(k.On))
+	})
 }
 
 // outdated says that a candidate was made on a tip that came past the queue, and is not the tip any

@@ -180,6 +180,15 @@ func TestWhoIsSentAway(t *testing.T) {
 		k.Run.Errors = times
 		return k
 	}
+	since := func(landings ...queue.Landed) queue.State { // refused twice on 1, on a tip that came past the queue, and passed by others later
+		for n := range landings {
+			landings[n].Seq += int64(n)
+		}
+		s := after(with(start(entry(2, "a")), on(refused(2, 2, 2), 1)), landings...)
+		s.Branches[0].Proven, s.Branches[0].GreenAt = true, noon.Add(-time.Minute)
+		s.Candidates[0].Run.StartedAt = noon.Add(-time.Hour)
+		return s
+	}
 	whole := with(green(entry(1, "a"), entry(2, "a")), errored(3), on(ran(2, queue.RunPassed, 2), 1))
 	whole.Branches[0].Whole = true
 	older := refused(1, 2, 1)
@@ -208,6 +217,8 @@ func TestWhoIsSentAway(t *testing.T) {
 		{"refused twice as an older patch set", with(green(entry(1, "a")), older), nil, ""},
 		{"refused twice on one that may be to blame", with(green(entry(1, "a"), entry(2, "a")), on(refused(2, 2, 2), 1)), nil, ""},
 		{"refused twice on one that landed", after(with(green(entry(2, "a")), on(refused(2, 2, 2), 1)), landed(1, "a")), []int64{2}, queue.EjectRefused},
+		{"refused twice on one that landed on just that tip", since(landed(1, "a")), []int64{2}, queue.EjectRefused},
+		{"refused twice on one that landed after another, which may have mended the tip", since(landed(3, "a"), landed(1, "a")), nil, ""},
 		{"refused twice, and the branch is red", with(start(entry(1, "a")), refused(1, 2, 1), bare(queue.RunRefused)), nil, ""},
 		{"refused twice before the branch was pushed to", mended, nil, ""},
 		{"a batch refused twice", with(green(entry(1, "a"), entry(2, "a")), refused(1, 2, 1, 2)), nil, ""},
