@@ -50,6 +50,8 @@ type planner struct {
 	inLane map[laneKey][]int
 	inBar  map[string][]int
 	inAll  map[string][]int
+	// children are those that wait for a change, once somebody asked.
+	children map[int64][]int
 	// What is wanted: of the line, of those that have failed, of those too deep in the line.
 	wants, looks, proofs []want
 }

@@ -19,9 +19,13 @@ const (
 type past struct {
 	all      []Landed
 	barriers []int // indexes into all
-	byTarget map[string][]int
-	at       map[int64]int // by change
+	touches  []touch
+	byTarget map[string]int // the last touch of a target + 1
+	at       map[int64]int  // by change
 }
+
+// touch is that one of a past touches a target, chained with the one before it.
+type touch struct{ n, before int }
 
 func (s *past) add(l Landed) {
 	n := len(s.all)
@@ -31,7 +35,8 @@ func (s *past) add(l Landed) {
 		s.barriers = append(s.barriers, n)
 	}
 	for _, t := range l.Targets {
-		s.byTarget[t] = append(s.byTarget[t], n)
+		s.touches = append(s.touches, touch{n, s.byTarget[t]})
+		s.byTarget[t] = len(s.touches)
 	}
 }
 
@@ -46,8 +51,10 @@ func (s *past) forgetLast() {
 	if l.Barrier {
 		s.barriers = s.barriers[:len(s.barriers)-1]
 	}
-	for _, t := range l.Targets {
-		s.byTarget[t] = s.byTarget[t][:len(s.byTarget[t])-1]
+	for _, t := range slices.Backward(l.Targets) {
+		last := len(s.touches) - 1
+		s.byTarget[t] = s.touches[last].before
+		s.touches = s.touches[:last]
 	}
 }
 
@@ -98,16 +105,10 @@ func (v *look) undisturbed(k *Candidate, s *past) bool {
 		l := &s.all[n]
 		return !has(k.On, l.Change) && !has(k.Members, l.Change)
 	}
-	since := func(list []int) bool { // whether one of them landed since and is foreign
-		for x := len(list) - 1; x >= 0 && s.all[list[x]].Seq > k.Seq; x-- {
-			if foreign(list[x]) {
-				return true
-			}
+	for x := len(s.barriers) - 1; x >= 0 && s.all[s.barriers[x]].Seq > k.Seq; x-- {
+		if foreign(s.barriers[x]) {
+			return false
 		}
-		return false
-	}
-	if since(s.barriers) {
-		return false
 	}
 	for _, m := range k.Members {
 		barrier, targets := false, []string(nil)
@@ -124,8 +125,10 @@ func (v *look) undisturbed(k *Candidate, s *past) bool {
 			}
 		}
 		for _, t := range targets {
-			if since(s.byTarget[t]) {
-				return false
+			for x := s.byTarget[t]; x > 0 && s.all[s.touches[x-1].n].Seq > k.Seq; x = s.touches[x-1].before {
+				if foreign(s.touches[x-1].n) {
+					return false
+				}
 			}
 		}
 	}
