@@ -7,7 +7,7 @@ import (
 
 // What was only supposed to have landed leaves no trace, also of targets that are named twice.
 func TestPastTakesBack(t *testing.T) {
-	s := &past{byTarget: map[string]int{}, at: map[int64]int{}}
+	s := newPast(0)
 	touching := func(target string) []int64 {
 		var found []int64
 		for x := s.byTarget[target]; x > 0; x = s.touches[x-1].before {

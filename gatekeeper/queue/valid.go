@@ -27,6 +27,11 @@ type past struct {
 // touch is that one of a past touches a target, chained with the one before it.
 type touch struct{ n, before int }
 
+// newPast has room for so many landings.
+func newPast(room int) *past {
+	return &past{all: make([]Landed, 0, room), touches: make([]touch, 0, room), byTarget: make(map[string]int, room), at: make(map[int64]int, room)}
+}
+
 func (s *past) add(l Landed) {
 	n := len(s.all)
 	s.all = append(s.all, l)

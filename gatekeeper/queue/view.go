@@ -46,7 +46,7 @@ func (v *look) index() {
 	}
 	v.stories = map[string]*past{}
 	for _, b := range v.Branches {
-		v.stories[b.Name] = &past{byTarget: map[string]int{}, at: make(map[int64]int, len(v.Landed))}
+		v.stories[b.Name] = newPast(len(v.Landed) / len(v.Branches))
 	}
 	for _, l := range v.Landed {
 		if s := v.stories[l.Branch]; s != nil {
