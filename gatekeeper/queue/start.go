@@ -35,7 +35,7 @@ func (p *planner) wanted(l *alive) bool {
 	}
 	k := &p.Candidates[l.n]
 	return slices.ContainsFunc(p.wants, func(w want) bool {
-		return len(w.members) == len(l.members) && p.order[w.members[0]].Branch == k.Branch && p.find(k.Branch, w) == k
+		return slices.Equal(w.members, l.members) && p.order[w.members[0]].Branch == k.Branch && p.find(k.Branch, w) == k
 	})
 }
 
