@@ -35,6 +35,9 @@ func (s *past) add(l Landed) {
 	}
 }
 
+// seqOf is what the landing of one that has landed made the branch's.
+func (s *past) seqOf(change int64) int64 { return s.all[s.at[change]].Seq }
+
 // forgetLast takes back what add added last.
 func (s *past) forgetLast() {
 	l := s.all[len(s.all)-1]
