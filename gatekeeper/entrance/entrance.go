@@ -102,8 +102,8 @@ type NewEntrance struct {
 	// RevertRed needs a primary there.
 	RevertRed bool
 	Poll      time.Duration
-	Secret   string // of deliveries; one is made when it is ""
-	Token    string // for its API and, over https, for git
+	Secret    string // of deliveries; one is made when it is ""
+	Token     string // for its API and, over https, for git
 	// AllowLocal permits a folder of this machine and plain http; only administrators may ask for it.
 	AllowLocal bool
 }

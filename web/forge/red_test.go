@@ -159,8 +159,10 @@ func TestWhatIsNotTakenBack(t *testing.T) {
 		}
 	})
 	for name, message := range map[string]func(red string, ours review.PatchSet) string{
-		"the revert, merged by the forge":  func(_ string, ours review.PatchSet) string { return ours.Message + "\n(#7)" },
-		"a revert of the revert":           func(_ string, ours review.PatchSet) string { return "Again\n\nThis reverts commit " + string(ours.Commit) + "." },
+		"the revert, merged by the forge": func(_ string, ours review.PatchSet) string { return ours.Message + "\n(#7)" },
+		"a revert of the revert": func(_ string, ours review.PatchSet) string {
+			return "Again\n\nThis reverts commit " + string(ours.Commit) + "."
+		},
 		"a revert of it as the forge made": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
