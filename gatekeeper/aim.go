@@ -74,7 +74,7 @@ func (c *Controller) take(ctx context.Context, actor account.Actor, held []revie
 				return err
 			}
 			topics = append(topics, event.ChangeTopic(ch.ID))
-			if a.set && (ch.Outcome != a.outcome.Name || len(a.outcome.Bypass) > 0) {
+			if a.set && !h.Theirs && (ch.Outcome != a.outcome.Name || len(a.outcome.Bypass) > 0) {
 				if err := c.writeOutcome(ctx, tx, actor, ch, a.outcome, a.reason); err != nil {
 					return err
 				}

@@ -195,12 +195,10 @@ func (c *Controller) Aim(ctx context.Context, actor account.Actor, change int64)
 	if err != nil {
 		return a, err
 	}
-	resource := r.Resource(ch.Branch)
-	resource.ChangeOwner = ch.Owner
-	propose := ch.Status == review.Open && c.May(ctx, actor, account.Propose, resource) == nil
+	aims := ch.Status == review.Open && c.mayAim(ctx, actor, r, ch) == nil
 	vote := ch.Status != review.Abandoned && c.May(ctx, actor, account.Vote, r.Resource(ch.Branch)) == nil
 	for _, o := range p.Outcomes {
-		a.Outcomes = append(a.Outcomes, AimOutcome{o, propose && c.inRoles(ctx, q, actor, p, o.By, "") == nil})
+		a.Outcomes = append(a.Outcomes, AimOutcome{o, aims && c.inRoles(ctx, q, actor, p, o.By, "") == nil})
 	}
 	node := func(name string, b *plan.Bypassable) {
 		if b != nil {
