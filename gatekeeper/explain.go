@@ -314,7 +314,7 @@ func (e Explanation) first() Requirement {
 		switch plan.GateState(r.State) {
 		case plan.Refused, plan.GateErrored:
 			return r
-		case plan.Open:
+		case plan.Open, plan.GateBypassed:
 			continue
 		}
 		if r.State == string(plan.Failed) || r.State == string(plan.TimedOut) {

@@ -50,6 +50,8 @@ type facts struct {
 	noStages string
 	// more is the evidence where the plan asks for more than votes and results, nil otherwise.
 	more *plan.Evidence
+	// parts are what accounts are to the change, where the plan asks for more.
+	parts map[string][]string
 }
 
 // parentFact is a change below this one in its stack.
