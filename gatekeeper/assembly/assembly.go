@@ -92,6 +92,14 @@ type Driver interface {
 	Destroy(ctx context.Context, i Instance) error
 }
 
+// Sweeper is a [Driver] whose assemblies outlive the server, so that one can be there of which
+// nobody has the [Instance]: the server was killed between bringing it about and writing it down.
+type Sweeper interface {
+	// Sweep removes what a deploy of s left. Of s it reads the ID and the Namespace. It is no error
+	// when nothing is there.
+	Sweep(ctx context.Context, s Spec) error
+}
+
 // Failed reports whether err, from a [Driver], says that the code is at fault. Otherwise the
 // machinery is, and another try may succeed.
 func Failed(err error) bool {
