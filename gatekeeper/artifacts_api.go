@@ -23,6 +23,7 @@ type ArtifactDetail struct {
 	Kept      bool               `json:"kept"` // its content can be fetched
 	Runs      []deliver.Assembly `json:"runs"` // where it serves now
 	Approvals []ArtifactApproval `json:"approvals"`
+	Signature *ArtifactSignature `json:"signature,omitempty"` // of its statement
 }
 
 // ArtifactApproval is somebody's acceptance of an artifact at a gate, as it was given: whether it
@@ -140,6 +141,9 @@ func (c *Controller) ArtifactDetail(ctx context.Context, actor account.Actor, re
 		if d.Kept, err = c.Artifacts.Has(b.Artifact); err != nil {
 			return d, err
 		}
+	}
+	if d.Signature, err = c.signature(b); err != nil {
+		return d, err
 	}
 	if d.Runs, err = c.servingFor(ctx, actor, b); err != nil {
 		return d, err

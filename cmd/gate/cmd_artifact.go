@@ -24,6 +24,9 @@ type artifactCmd struct {
 	Show   artifactShowCmd   `cmd:"" help:"Show where an artifact came from, where it runs and who accepted it."`
 	Fetch  artifactFetchCmd  `cmd:"" help:"Write the content of an artifact into a file: the file itself, or a tar archive."`
 	Revoke artifactRevokeCmd `cmd:"" help:"Take an artifact back: it enters no environment any more."`
+	Verify artifactVerifyCmd `cmd:"" help:"Check that a file is what a server says it built, without asking the server."`
+	Keys   artifactKeysCmd   `cmd:"" help:"List the public keys that the server signs the provenance of artifacts with."`
+	Rotate artifactRotateCmd `cmd:"" help:"Have the server sign with a new key. What it has signed is still verified."`
 }
 
 // ofArtifact names an artifact of a repository.
@@ -82,15 +85,22 @@ type artifactShowCmd struct {
 	target
 	reading
 	ofArtifact
-	Statement bool `help:"Print its provenance instead: an in-toto statement."`
+	Statement bool `help:"Print its provenance instead: an in-toto statement." xor:"what"`
+	Envelope  bool `help:"Print its signed provenance instead: a DSSE envelope." xor:"what"`
 }
 
 func (c *artifactShowCmd) Run(p *process) error {
-	if !c.Statement {
+	what := ""
+	switch {
+	case c.Statement:
+		what = "/statement"
+	case c.Envelope:
+		what = "/envelope"
+	default:
 		return fetch(p, c.target, c.reading, c.path(""), showArtifact)
 	}
 	return c.with(p, func(cl *client) error {
-		resp, err := cl.send(http.MethodGet, c.path("/statement"), nil)
+		resp, err := cl.send(http.MethodGet, c.path(what), nil)
 		if err != nil {
 			return err
 		}
@@ -111,6 +121,7 @@ func showArtifact(w io.Writer, d gatekeeper.ArtifactDetail) error {
 	if !d.Kept {
 		b.WriteString("  its content is not kept any more\n")
 	}
+	b.WriteString(signatureLine(d.Signature))
 	for _, a := range d.Runs {
 		fmt.Fprintf(&b, "  runs in %s as assembly %d, %s, at %s\n", clean(a.Environment), a.ID, strings.ToLower(string(a.State)), orNone(clean(a.Address)))
 	}
