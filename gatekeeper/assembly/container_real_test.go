@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/gatekeeper/assembly/enginetest"
 	"gatehouse/gatekeeper/plan"
 )
 
@@ -23,7 +24,7 @@ func imageSpec(t *testing.T, id int64, env ...string) Spec {
 	s.Type, s.Run, s.Port = plan.OCIImage, "", 8080
 	s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
 	layout := t.TempDir()
-	s.Digest = writeLayout(t, layout, map[string]string{"service": filepath.Join(service(t), "service")}, "/service")
+	s.Digest = enginetest.WriteLayout(t, layout, map[string]string{"service": filepath.Join(service(t), "service")}, "/service")
 	s.Unpack = copyTo(layout)
 	return s
 }
@@ -86,12 +87,12 @@ func TestContainersOfAnEngine(t *testing.T) {
 				return h.State == Ready
 			})
 		}
-		if got := e.must("inspect", "--type", "container", "--format", "{{.RestartCount}}", first[0]); got != "2" {
+		if got := e.Must("inspect", "--type", "container", "--format", "{{.RestartCount}}", first[0]); got != "2" {
 			t.Errorf("%s restarts", got)
 		}
 	})
 	t.Run("it was removed", func(t *testing.T) {
-		e.must("rm", "--force", "--time", "0", first[0])
+		e.Must("rm", "--force", "--time", "0", first[0])
 		wantHealth(t, d, i, Gone)
 		again, err := d.Adopt(t.Context(), s, i)
 		if err != nil {
@@ -194,7 +195,7 @@ func switchUnderLoad(t *testing.T, e realEngine, d *Container, i Instance) Insta
 // failOnEngine makes deploys that fail: they say why and whose fault it is, and leave nothing.
 func failOnEngine(t *testing.T, e realEngine, d *Container) {
 	t.Helper()
-	e.t = t
+	e.TB = t
 	s := imageSpec(t, 1, "MODE=exit")
 	var log syncBuffer
 	s.Log = &log
@@ -228,9 +229,9 @@ func failOnEngine(t *testing.T, e realEngine, d *Container) {
 	s = imageSpec(t, 5)
 	shell := shellImage(t, e)
 	name := fmt.Sprintf("gate-%s-%d", e.scope(), s.ID)
-	e.must("create", "--name", name, shell, "/bin/sh")
+	e.Must("create", "--name", name, shell, "/bin/sh")
 	e.wantRefused(d, s, false, "the engine does not start it", "in use")
-	e.must("rm", name) // it is still there
+	e.Must("rm", name) // it is still there
 
 	s = containerSpec(t, 6)
 	s.Image, s.Env["LISTEN"] = "localhost/gatehouse-nothing:1", "0.0.0.0"
@@ -248,20 +249,20 @@ func failOnEngine(t *testing.T, e realEngine, d *Container) {
 	if err := d.Destroy(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	e.must("image", "inspect", shell) // which is not ours to remove
-	e.must("rmi", shell)
+	e.Must("image", "inspect", shell) // which is not ours to remove
+	e.Must("rmi", shell)
 }
 
 // shellImage is an image with this machine's shell.
 func shellImage(t *testing.T, e realEngine) string {
 	t.Helper()
-	files, err := shellFiles()
+	files, err := enginetest.ShellFiles()
 	if err != nil {
 		t.Skipf("what /bin/sh needs is not known: %v", err)
 	}
 	layout, name := t.TempDir(), "localhost/gatehouse-shell:1"
-	writeLayout(t, layout, files, "/bin/sh")
-	if _, err := (engine{e.program}).load(t.Context(), "test", layout, name); err != nil {
+	enginetest.WriteLayout(t, layout, files, "/bin/sh")
+	if err := e.Load(layout, name); err != nil {
 		t.Fatal(err)
 	}
 	return name
