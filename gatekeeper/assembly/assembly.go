@@ -27,7 +27,8 @@ type Spec struct {
 	Commit string
 	Digest string // of the artifact
 	Type   string // plan.FileArtifact, plan.BundleArtifact or plan.OCIImage; only Container asks
-	// Unpack puts the artifact's content into dir, with the modes that it shall have. It is
+	// Unpack puts the artifact's content into dir, with the modes that it shall have: a file or a
+	// folder of the artifact's name. It is
 	// called again whenever the process starts again.
 	Unpack func(ctx context.Context, dir string) error
 	// Tree checks the commit out into dir, for scripts and manifests.

@@ -25,7 +25,7 @@ func imageSpec(t *testing.T, id int64, env ...string) Spec {
 	s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
 	layout := t.TempDir()
 	s.Digest = enginetest.WriteLayout(t, layout, map[string]string{"service": filepath.Join(service(t), "service")}, "/service")
-	s.Unpack = copyTo(layout)
+	s.Unpack = func(_ context.Context, to string) error { return os.CopyFS(filepath.Join(to, "server"), os.DirFS(layout)) }
 	return s
 }
 
@@ -219,7 +219,7 @@ func failOnEngine(t *testing.T, e realEngine, d *Container) {
 		if err := unpack(ctx, to); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(to, "index.json"), []byte(`{"schemaVersion":2,"manifests":[]}`), 0o600)
+		return os.WriteFile(filepath.Join(to, "server/index.json"), []byte(`{"schemaVersion":2,"manifests":[]}`), 0o600)
 	}
 	e.wantRefused(d, s, false, "the engine could not load")
 	s.Unpack = copyTo(t.TempDir())

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -91,7 +92,8 @@ func portTaken(out string) bool {
 
 // load gives the engine the image of an OCI layout and calls it name, which it returns.
 func (e engine) load(ctx context.Context, op, layout, name string) (string, error) {
-	if _, err := os.Stat(layout + "/oci-layout"); err != nil {
+	layout, ok := layoutIn(layout)
+	if !ok {
 		return "", fault.New(fault.Refused, op, "the artifact is no image in the OCI layout", "let the stage write one: podman build, then podman push IMAGE oci:FOLDER")
 	}
 	from, to := io.Pipe()
@@ -117,6 +119,16 @@ func (e engine) load(ctx context.Context, op, layout, name string) (string, erro
 	}
 	_, err = e.run(ctx, op, nil, "tag", image, name)
 	return name, err
+}
+
+// layoutIn is where in dir an image is: an artifact is put there by its name.
+func layoutIn(dir string) (string, bool) {
+	found, err := filepath.Glob(filepath.Join(dir, "*", "oci-layout"))
+	if err == nil && len(found) == 1 {
+		return filepath.Dir(found[0]), true
+	}
+	_, err = os.Stat(filepath.Join(dir, "oci-layout"))
+	return dir, err == nil
 }
 
 // forget takes the name of an image away, and the image with its last name.

@@ -177,7 +177,7 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 	}
 	deploy := d.Stage.Deploy
 	spec := assembly.Spec{
-		Repository: r.Name, RepoID: r.ID, App: d.App, Environment: d.Env.Name, Instance: d.Instance, Commit: string(d.Commit), Digest: d.Artifact.Digest,
+		Repository: r.Name, RepoID: r.ID, App: d.App, Environment: d.Env.Name, Instance: d.Instance, Commit: string(d.Commit), Digest: d.Artifact.Digest, Type: d.Artifact.Type,
 		Unpack: func(ctx context.Context, dir string) error {
 			return s.Artifacts.Unpack(ctx, d.Artifact, dir, d.Artifact.Name)
 		},
