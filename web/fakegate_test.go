@@ -34,6 +34,8 @@ type fakeGate struct {
 	history gatekeeper.TestHistory
 	counts  []gatekeeper.TestCount
 	reruns  []gatekeeper.Rerun
+
+	bare map[int64]gatekeeper.StageSubject // what stage runs are about that are no change's
 }
 
 type fakeLog struct {
@@ -96,6 +98,9 @@ func (g *fakeGate) Stage(ctx context.Context, a account.Actor, id int64) (gateke
 	for change, runs := range g.runs {
 		for _, r := range runs {
 			for _, s := range r.Stages {
+				if s.ID == id && change == 0 {
+					return s, g.mayRead(ctx, a, g.bare[id].Repository)
+				}
 				if s.ID == id {
 					_, err := g.w.web.Review.Get(ctx, a, change)
 					return s, err
@@ -104,6 +109,11 @@ func (g *fakeGate) Stage(ctx context.Context, a account.Actor, id int64) (gateke
 		}
 	}
 	return gatekeeper.StageRun{}, fault.New(fault.NotFound, "fake", "there is no such stage run", "")
+}
+
+func (g *fakeGate) StageSubject(ctx context.Context, a account.Actor, id int64) (gatekeeper.StageSubject, error) {
+	_, err := g.Stage(ctx, a, id)
+	return g.bare[id], err
 }
 
 func (g *fakeGate) StageLog(ctx context.Context, a account.Actor, id, offset int64) (io.ReadCloser, bool, error) {

@@ -97,11 +97,11 @@ func (w *Web) endLog(ctx context.Context, s *stream, id int64, done bool) error 
 	if err != nil {
 		return err
 	}
-	ch, err := w.Review.Get(ctx, s.c.actor, run.Change)
-	if err != nil {
+	v := stageView{Stage: run}
+	if _, err := w.subject(s.c, &v); err != nil {
 		return err
 	}
-	head, err := w.renderPart(s.c, "stage", "stage-head", stageView{Stage: run, Change: ch})
+	head, err := w.renderPart(s.c, "stage", "stage-head", v)
 	if err != nil {
 		return err
 	}

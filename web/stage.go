@@ -24,7 +24,9 @@ const (
 // stageView is the page of one stage run.
 type stageView struct {
 	Stage    gatekeeper.StageRun
-	Change   review.Change
+	Change   review.Change // without a number when the bare branch was tested
+	Branch   string        // that was
+	Commit   git.OID
 	MayRerun bool
 	Report   reportView
 	Tests    testsView
@@ -91,8 +93,11 @@ func (w *Web) stageLog(c *call) error {
 	if v.Tests, err = w.testsOf(c, s, v.Change.RepoName); err != nil {
 		return err
 	}
-	title := s.Stage + " of change " + strconv.FormatInt(v.Change.ID, 10)
-	return w.render(c, http.StatusOK, "stage", title, v, withUp(fmt.Sprintf("/c/%d", v.Change.ID)))
+	title, up := s.Stage+" of change "+strconv.FormatInt(v.Change.ID, 10), fmt.Sprintf("/c/%d", v.Change.ID)
+	if s.Change == 0 {
+		title, up = s.Stage+" on "+plain(v.Branch), repoURL(v.Change.RepoName, "")
+	}
+	return w.render(c, http.StatusOK, "stage", title, v, withUp(up))
 }
 
 // wantsText reports whether a program asks, as curl and wget do: any kind of answer will do
@@ -104,9 +109,14 @@ func wantsText(r *http.Request) bool {
 
 // subject reads what a stage run is about: its change, the commit that it tested, and whether
 // the reader may run the stage again. Only what the newest run has can run again, and only
-// once that has ended.
+// once that has ended. A run on the bare branch is not asked for, and not asked for again.
 func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
 	s := v.Stage
+	if s.Change == 0 {
+		of, err := w.Gate.StageSubject(c.ctx(), c.actor, s.ID)
+		v.Change.RepoName, v.Branch, v.Commit = of.Repository, of.Branch, of.Commit
+		return of.Commit, err
+	}
 	if v.Change, err = w.Review.Get(c.ctx(), c.actor, s.Change); err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/annotate"
 	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/git"
 )
 
 // stageWorld has one stage run, 5, in a state, with a log.
@@ -42,6 +43,36 @@ func (a answer) ends() (first, last string) {
 		return "", ""
 	}
 	return attr(lines[0], "id"), attr(lines[len(lines)-1], "id")
+}
+
+// A stage that ran on the bare branch has a page too, which says so, for whoever may read the branch.
+func TestStageOfABareBranch(t *testing.T) {
+	w, r := hello(t)
+	tip := git.OID(w.git("rev-parse", "HEAD~1"))
+	w.repo("secret", "alice", true, map[string]string{"a": "a\n"})
+	w.gate.bare = map[int64]gatekeeper.StageSubject{7: {Repository: r.Name, Branch: "main", Commit: tip}, 8: {Repository: "secret", Branch: "main", Commit: tip}}
+	var stages []gatekeeper.StageRun
+	for id := range w.gate.bare {
+		stages = append(stages, gatekeeper.StageRun{ID: id, Run: 3, Stage: "unit", State: plan.Failed, Tests: &plan.Tests{Passed: 1, Failed: 1}})
+		w.gate.write(id, numbered(30, 20), true)
+	}
+	w.gate.set(0, nil, []gatekeeper.Run{{ID: 3, Candidate: tip, Stages: stages}})
+	page := w.session("bob").get("/stage/7/log").ok(200)
+	if got := page.one(".crumbs"); got != "hello main unit" {
+		t.Errorf("stands at %q", got)
+	}
+	if got := page.one("#stage-head p"); !strings.HasPrefix(got, "The branch main as it stands, at "+tip.Short()) {
+		t.Errorf("head %q", got)
+	}
+	if len(page.find(".rerun")) != 0 {
+		t.Error("it can be asked for again")
+	}
+	w.session("bob").get(attr(page.find(".crumbs a")[1], "href")).ok(200)
+	if got := w.session("").get("/stage/7/log?raw").ok(200).body; !strings.Contains(got, "--- FAIL") {
+		t.Errorf("raw %q", got)
+	}
+	w.session("carol").get("/stage/8/log").ok(404)
+	w.session("alice").get("/stage/8/log").ok(200)
 }
 
 func TestLogWindows(t *testing.T) {
