@@ -347,11 +347,10 @@ func TestWholeStackShowsWhatIsSaid(t *testing.T) {
 	page := w.session("carol").get("/c/1/stack").ok(200)
 	under := func(anchor string) string {
 		t.Helper()
-		for _, id := range []string{"f0", "f1", "f2"} {
-			for _, td := range page.find("#" + id + anchor) {
-				if next := td.Parent.NextSibling; next != nil && next.NextSibling != nil {
-					return wordsOf(next.NextSibling)
-				}
+		for _, f := range page.find(".file") {
+			if wordsOf(find(f, ".path")[0]) == "two.txt" {
+				td := page.find("#" + attr(f, "id") + anchor)[0]
+				return wordsOf(td.Parent.NextSibling.NextSibling)
 			}
 		}
 		return ""

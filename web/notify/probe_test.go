@@ -39,7 +39,7 @@ func TestProbe(t *testing.T) {
 		{"no STARTTLS", (*notifytest.SMTP).WithoutTLS, nil, "check mail-tls (now starttls)"},
 		{"TLS from the first byte", nil, func(m *Mailer) { m.TLS = TLSImplicit }, "set mail-tls to starttls"},
 		{"a wrong password", func(s *notifytest.SMTP) { s.Password("open") }, func(m *Mailer) { m.User, m.PasswordFile = "gate", secret }, "check mail-user"},
-		{"no password", nil, func(m *Mailer) { m.User, m.PasswordFile = "gate", secret + ".gone" }, "mail-password-file"},
+		{"no password", nil, func(m *Mailer) { m.User, m.PasswordFile = "gate", secret+".gone" }, "mail-password-file"},
 		{"not welcome", func(s *notifytest.SMTP) { s.Answer("EHLO", "554 5.7.1 go away"); s.Answer("HELO", "554 5.7.1 go away") }, nil, "takes mail from this machine"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
