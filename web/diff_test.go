@@ -334,8 +334,8 @@ func TestWholeStack(t *testing.T) {
 // when all of it has landed, and leads to its change; what has no place there is said below.
 func TestWholeStackShowsWhatIsSaid(t *testing.T) {
 	w, r := hello(t)
-	w.commit("alice", "Second\n\n"+changeID(2), map[string]string{"two.txt": "a\nb\nc\n"})
-	w.commit("alice", "Third\n\n"+changeID(3), map[string]string{"two.txt": "first\na\nB\nc\n"})
+	w.commit("alice", "Second\n\n"+changeID(2), map[string]string{"two.txt": "a\nthe second line\nc\n"})
+	w.commit("alice", "Third\n\n"+changeID(3), map[string]string{"two.txt": "first\na\nthe second line here\nc\n"})
 	w.propose(r, "alice", review.PushOptions{})
 	say := func(change int64, message string, all ...review.NewComment) {
 		w.must(w.web.Review.Vote(context.Background(), w.actor("bob"), change, 1, nil, message, all))
@@ -355,7 +355,7 @@ func TestWholeStackShowsWhatIsSaid(t *testing.T) {
 		}
 		return ""
 	}
-	if got := under("R4"); !strings.Contains(got, "on-the-kept-line") || !strings.Contains(got, "change 2 · patch set 1 · two.txt:3") {
+	if got := under("R4"); !strings.Contains(got, "on-the-kept-line") || !strings.Contains(got, "change 2 · patch set 1 · two.txt, line 3") {
 		t.Errorf("under line 4: %q", got)
 	}
 	if got := under("R1"); !strings.Contains(got, "on-the-new-line") {

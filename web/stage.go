@@ -48,6 +48,9 @@ type logPart struct {
 	Found          []found
 	FoundMore      bool
 	Path           string // of the page
+	Keep           string // what its addresses carry on
+	Times          string // how times are shown, "" for not
+	Choices        []choice
 }
 
 func (c *call) number(name string) (int64, error) {
@@ -151,32 +154,39 @@ func (w *Web) logOf(c *call, s gatekeeper.StageRun) (logPart, error) {
 	if err != nil {
 		return logPart{}, err
 	}
+	clock, err := w.clockOf(c, s)
+	if err != nil {
+		return logPart{}, err
+	}
 	path := fmt.Sprintf("/stage/%d/log", s.ID)
-	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Path: path}
+	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Path: path, Keep: clock.keep(), Times: clock.mode, Choices: clock.choices(path, c.r.URL.Query())}
 	win, err := v.place(c, x, done)
 	if err != nil {
 		return logPart{}, err
 	}
 	win.to = min(win.from+logWindow-1, x.lines)
-	p, err := w.piece(c, s.ID, x, win)
+	p, err := w.piece(c, s.ID, x, win, clock)
 	if err != nil {
 		return logPart{}, err
 	}
 	v.Lines, v.From, v.To = template.HTML(p.HTML), p.From, p.To //nolint:gosec // escaped by terminal
 	if v.From > 1 {
-		v.Earlier = fmt.Sprintf("%s?from=%d", path, max(1, v.From-logWindow))
+		v.Earlier = v.URL(fmt.Sprintf("from=%d", max(1, v.From-logWindow)))
 	}
 	switch {
 	case v.To < v.All:
-		v.Later = fmt.Sprintf("%s?from=%d", path, v.To+1)
+		v.Later = v.URL(fmt.Sprintf("from=%d", v.To+1))
 	case !done:
 		v.Stream = fmt.Sprintf("/stage/%d/events", s.ID)
+		if clock.mode != "" {
+			v.Stream += "?times=" + clock.mode
+		}
 		v.Resume = fmt.Sprintf("%d-%d", p.Next, v.To)
 	}
 	if v.First > 0 {
 		v.FirstURL = fmt.Sprintf("#L%d", v.First)
 		if v.First < v.From || v.First > v.To {
-			v.FirstURL = fmt.Sprintf("%s?at=%d#L%d", path, v.First, v.First)
+			v.FirstURL = v.URL(fmt.Sprintf("at=%d", v.First)) + fmt.Sprintf("#L%d", v.First)
 		}
 	}
 	v.Find = c.query("find")
