@@ -67,11 +67,11 @@ func (s *Service) Add(ctx context.Context, r repo.Repository, by account.Actor, 
 	}
 	// The files are there before the row that needs them; without a row the janitor takes them.
 	if err := s.keepSecrets(&e, to, n.Secret, n.Token); err != nil {
-		return Entrance{}, "", errors.Join(err, s.forgetSecrets(e.ID))
+		return Entrance{}, "", errors.Join(err, s.files().Forget(e.ID))
 	}
 	if err := s.DB.Transact(ctx, func(tx *db.Tx) error { return s.insert(ctx, tx, r, e) }); err != nil {
 		if fault.KindOf(err) != fault.Internal { // a plain no: certainly no row
-			err = errors.Join(err, s.forgetSecrets(e.ID))
+			err = errors.Join(err, s.files().Forget(e.ID))
 		}
 		return Entrance{}, "", err
 	}
@@ -266,5 +266,5 @@ func (s *Service) Remove(ctx context.Context, e Entrance) error {
 		return err
 	}
 	s.Bus.Wake(event.RepoTopic(e.Repo))
-	return s.forgetSecrets(e.ID)
+	return s.files().Forget(e.ID)
 }
