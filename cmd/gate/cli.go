@@ -13,7 +13,7 @@ const helpWidth = 110
 // commands is the command tree: nouns, then verbs; the acts of every day stand alone.
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Start the server. An empty folder is enough."`
-	Demo  demoCmd  `cmd:"" help:"Show the whole way of a change, from push to mirror, on a sample service."`
+	Demo  demoCmd  `cmd:"" help:"Show the whole way of a change, from push to production, on a sample service."`
 
 	Repo struct {
 		Create   repoCreateCmd   `cmd:"" help:"Create a repository, empty or from another one."`

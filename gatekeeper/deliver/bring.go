@@ -308,7 +308,7 @@ func (s *Service) verify(ctx context.Context, d Deployment, a Assembly) Outcome 
 			if ctx.Err() != nil {
 				return Outcome{plan.Canceled, "it was stopped while it was verified"}
 			}
-			return Outcome{plan.Failed, fmt.Sprintf("the verification failed at look %d: %s", looks, fault.Sentence(err))}
+			return Outcome{plan.Failed, fmt.Sprintf("%s, at look %d of the verification", fault.Sentence(err), looks)}
 		}
 		left := end.Sub(s.Clock.Now())
 		if left <= 0 {

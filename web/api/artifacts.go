@@ -50,8 +50,9 @@ func (s *Server) artifactRoutes() {
 	add(s, route{id: "get-artifact", at: "GET " + artifacts + "/{digest}", summary: "An artifact: where it came from, where it runs, who accepted it", open: true}, s.getArtifact)
 	add(s, route{id: "artifact-content", at: "GET " + artifacts + "/{digest}/content", summary: "The content of an artifact: the file, or the tar archive of the others", open: true}, s.artifactContent)
 	add(s, route{id: "artifact-statement", at: "GET " + artifacts + "/{digest}/statement", summary: "The provenance of an artifact, as an in-toto statement", open: true}, s.artifactStatement)
+	add(s, route{id: "revoke-artifact", at: "POST " + artifacts + "/{digest}/revoke", summary: "Take an artifact back: it enters no environment any more, until an owner restores it"}, s.revokeArtifact)
+	add(s, route{id: "restore-artifact", at: "POST " + artifacts + "/{digest}/restore", summary: "Let an artifact in again that was revoked by mistake"}, s.restoreArtifact)
 	add(s, route{id: "artifact-envelope", at: "GET " + artifacts + "/{digest}/envelope", summary: "The provenance of an artifact, signed: a DSSE envelope", open: true}, s.artifactEnvelope)
-	add(s, route{id: "revoke-artifact", at: "POST " + artifacts + "/{digest}/revoke", summary: "Take an artifact back: it enters no environment any more"}, s.revokeArtifact)
 	add(s, route{id: "signing-keys", at: "GET /signing-keys", summary: "The public keys that the provenance of artifacts is signed with, newest first", open: true}, s.signingKeys)
 	add(s, route{id: "rotate-signing-key", at: "POST /signing-keys", summary: "Sign with a new key from now on; what the old ones signed is still verified", status: 201}, s.rotateSigningKey)
 	add(s, route{id: "list-assemblies", at: "GET " + assemblies, summary: "What runs of a branch, with addresses", open: true}, s.listAssemblies)
@@ -197,6 +198,20 @@ func (s *Server) revokeArtifact(ctx context.Context, who account.Actor, in *stru
 		return nil, err
 	}
 	done, err := s.Gate.Revoke(ctx, who, in.repository(), in.Digest, in.Body.Message)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[gatekeeper.Revoked]{done}, nil
+}
+
+func (s *Server) restoreArtifact(ctx context.Context, who account.Actor, in *struct {
+	ArtifactPath
+	body[Reason]
+}) (*answer[gatekeeper.Revoked], error) {
+	if err := person(who); err != nil {
+		return nil, err
+	}
+	done, err := s.Gate.Restore(ctx, who, in.repository(), in.Digest, in.Body.Message)
 	if err != nil {
 		return nil, err
 	}
