@@ -78,7 +78,11 @@ func usageError(err error) error {
 	}
 	words := strings.ReplaceAll(err.Error(), `,"" but got`, " but got") // an empty choice is what stands there anyway
 	if verb, ok := strings.CutPrefix(words, "unexpected argument "); ok && next == "gate --help" {
-		words = fmt.Sprintf("there is no command %q", strings.TrimSuffix(verb, " "))
+		verb, meant, guessed := strings.Cut(verb, ", ")
+		words = fmt.Sprintf("there is no command %q", verb)
+		if guessed {
+			words += ", " + meant
+		}
 	}
 	return fault.New(fault.Invalid, "gate.usage", words, next)
 }
