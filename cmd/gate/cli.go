@@ -130,6 +130,7 @@ func describe(value *kong.Value) string {
 
 // examples are shown under the help of a command.
 var examples = map[string][]string{
+	"artifact verify": {"gate artifact keys --public > gate.pub", "gate artifact show hello 8f41 --envelope > server.intoto.jsonl", "gate artifact verify server --key gate.pub"},
 	"":                {"gate serve", "gate demo", "gate repo create hello --import . --data ./gate-data", "gate why 12"},
 	"serve":           {"gate serve", "gate serve --http 127.0.0.1:9000 --data /var/lib/gatehouse", "gate serve --http :443 --tls-cert cert.pem --tls-key key.pem --public-url https://git.example.org"},
 	"demo":            {"gate demo", "gate demo --once --keep /tmp/demo --json"},
