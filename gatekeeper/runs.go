@@ -188,6 +188,9 @@ func (c *Controller) endRun(ctx context.Context, tx *db.Tx, run *runRow, state R
 	if err := c.noteRun(ctx, tx, run, "run.ended", map[string]string{"state": string(state), "reason": reason}); err != nil {
 		return err
 	}
+	if err := c.tellRefused(ctx, tx, run, state); err != nil {
+		return err
+	}
 	return c.toMend(ctx, tx, run, state, reason)
 }
 

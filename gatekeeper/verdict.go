@@ -29,7 +29,7 @@ func (f *facts) evidence() plan.Evidence {
 		e = *f.more
 		e.Votes, e.Stages, e.Tests, e.Changed = votes, stages, tests, f.changed
 	}
-	e.Touched, e.Branch = f.touched, f.change.Branch
+	e.Touched, e.Branch, e.Parts = f.touched, f.change.Branch, f.parts
 	return e
 }
 

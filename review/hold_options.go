@@ -25,7 +25,7 @@ func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
 		if err != nil && (isTip || !fault.Is(err, fault.Denied)) {
 			return err
 		}
-		apply = ok
+		apply, h.Theirs = ok, !ok
 	}
 	if apply && edits(h.Change, o) {
 		if err := w.edit(ctx, h, o); err != nil {

@@ -175,7 +175,7 @@ func stateRevoked(ctx context.Context, q db.Querier, at Place, st *promote.State
 		}
 		i := slices.IndexFunc(st.Vetoes, func(v promote.Veto) bool { return v.Digest == digest })
 		if i < 0 {
-			st.Vetoes = append(st.Vetoes, promote.Veto{Digest: digest, Why: "it was revoked for good"})
+			st.Vetoes = append(st.Vetoes, promote.Veto{Digest: digest, Why: "it was revoked"})
 		}
 		return nil
 	})

@@ -49,7 +49,8 @@ func (s *Server) artifactRoutes() {
 	add(s, route{id: "get-artifact", at: "GET " + artifacts + "/{digest}", summary: "An artifact: where it came from, where it runs, who accepted it", open: true}, s.getArtifact)
 	add(s, route{id: "artifact-content", at: "GET " + artifacts + "/{digest}/content", summary: "The content of an artifact: the file, or the tar archive of the others", open: true}, s.artifactContent)
 	add(s, route{id: "artifact-statement", at: "GET " + artifacts + "/{digest}/statement", summary: "The provenance of an artifact, as an in-toto statement", open: true}, s.artifactStatement)
-	add(s, route{id: "revoke-artifact", at: "POST " + artifacts + "/{digest}/revoke", summary: "Take an artifact back: it enters no environment any more"}, s.revokeArtifact)
+	add(s, route{id: "revoke-artifact", at: "POST " + artifacts + "/{digest}/revoke", summary: "Take an artifact back: it enters no environment any more, until an owner restores it"}, s.revokeArtifact)
+	add(s, route{id: "restore-artifact", at: "POST " + artifacts + "/{digest}/restore", summary: "Let an artifact in again that was revoked by mistake"}, s.restoreArtifact)
 	add(s, route{id: "list-assemblies", at: "GET " + assemblies, summary: "What runs of a branch, with addresses", open: true}, s.listAssemblies)
 	add(s, route{id: "assembly-log", at: "GET " + assemblies + "/{id}/log", summary: "The end of what an assembly says, as text"}, s.assemblyLog)
 	add(s, route{id: "stop-assembly", at: "POST " + assemblies + "/{id}/stop", summary: "End an assembly that a change has for itself"}, s.stopAssembly)
@@ -148,6 +149,20 @@ func (s *Server) revokeArtifact(ctx context.Context, who account.Actor, in *stru
 		return nil, err
 	}
 	done, err := s.Gate.Revoke(ctx, who, in.repository(), in.Digest, in.Body.Message)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[gatekeeper.Revoked]{done}, nil
+}
+
+func (s *Server) restoreArtifact(ctx context.Context, who account.Actor, in *struct {
+	ArtifactPath
+	body[Reason]
+}) (*answer[gatekeeper.Revoked], error) {
+	if err := person(who); err != nil {
+		return nil, err
+	}
+	done, err := s.Gate.Restore(ctx, who, in.repository(), in.Digest, in.Body.Message)
 	if err != nil {
 		return nil, err
 	}

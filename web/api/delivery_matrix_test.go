@@ -25,7 +25,7 @@ func init() {
 		"deliveries": onSite("?branch=site", nil), "delivery": onSite("", nil), "delivery-of-change": plain(nil), "approve": onSite("?branch=site", api.NewApproval{}),
 		"bypass": plain(api.NewBypass{Node: "review", Reason: "x"}), "set-outcome": plain(api.NewOutcome{}),
 		"post-status":    onSite("", api.NewStatus{Subject: strings.Repeat("a", 40), Context: "ci", State: "PASSED"}),
-		"list-artifacts": onSite("", nil), "get-artifact": onSite("", nil), "artifact-content": onSite("", nil), "artifact-statement": onSite("", nil), "revoke-artifact": onSite("", api.Reason{Message: "x"}),
+		"list-artifacts": onSite("", nil), "get-artifact": onSite("", nil), "artifact-content": onSite("", nil), "artifact-statement": onSite("", nil), "revoke-artifact": onSite("", api.Reason{Message: "x"}), "restore-artifact": onSite("", api.Reason{Message: "x"}),
 		"list-assemblies": onSite("?branch=site", nil), "assembly-log": onSite("", nil), "stop-assembly": onSite("", nil),
 		"list-secrets": onSite("", nil), "set-secret": onSite("", api.NewSecret{Value: "a long secret"}), "remove-secret": onSite("", nil),
 	})
