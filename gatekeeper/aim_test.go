@@ -1,6 +1,8 @@
 package gatekeeper_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"gatehouse/gitserver/fault"
@@ -54,5 +56,27 @@ func TestTheOutcomeOfAnothersChange(t *testing.T) {
 	}
 	if w.must(w.control.SetOutcome(w.ctx, w.people["carol"], id, "", "")); outcome() != "" {
 		t.Errorf("it is %q", outcome())
+	}
+}
+
+// What of a change's own plan does not hold yet is said, also of stages that run after the landing.
+func TestWhatDoesNotHoldYet(t *testing.T) {
+	w := newWorld(t, aimPlan)
+	w.fromTip()
+	w.write("gatehouse.yaml", strings.Replace(aimPlan, "gates:\n", "  later: {after: [land], run: \"true\", network: true}\ngates:\n", 1))
+	w.commit(0, "a.txt", "a\n")
+	result, told := w.pushTold("alice", "refs/for/main", "HEAD")
+	if result.Reason != "" {
+		t.Fatal(result.Reason)
+	}
+	want := []string{"later is new: no gate waits for it until this change has landed", "later has no network until this change has landed"}
+	if e := w.explain(w.newest()); !slices.Equal(e.Notes, want) {
+		t.Errorf("%q", e.Notes)
+	}
+	if !strings.Contains(told, "note: "+want[1]) {
+		t.Errorf("the push is told\n%s", told)
+	}
+	if e := w.explain(w.propose("alice", "b.txt", "b\n")); len(e.Notes) != 0 {
+		t.Errorf("of a change that leaves the plan alone: %q", e.Notes)
 	}
 }

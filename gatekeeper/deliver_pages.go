@@ -228,6 +228,7 @@ type ArtifactStory struct {
 	Promotions []deliver.Promotion
 	Assemblies []deliver.Assembly
 	Approvals  []GivenApproval // newest first
+	Words      []ArtifactWord  // by which it was taken back and let in again, oldest first
 }
 
 // GivenApproval is an acceptance of a digest at a gate.
@@ -264,6 +265,9 @@ func (c *Controller) ArtifactStory(ctx context.Context, actor account.Actor, rep
 	}
 	s.Assemblies = sight.assemblies(s.Assemblies)
 	if s.Approvals, err = givenApprovals(ctx, q, b.repo, b.Digest); err != nil {
+		return s, err
+	}
+	if s.Words, err = artifactWords(ctx, q, b); err != nil {
 		return s, err
 	}
 	return s, c.carries(ctx, actor, &s)

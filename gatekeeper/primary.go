@@ -34,6 +34,8 @@ type Primary interface {
 	// Refused is told, in the transaction that says so, that the run of a commit which is no change
 	// of ours was refused.
 	Refused(ctx context.Context, tx *db.Tx, run int64) error
+	// Prune forgets what the entrances of a repository do not need any more.
+	Prune(ctx context.Context, r repo.Repository, g *git.Repo) error
 }
 
 // primaryPause is when a branch is looked at again whose primary is shut for no known time.

@@ -59,6 +59,9 @@ func (w *Web) changeParts(ctx context.Context, c *call, id int64) (*changeView, 
 	v.setVotes()
 	v.setRights(w, c)
 	v.setNeeds(c.actor)
+	if err := w.setWhatIf(ctx, c, v); err != nil {
+		return nil, err
+	}
 	g, err := w.Repos.Open(v.Repo)
 	if err != nil {
 		return nil, err

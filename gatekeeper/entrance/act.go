@@ -193,9 +193,12 @@ func (s *Service) grouped(ctx context.Context, e Entrance, r repo.Repository, n 
 	return accepted(0, "commit %s of the merge queue is tested as run %d", short(head), run), nil
 }
 
+// groupPrefix holds the groups of merge queues, hidden from clients.
+const groupPrefix = "refs/gate/group/"
+
 // groupHold keeps the objects of a merge queue's group while it is tested.
 func groupHold(entrance int64, head git.OID) string {
-	return "refs/gate/group/" + strconv.FormatInt(entrance, 10) + "-" + string(head)
+	return groupPrefix + strconv.FormatInt(entrance, 10) + "-" + string(head)
 }
 
 // hold fetches a commit, holds it against the content rules and keeps it under a ref of ours.

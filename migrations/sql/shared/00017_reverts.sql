@@ -17,7 +17,24 @@ CREATE TABLE entrance_reverts (
 );
 CREATE INDEX entrance_reverts_made ON entrance_reverts (made_oid);
 
+-- Who took an artifact back, or let it be promoted again, and why. Rows are only added.
+CREATE TABLE artifact_words (
+    id         BIGINT PRIMARY KEY,
+    repo_id    BIGINT NOT NULL REFERENCES repositories (id),
+    digest     TEXT   NOT NULL,
+    state      TEXT   NOT NULL,
+    account_id BIGINT NOT NULL,
+    reason     TEXT   NOT NULL,
+    at         BIGINT NOT NULL
+);
+CREATE INDEX artifact_words_digest ON artifact_words (repo_id, digest);
+
+-- Who stopped a stage run: one that a person stopped is not tried again by itself.
+ALTER TABLE stage_runs ADD COLUMN stopped_by BIGINT NOT NULL DEFAULT 0;
+
 -- +goose Down
+ALTER TABLE stage_runs DROP COLUMN stopped_by;
+DROP TABLE artifact_words;
 DROP TABLE entrance_reverts;
 ALTER TABLE entrance_runs DROP COLUMN from_oid;
 ALTER TABLE entrance_runs DROP COLUMN branch;
