@@ -34,6 +34,7 @@ type fakeGate struct {
 	history gatekeeper.TestHistory
 	counts  []gatekeeper.TestCount
 	reruns  []gatekeeper.Rerun
+	stops   []gatekeeper.Stop
 }
 
 type fakeLog struct {
