@@ -25,6 +25,13 @@ gates:
 land: {after: [review, tested], how: merge}
 `
 
+// setContext has stages end as the test says, which is told when they are to stop.
+func (s *scripted) setContext(until func(ctx context.Context, r runner.Request) runner.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.until = until
+}
+
 // heldUp has the stage slow run until somebody stops it, and everything when open is closed.
 type heldUp struct {
 	began chan struct{}

@@ -115,13 +115,6 @@ func (s *scripted) set(verdict func(r runner.Request) runner.Result) {
 	s.verdict = verdict
 }
 
-// setContext has stages end as the test says, which is told when they are to stop.
-func (s *scripted) setContext(until func(ctx context.Context, r runner.Request) runner.Result) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.until = until
-}
-
 // but is a verdict on every candidate; the branch itself passes, as it does where nobody is to
 // blame but the change.
 func (w *world) but(result func() runner.Result) func(runner.Request) runner.Result {

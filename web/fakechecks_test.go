@@ -43,7 +43,13 @@ func (g *fakeGate) Stop(ctx context.Context, a account.Actor, what gatekeeper.St
 	}
 	resource := r.Resource(ch.Branch)
 	resource.ChangeOwner = ch.Owner
-	return g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Hold, resource)
+	if err := g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Hold, resource); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stops = append(g.stops, what)
+	return nil
 }
 
 // StageReport is what a test set for the stage run.

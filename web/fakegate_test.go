@@ -34,6 +34,7 @@ type fakeGate struct {
 	history gatekeeper.TestHistory
 	counts  []gatekeeper.TestCount
 	reruns  []gatekeeper.Rerun
+	stops   []gatekeeper.Stop
 
 	times map[int64][]byte                  // when logs were written
 	bare  map[int64]gatekeeper.StageSubject // what stage runs are about that are no change's

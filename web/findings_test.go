@@ -90,6 +90,39 @@ func TestListOfFindings(t *testing.T) {
 	}
 }
 
+// Whoever may hold a change back stops its stages while they run; nobody else is offered that, or may.
+func TestStopForm(t *testing.T) {
+	w := checked(t)
+	bob, visitor := w.session("bob"), w.session("")
+	if len(bob.get("/stage/6/log").find("#stop")) != 0 {
+		t.Error("what has ended is offered to be stopped")
+	}
+	w.gate.mu.Lock()
+	for _, runs := range w.gate.runs {
+		for r := range runs {
+			for s := range runs[r].Stages {
+				if runs[r].Stages[s].ID == 6 {
+					runs[r].Stages[s].State = plan.Running
+				}
+			}
+		}
+	}
+	w.gate.mu.Unlock()
+	if got := bob.get("/stage/6/log").ok(200).texts("#stop button"); len(got) != 2 || got[0] != "Stop unit" || got[1] != "Stop the whole run" {
+		t.Errorf("%q", got)
+	}
+	if len(visitor.get("/stage/6/log").ok(200).find("#stop")) != 0 {
+		t.Error("a visitor is offered to stop a stage")
+	}
+	visitor.post("/stage/6/stop", nil).ok(401)
+	bob.post("/stage/6/stop", url.Values{"reason": {"it hangs"}}).ok(303)
+	bob.post("/stage/6/stop", url.Values{"all": {"yes"}}).ok(303)
+	want := []gatekeeper.Stop{{StageRun: 6, Reason: "it hangs"}, {StageRun: 6, All: true}}
+	if diff := cmp.Diff(want, w.gate.stops); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Whoever may propose runs stages again, with a reason; nobody else is offered that, or may.
 func TestRerunForm(t *testing.T) {
 	w := checked(t)
