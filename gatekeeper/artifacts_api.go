@@ -23,7 +23,8 @@ type ArtifactDetail struct {
 	Runs      []deliver.Assembly `json:"runs"` // where it serves now
 	Approvals []ArtifactApproval `json:"approvals"`
 	// Words are those by which it was taken back, and let in again, oldest first.
-	Words []ArtifactWord `json:"words"`
+	Words     []ArtifactWord     `json:"words"`
+	Signature *ArtifactSignature `json:"signature,omitempty"` // of its statement
 }
 
 // ArtifactApproval is somebody's acceptance of an artifact at a gate, as it was given: whether it
@@ -133,6 +134,9 @@ func (c *Controller) ArtifactDetail(ctx context.Context, actor account.Actor, re
 		if d.Kept, err = c.Artifacts.Has(b.Artifact); err != nil {
 			return d, err
 		}
+	}
+	if d.Signature, err = c.signature(b); err != nil {
+		return d, err
 	}
 	if d.Runs, err = c.servingFor(ctx, actor, b); err != nil {
 		return d, err

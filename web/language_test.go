@@ -138,7 +138,15 @@ func untranslated(n *html.Node) []string {
 func TestPagesCanBeTranslated(t *testing.T) {
 	w := showcase(t)
 	spoken(w)
-	for _, p := range everyPage(w) {
+	translated(t, w, everyPage(w))
+	w = shopShowcase(t)
+	spoken(w)
+	translated(t, w, w.shopPages())
+}
+
+func translated(t *testing.T, w *world, pages []pageOf) {
+	t.Helper()
+	for _, p := range pages {
 		page := w.session(p.who).get(p.path)
 		if page.status >= 500 {
 			t.Errorf("%s: status %d", p.name, page.status)

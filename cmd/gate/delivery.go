@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/assembly"
+	"gatehouse/gatekeeper/attest"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
@@ -33,6 +34,9 @@ type places struct {
 func (a *app) openDelivery() (err error) {
 	s := a.settings
 	if a.artifacts, err = artifact.New(s.folder("artifacts")); err != nil {
+		return err
+	}
+	if a.signing, err = attest.Open(s.folder("signing")); err != nil {
 		return err
 	}
 	a.secrets, err = secret.New(s.folder("secrets"))

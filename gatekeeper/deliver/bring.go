@@ -177,7 +177,7 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 	}
 	deploy := d.Stage.Deploy
 	spec := assembly.Spec{
-		Repository: r.Name, RepoID: r.ID, App: d.App, Environment: d.Env.Name, Instance: d.Instance, Commit: string(d.Commit), Digest: d.Artifact.Digest,
+		Repository: r.Name, RepoID: r.ID, App: d.App, Environment: d.Env.Name, Instance: d.Instance, Commit: string(d.Commit), Digest: d.Artifact.Digest, Type: d.Artifact.Type,
 		Unpack: func(ctx context.Context, dir string) error {
 			return s.Artifacts.Unpack(ctx, d.Artifact, dir, d.Artifact.Name)
 		},
@@ -186,7 +186,10 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 		Manifest: d.Env.Manifest, Namespace: d.Env.Namespace, Image: d.Env.Image, Log: d.Log, Trust: d.Trust,
 		Env: map[string]string{}, Secrets: map[string]string{},
 	}
-	if spec.Strategy == "" {
+	switch {
+	case d.Env.Driver == plan.DriverKubernetes: // a cluster keeps the old pods until the new ones are well
+		spec.Strategy = plan.BlueGreen
+	case spec.Strategy == "":
 		spec.Strategy = plan.Replace
 	}
 	if d.Env.Config != "" {
@@ -305,7 +308,7 @@ func (s *Service) verify(ctx context.Context, d Deployment, a Assembly) Outcome 
 			if ctx.Err() != nil {
 				return Outcome{plan.Canceled, "it was stopped while it was verified"}
 			}
-			return Outcome{plan.Failed, fmt.Sprintf("the verification failed at look %d: %s", looks, fault.Sentence(err))}
+			return Outcome{plan.Failed, fmt.Sprintf("%s, at look %d of the verification", fault.Sentence(err), looks)}
 		}
 		left := end.Sub(s.Clock.Now())
 		if left <= 0 {

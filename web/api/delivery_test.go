@@ -170,6 +170,7 @@ func (s *site) artifacts(one, two gatekeeper.EnvironmentView) {
 	if a := s.ask("", "GET", at+"/statement", nil); !strings.Contains(a.Body.String(), strings.TrimPrefix(two.Current.Digest, "sha256:")) || a.Header().Get("Content-Type") != "application/vnd.in-toto+json" {
 		s.t.Errorf("its statement: %s with %v", a.Body, a.Header())
 	}
+	s.signed(at, info)
 
 	s.refused("maintainer", "POST", at+"/revoke", api.Reason{}, http.StatusBadRequest, "reason")
 	done := get[gatekeeper.Revoked](s.world, "maintainer", "POST", at+"/revoke", api.Reason{Message: "it leaks"})
