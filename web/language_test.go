@@ -77,7 +77,7 @@ func templateMessages() []string {
 func spoken(w *world) {
 	l := pseudo()
 	mark := func(s template.HTML) template.HTML { return contentBegin + s + contentEnd }
-	marked := func(s string) string { return contentBegin + s + contentEnd }
+	marked := func(s string) string { return "“" + s + "”" } // as a quotation: hidden characters are shown as such
 	w.web.speeches = []*speech{{lang: l, pages: parsePages(w.clock, l, template.FuncMap{
 		"vis":     func(v string) template.HTML { return mark(visible(v)) },
 		"plain":   func(v string) string { return contentBegin + plain(v) + contentEnd },

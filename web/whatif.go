@@ -130,8 +130,12 @@ func (w *Web) offers(ctx context.Context, c *call, v *changeView) error {
 	return nil
 }
 
-// ownersOf are those who own what the change touches, the most of it first.
+// ownersOf are those who own what the change touches, the most of it first; nobody for who did
+// not sign in: people are named to people.
 func (w *Web) ownersOf(ctx context.Context, c *call, v *changeView) ([]review.Suggestion, error) {
+	if !c.signedIn() {
+		return nil, nil
+	}
 	found, err := w.Review.SuggestReviewers(ctx, c.actor, v.Change.ID)
 	return slices.DeleteFunc(found, func(s review.Suggestion) bool {
 		return len(s.Why) == 0 || !strings.HasPrefix(s.Why[0], "owns ")
