@@ -73,7 +73,7 @@ func (c *cluster) delete(ctx context.Context, op, namespace string, id objectID,
 	err := c.do(ctx, op, http.MethodDelete, c.url(namespace, id, nil), "delete "+id.String(), "application/json", options, nil)
 	var refused *clusterRefusal
 	if errors.As(err, &refused) && refused.status == http.StatusConflict {
-		return fault.Wrap(err, fault.Conflict, op, "the object changed meanwhile")
+		return &fault.Error{Kind: fault.Conflict, Op: op, Public: "the object changed meanwhile", Err: err}
 	}
 	return err
 }

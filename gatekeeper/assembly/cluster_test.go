@@ -20,6 +20,7 @@ type fakeCluster struct {
 	looks   map[string]int    // at each, since it was applied
 	next    int
 
+	listed  func(object)    // is called with each object after it was listed: what others do meanwhile
 	slow    int             // looks until a rollout is done
 	stuck   bool            // rollouts never end
 	refuse  map[string]int  // status for requests with this in "VERB path"
@@ -81,6 +82,11 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"items": items})
+		for _, o := range items {
+			if f.listed != nil {
+				f.listed(o)
+			}
+		}
 	case !exists:
 		f.say(w, http.StatusNotFound, "not found")
 	case r.Method == http.MethodGet:

@@ -189,6 +189,41 @@ func TestKubernetesGoesBack(t *testing.T) {
 	}
 }
 
+// What changes between the look and the deletion is looked at again: it may be another assembly's by then.
+func TestKubernetesDestroysOnlyItsOwn(t *testing.T) {
+	f := newFakeCluster(t)
+	d := newKubernetesDriver(t, f)
+	i, err := d.Deploy(t.Context(), kubernetesSpec(t, 7, testManifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := 0
+	f.listed = func(o object) {
+		if o.id().Kind != "Deployment" || changes == 3 {
+			return
+		}
+		changes++ // a controller writes, and then a deploy takes it over
+		o.sub("metadata")["resourceVersion"] = fmt.Sprint("changed-", changes)
+		if changes == 3 {
+			o.mark(map[string]string{labelAssembly: "test-8"})
+		}
+	}
+	if err := d.Destroy(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.names(); !slices.Equal(got, []string{"deployments/hello-c17"}) || changes != 3 {
+		t.Errorf("%q after %d changes", got, changes)
+	}
+	f.listed = func(o object) { changes++; o.sub("metadata")["resourceVersion"] = fmt.Sprint("changed-", changes) }
+	j, err := d.Deploy(t.Context(), kubernetesSpec(t, 9, testManifest))
+	if err == nil {
+		err = d.Destroy(t.Context(), j)
+	}
+	if err == nil || Failed(err) || !strings.Contains(fault.Sentence(err), "change faster than they can be deleted") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestKubernetesAddress(t *testing.T) {
 	f := newFakeCluster(t)
 	d := newKubernetesDriver(t, f)

@@ -206,7 +206,7 @@ func TestKeysAfterACrash(t *testing.T) {
 	_, err = k.Rotate()
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, "0001.key"), private, 0o600)) // the removal was lost
-	k = open(t, dir)
+	open(t, dir)
 	if _, err := os.Stat(filepath.Join(dir, "0001.key")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("two keys sign: %v", err)
 	}

@@ -189,11 +189,7 @@ func TestContainersOutliveTheServer(t *testing.T) {
 	if left := w.containers(); len(left) != 2 {
 		t.Errorf("containers after the crash: %q", left)
 	}
-	w.Start()
-	w.Until("what was left is removed", func() bool { return len(w.containers()) == 1 || w.says("/version") == "two" })
-	if w.says("/version") != "two" { // a deploy that was cut is ERRORED, and somebody asks for it again
-		w.Gate("promote", "hello", w.environment)
-	}
+	w.Start() // which begins the stage again, and takes away what nobody has written down
 	w.serves("two")
 
 	// One that ends at once changes nothing.

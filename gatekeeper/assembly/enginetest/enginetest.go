@@ -85,10 +85,11 @@ func privatePodman(t testing.TB, podman, runtime string) string {
 	if err := errors.Join(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files), syscall.Getrlimit(rlimitProcesses, &processes)); err != nil {
 		t.Fatal(err)
 	}
+	// Locks of its own as well: a podman that starts over frees all that are in the memory of the machine's.
 	// Where the tests run in a container themselves, podman may not raise limits, which it does unasked.
 	nfiles, nprocesses := min(files.Max, 4096), min(processes.Max, 4096)
-	conf := fmt.Sprintf("[containers]\ndefault_ulimits=[\"nofile=%d:%d\",\"nproc=%d:%d\"]\n[engine]\nruntime=%q\n",
-		nfiles, nfiles, nprocesses, nprocesses, runtime)
+	conf := fmt.Sprintf("[containers]\ndefault_ulimits=[\"nofile=%d:%d\",\"nproc=%d:%d\"]\n[engine]\nruntime=%q\nlock_type=\"file\"\ntmp_dir=%q\n",
+		nfiles, nfiles, nprocesses, nprocesses, runtime, filepath.Join(dir, "tmp"))
 	// The kernel's own overlay where that works, else copies.
 	const script = "#!/bin/sh\nCONTAINERS_CONF=%[1]s/conf exec %[2]s --root %[1]s/store --runroot %[1]s/run --storage-driver %[3]s \"$@\"\n"
 	driver := "overlay"
