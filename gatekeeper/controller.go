@@ -132,6 +132,7 @@ func New(cfg Config) *Controller {
 	}
 	cfg.Review.Labels = c.labels
 	cfg.Review.Refused = c.refusedAmong
+	cfg.Review.Standing = c.searched
 	cfg.Review.CheckTip = c.checkTip
 	cfg.Review.Moving = c.moving
 	cfg.Jobs.Handle(repo.JobBranch, branchWorkers, c.branchHandler)

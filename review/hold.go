@@ -181,6 +181,11 @@ func (w *writer) step(ctx context.Context, st step, isTip bool) (*Held, error) {
 	if err != nil {
 		return nil, err
 	}
+	whom, err := w.quiet(ctx, *h)
+	if err != nil {
+		return nil, err
+	}
+	ctx = quietly(ctx, whom)
 	switch st.action {
 	case create:
 		err = w.create(ctx, st, h)

@@ -10,7 +10,7 @@ import (
 
 // note writes an event about a change.
 func (s *Service) note(ctx context.Context, tx *db.Tx, c Change, kind string, account int64, data map[string]string) error {
-	_, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: c.Repo, Change: c.ID, Account: account, Data: data})
+	_, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: c.Repo, Change: c.ID, Account: account, Data: loudness(ctx, data)})
 	return err
 }
 

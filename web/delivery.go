@@ -204,11 +204,14 @@ func (w *Web) gateOf(c *call, v deliveryView, g plan.Verdict, mayVote bool) gate
 		one.Source = repoURL(v.Repo.Name, "file", string(v.D.Commit), plan.File) + fmt.Sprintf("#L%d", g.Line)
 	}
 	for _, r := range g.Reasons {
-		one.Reasons = append(one.Reasons, reasonView{r, tone("gate", r.State), strings.Join(r.Who, ", ")})
 		one.Asks = one.Asks || r.Kind == "approve"
 		if r.Kind == "approve" && c.signedIn() {
 			one.Given = one.Given || named(r.Evidence, c.actor.Name)
 		}
+		if strings.Contains(strings.ReplaceAll(r.What, " is ", " "), r.Evidence) {
+			r.Evidence = "" // it is said already
+		}
+		one.Reasons = append(one.Reasons, reasonView{r, tone("gate", r.State), strings.Join(r.Who, ", ")})
 	}
 	one.MayAsk = one.Asks && mayVote && v.D.State == gatekeeper.RunRunning
 	return one

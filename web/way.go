@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/gatekeeper"
@@ -125,6 +126,7 @@ func (w *Web) deliveryOfChange(ctx context.Context, c *call, id int64) (string, 
 func (v *wayView) draw(line gatekeeper.Pipeline, l *words.Language) {
 	say := func(v any) string { return fmt.Sprint(l.Say(v)) }
 	var nodes []picture.Node
+	depth := depths(line.Nodes)
 	for _, n := range line.Nodes {
 		s := stepView{PipelineNode: n, Tone: stepTone(n)}
 		one := picture.Node{Name: n.Name, Shape: picture.Box, After: n.After, Class: s.Tone, Sign: shapes[s.Tone], Words: say(stepWords(n))}
@@ -152,8 +154,23 @@ func (v *wayView) draw(line gatekeeper.Pipeline, l *words.Language) {
 		nodes = append(nodes, one)
 		v.Steps = append(v.Steps, s)
 	}
+	slices.SortStableFunc(v.Steps, func(a, b stepView) int { return depth[a.Name] - depth[b.Name] })
 	text := picture.Draw(plain(say(words.Word("The way of this change through its plan"))), nodes)
 	v.Picture = template.HTML(text) //nolint:gosec // escaped by picture
+}
+
+// depths say how many steps, at least, come before each: what waits for nothing has none. A plan
+// has no circles.
+func depths(all []gatekeeper.PipelineNode) map[string]int {
+	depth := map[string]int{}
+	for range all { // a longest way has as many nodes as there are, at most
+		for _, n := range all {
+			for _, before := range n.After {
+				depth[n.Name] = max(depth[n.Name], depth[before]+1)
+			}
+		}
+	}
+	return depth
 }
 
 // stepWords are the second line of a node: where it deploys to, and how it stands.

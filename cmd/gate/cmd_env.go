@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -110,13 +111,47 @@ type envListCmd struct {
 }
 
 func (c *envListCmd) Run(p *process) error {
-	return fetchAll(p, c.target, c.reading, c.path("/environments"), func(w io.Writer, all []gatekeeper.EnvironmentView) error {
+	return c.with(p, func(cl *client) error {
+		var got items[gatekeeper.EnvironmentView]
+		if err := cl.do(http.MethodGet, c.path("/environments"), nil, &got); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, got.Items)
+		}
+		if len(got.Items) == 0 {
+			say(p.stderr, "the plan of %s has no environments; docs/deploy.md tells how it gets some", clean(c.Repo))
+			return nil
+		}
+		if err := addComing(cl, c.ofBranch, got.Items); err != nil {
+			return err
+		}
 		var rows [][]string
-		for _, v := range all {
+		for _, v := range got.Items {
 			rows = append(rows, environmentRow(v))
 		}
-		return printTable(w, "ENVIRONMENT APP COMMIT DIGEST SINCE STATE ADDRESS NAME NEXT", rows)
+		return printTable(p.stdout, "ENVIRONMENT APP COMMIT DIGEST SINCE STATE ADDRESS NAME NEXT", rows)
 	})
+}
+
+// addComing adds to what waits in environments what is on its way to them and has a gate or a
+// stage before it: no promotion of it exists yet.
+func addComing(cl *client, of ofBranch, all []gatekeeper.EnvironmentView) error {
+	var on items[gatekeeper.Delivery]
+	if err := cl.do(http.MethodGet, of.path("/deliveries"), nil, &on); err != nil {
+		return err
+	}
+	for _, d := range on.Items {
+		for _, s := range d.Stops {
+			for i := range all {
+				if d.State == gatekeeper.RunRunning && s.Promotion == 0 && s.Environment == all[i].Name {
+					p := deliver.Promotion{Environment: s.Environment, Run: d.Run, Commit: d.Commit, Change: d.Change}
+					all[i].Next = append(all[i].Next, deliver.Waiting{Promotion: p, Words: s.Words, When: s.Until})
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // environmentRow is an environment in one line.
@@ -190,12 +225,28 @@ type envShowCmd struct {
 }
 
 func (c *envShowCmd) Run(p *process) error {
-	if c.Env != "" {
-		return fetch(p, c.target, c.reading, ofEnvironment{c.ofBranch, c.Env}.at(""), showEnvironment)
-	}
-	return fetchAll(p, c.target, c.reading, c.path("/environments"), func(w io.Writer, all []gatekeeper.EnvironmentView) error {
-		for _, v := range all {
-			if err := showEnvironment(w, v); err != nil {
+	return c.with(p, func(cl *client) error {
+		var got items[gatekeeper.EnvironmentView]
+		if c.Env != "" {
+			var one gatekeeper.EnvironmentView
+			if err := cl.do(http.MethodGet, ofEnvironment{c.ofBranch, c.Env}.at(""), nil, &one); err != nil {
+				return err
+			}
+			if c.JSON {
+				return printJSON(p.stdout, one)
+			}
+			got.Items = append(got.Items, one)
+		} else if err := cl.do(http.MethodGet, c.path("/environments"), nil, &got); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, got.Items)
+		}
+		if err := addComing(cl, c.ofBranch, got.Items); err != nil {
+			return err
+		}
+		for _, v := range got.Items {
+			if err := showEnvironment(p.stdout, v); err != nil {
 				return err
 			}
 		}
@@ -218,6 +269,10 @@ func showEnvironment(w io.Writer, v gatekeeper.EnvironmentView) error {
 		fmt.Fprintf(&b, "  %s\n", clean(orderWords(o)))
 	}
 	for _, n := range v.Next {
+		if n.ID == 0 {
+			fmt.Fprintf(&b, "  coming: %s (%s): %s%s\n", what(n.Promotion), cut(string(n.Commit)), clean(n.Words), againWords(n.When))
+			continue
+		}
 		fmt.Fprintf(&b, "  next: promotion %d, %s (%s %s): %s%s\n", n.ID, what(n.Promotion), cut(string(n.Commit)), shortDigest(n.Digest), clean(n.Words), againWords(n.When))
 	}
 	if err := line(w, "%s", strings.TrimRight(b.String(), "\n")); err != nil {

@@ -60,10 +60,11 @@ type Outcome struct {
 }
 
 func failedBy(err error, what string) Outcome {
+	why := strings.TrimPrefix(what+": "+fault.Sentence(err), ": ")
 	if assembly.Failed(err) {
-		return Outcome{plan.Failed, what + ": " + fault.Sentence(err)}
+		return Outcome{plan.Failed, why}
 	}
-	return Outcome{plan.Errored, what + ": " + fault.Sentence(err)}
+	return Outcome{plan.Errored, why}
 }
 
 // Bring brings an artifact into its environment: it is deployed and answers its probe, gets its
@@ -90,7 +91,7 @@ func (s *Service) Bring(ctx context.Context, d Deployment) Outcome {
 	say(d.Log, "deploying %s (%s) into %s as assembly %d", d.Artifact.Name, short(d.Artifact.Digest), d.Env.Name, a.ID)
 	instance, err := driver.Deploy(ctx, spec)
 	if err != nil {
-		o := failedBy(err, "the deploy failed")
+		o := failedBy(err, "")
 		s.spoilt(ctx, a, o.Reason)
 		return o
 	}

@@ -97,7 +97,7 @@ const tr = (text, ...places) => (told[text] || text).replace(/\{(\d)\}/g, (m, n)
   const log = $('#log');
   if (log && log.dataset.stream) {
     let from = log.dataset.from;
-    listen(() => log.dataset.stream + '?from=' + from, {
+    listen(() => log.dataset.stream + (log.dataset.stream.includes('?') ? '&' : '?') + 'from=' + from, {
       log: (e) => {
         const bottom = innerHeight + scrollY > body.scrollHeight - 80;
         $('ol', log).insertAdjacentHTML('beforeend', e.data);
