@@ -17,6 +17,7 @@ type alive struct {
 	need        float64 // how likely its ground comes true, once weighed
 	spare       bool
 	priority    int
+	stake       float64 // minutes of all that would have to run again without it
 }
 
 // findLive lists the candidates that run or passed, in the order of their places; alternates last.
@@ -70,6 +71,32 @@ func (p *planner) findLive() {
 		}
 		return a.due.Compare(b.due)
 	})
+	p.weighStakes()
+}
+
+// weighStakes finds what would have to run again without each candidate: the time that it has
+// run, as far as it will hold, for each member; and that of all which stand on it.
+func (p *planner) weighStakes() {
+	behind := make([]float64, len(p.order))
+	for _, l := range p.live {
+		k := &p.Candidates[l.n]
+		ran, holds := p.takes(l.members, p.branches[k.Branch]), 1.0
+		if !l.passed {
+			ran, holds = min(ran, max(0, p.now.Sub(k.Run.StartedAt))), p.joint(l.on, l.members)
+		}
+		for _, j := range l.on {
+			holds *= p.beliefs[j].passes
+		}
+		l.stake = float64(len(l.members)) * ran.Minutes() * holds
+		for _, j := range l.on {
+			behind[j] += l.stake
+		}
+	}
+	for _, l := range p.live {
+		for _, i := range l.members {
+			l.stake += behind[i]
+		}
+	}
 }
 
 // due is the place of what begins at a time and takes long: it lets those pass that begin a
@@ -146,10 +173,15 @@ func (p *planner) adopt() {
 	}
 }
 
-// letPass puts those before a candidate that conflict with it and are done much sooner.
+// letPass puts those before a candidate that conflict with it and are done much sooner, as long as
+// it and those behind it lose less by that than they would wait for it.
 func (p *planner) letPass(l *alive, fresh []int) bool {
 	passed := false
 	if l.passed || p.running >= p.Workers || len(l.members) > 1 {
+		return false
+	}
+	k := &p.Candidates[l.n]
+	if l.stake > (p.takes(l.members, p.branches[k.Branch]) - p.now.Sub(k.Run.StartedAt)).Minutes() {
 		return false
 	}
 	for _, i := range fresh {
