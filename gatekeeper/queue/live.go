@@ -74,31 +74,6 @@ func (p *planner) findLive() {
 	p.weighStakes()
 }
 
-// weighStakes finds what would have to run again without each candidate: the time that it has
-// run, as far as it will hold, for each member; and that of all which stand on it.
-func (p *planner) weighStakes() {
-	behind := make([]float64, len(p.order))
-	for _, l := range p.live {
-		k := &p.Candidates[l.n]
-		ran, holds := p.takes(l.members, p.branches[k.Branch]), 1.0
-		if !l.passed {
-			ran, holds = min(ran, max(0, p.now.Sub(k.Run.StartedAt))), p.joint(l.on, l.members)
-		}
-		for _, j := range l.on {
-			holds *= p.beliefs[j].passes
-		}
-		l.stake = float64(len(l.members)) * ran.Minutes() * holds
-		for _, j := range l.on {
-			behind[j] += l.stake
-		}
-	}
-	for _, l := range p.live {
-		for _, i := range l.members {
-			l.stake += behind[i]
-		}
-	}
-}
-
 // due is the place of what begins at a time and takes long: it lets those pass that begin a
 // little later and are done sooner.
 func due(begins time.Time, takes time.Duration) time.Time {
@@ -122,28 +97,37 @@ func (p *planner) drawLive(from, to int) {
 			fresh = append(fresh, i)
 		}
 	}
-	for moved := true; moved; {
-		moved = false
-		for n := range p.live {
-			l := p.live[n]
-			if l.lined || l.priority != priority || !p.fits(l) {
-				continue
-			}
-			passes := p.joint(l.on, l.members)
-			if l.passed {
-				passes = 1
-			}
-			if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
-				continue // others go on without it; it tells how it is all the same
-			}
-			if p.letPass(l, fresh) {
-				continue
-			}
-			l.lined = true
-			p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
-			moved = true
+	for p.lineUp(priority, fresh, true) || p.lineUp(priority, fresh, false) {
+		continue
+	}
+}
+
+// lineUp adds the candidates that fit to the line, in their order, and says whether there were any.
+// Weighing, it leaves those to later for which more would have to run again; else it adds one of those.
+func (p *planner) lineUp(priority int, fresh []int, weighing bool) bool {
+	moved := false
+	for n := range p.live {
+		l := p.live[n]
+		if l.lined || l.priority != priority || !p.fits(l) || weighing && p.outweighed(l) {
+			continue
+		}
+		passes := p.joint(l.on, l.members)
+		if l.passed {
+			passes = 1
+		}
+		if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
+			continue // others go on without it; it tells how it is all the same
+		}
+		if p.letPass(l, fresh) {
+			continue
+		}
+		l.lined = true
+		p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
+		if moved = true; !weighing {
+			return true
 		}
 	}
+	return moved
 }
 
 // adopt finds the runs of what the line wants among those that it was not drawn from: a run
