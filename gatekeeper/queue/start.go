@@ -226,9 +226,6 @@ func (p *planner) preempt(w want) bool {
 // worthOf is how many landings a run may bring about, or what it tells is worth.
 func (p *planner) worthOf(l *alive) float64 {
 	worth := p.needed(l)
-	if len(l.members) == 1 && p.tells(l) {
-		return worthTelling // however likely it is a refusal: that is a decision too
-	}
 	if p.tells(l) {
 		worth = max(worth, worthTelling)
 	}

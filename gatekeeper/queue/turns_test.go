@@ -67,18 +67,6 @@ func TestWhoIsDoneSoonerPasses(t *testing.T) {
 	}
 }
 
-// Who will hardly pass does not lose its worker to everybody who comes: it would wait for its
-// refusal for ever.
-func TestDoubtfulKeepsItsWorker(t *testing.T) {
-	s := warned(start(entry(1, "a"), change(entry(2, "a"), risky)), 30, 0)
-	s.Workers = 2
-	s = with(s, ran(1, queue.RunRunning, 1), on(ran(2, queue.RunRunning, 2), 1))
-	_, actions := step(t, s, queue.Enqueued{Entry: entry(3, "a")})
-	if stopped := find[queue.Cancel](actions); len(stopped) > 0 {
-		t.Errorf("%+v", actions)
-	}
-}
-
 // Who was doubtful, and has passed by itself, goes behind those that went on without it.
 func TestLateProofGoesBehind(t *testing.T) {
 	s := warned(start(change(entry(1, "a"), risky), entry(2, "a"), entry(3, "a"), entry(4, "a")), 30, 0)
