@@ -8,7 +8,7 @@ DB   := ./migrations/... ./gitserver/account ./gitserver/event ./gitserver/repo 
 # What takes minutes and tells nothing of the database: the project behind its own gate, the pages in a browser.
 ONCE := '^(TestGatehouseBehindItself|TestAxe|.*InTheBrowser.*)$$'
 
-.PHONY: build demo test test-quick lint bench bench-web bench-queue check-queue setup screenshots clean
+.PHONY: build demo test test-quick lint bench bench-web bench-queue bench-crowd check-queue setup screenshots clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o gate ./cmd/gate
@@ -56,6 +56,10 @@ bench-web:
 # the traces of a folder instead of drawn workloads; JSON=1 answers in JSON.
 bench-queue:
 	@$(GO) run ./cmd/gate sim --policy all $(if $(TRACES),--trace $(TRACES),--generate all --seed 1) $(if $(JSON),--json)
+
+# How long thirty changes take on a real server with four workers, against what the simulator predicts.
+bench-crowd: setup
+	$(GO) test ./cmd/gate/e2e -run '^$$' -bench Crowd -benchtime=1x -count=3 -timeout 30m
 
 # A hundred thousand random histories of the queue, and of promotions, against their rules; SEED=N begins with another.
 check-queue:

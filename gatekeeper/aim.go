@@ -74,7 +74,7 @@ func (c *Controller) take(ctx context.Context, actor account.Actor, held []revie
 				return err
 			}
 			topics = append(topics, event.ChangeTopic(ch.ID))
-			if a.set && (ch.Outcome != a.outcome.Name || len(a.outcome.Bypass) > 0) {
+			if a.set && !h.Theirs && (ch.Outcome != a.outcome.Name || len(a.outcome.Bypass) > 0) {
 				if err := c.writeOutcome(ctx, tx, actor, ch, a.outcome, a.reason); err != nil {
 					return err
 				}
@@ -102,8 +102,17 @@ func (f *facts) aims() string {
 
 // gatherMore gathers the evidence that a plan asks for beside votes and results.
 func (c *Controller) gatherMore(ctx context.Context, q db.Querier, f *facts) error {
-	if f.run == nil || !f.plan.AsksMore() {
+	if !f.plan.AsksMore() {
 		return nil
+	}
+	var err error
+	if f.parts, err = c.partsOf(ctx, q, f.sets); err != nil {
+		return err
+	}
+	if f.run == nil { // what was left out holds from the beginning
+		f.more = &plan.Evidence{}
+		f.more.Bypasses, err = c.bypassesOf(ctx, q, f.change.ID, f.change.Current)
+		return err
 	}
 	e, err := c.evidenceOf(ctx, q, f.plan, f.run, f.changed)
 	if err != nil {

@@ -35,7 +35,7 @@ type Built struct {
 	BuiltAt  time.Time `json:"built_at"`
 
 	repo      int64
-	statement string
+	statement string // or the envelope with it
 }
 
 const builtColumns = `a.stage_run_id, a.name, a.type, a.digest, a.size, a.mode, a.commit_oid, a.state, a.created_at, a.repo_id, a.statement, s.stage, r.change_id`
@@ -208,7 +208,3 @@ func (c *Controller) Artifact(ctx context.Context, actor account.Actor, repoID i
 	}
 	return Built{}, fault.New(fault.NotFound, "gatekeeper.Artifact", "there is no such artifact", "gate artifact list REPO names those that there are")
 }
-
-// Statement is the provenance of an artifact: an in-toto statement, as it was written when the
-// artifact was built.
-func (b Built) Statement() string { return b.statement }

@@ -12,7 +12,6 @@ import (
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
-	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/migrations/db"
 )
@@ -23,6 +22,9 @@ type ArtifactDetail struct {
 	Kept      bool               `json:"kept"` // its content can be fetched
 	Runs      []deliver.Assembly `json:"runs"` // where it serves now
 	Approvals []ArtifactApproval `json:"approvals"`
+	// Words are those by which it was taken back, and let in again, oldest first.
+	Words     []ArtifactWord     `json:"words"`
+	Signature *ArtifactSignature `json:"signature,omitempty"` // of its statement
 }
 
 // ArtifactApproval is somebody's acceptance of an artifact at a gate, as it was given: whether it
@@ -33,14 +35,6 @@ type ArtifactApproval struct {
 	By     string    `json:"by"`
 	Note   string    `json:"note,omitempty"`
 	At     time.Time `json:"at"`
-}
-
-// Revoked is an artifact that was taken back.
-type Revoked struct {
-	Artifact Built `json:"artifact"`
-	// Runs are the assemblies that run it still: they go on until somebody replaces them.
-	Runs []deliver.Assembly `json:"runs"`
-	Next string             `json:"next,omitempty"`
 }
 
 // mayHave is the condition under which an actor may have what a stage run made: it landed, or
@@ -141,7 +135,13 @@ func (c *Controller) ArtifactDetail(ctx context.Context, actor account.Actor, re
 			return d, err
 		}
 	}
+	if d.Signature, err = c.signature(b); err != nil {
+		return d, err
+	}
 	if d.Runs, err = c.servingFor(ctx, actor, b); err != nil {
+		return d, err
+	}
+	if d.Words, err = artifactWords(ctx, c.DB.Read(), b); err != nil {
 		return d, err
 	}
 	err = each(ctx, c.DB.Read(), `SELECT p.branch, p.gate, u.name, p.note, p.created_at FROM approvals p JOIN accounts u ON u.id = p.account_id
@@ -188,66 +188,6 @@ func (c *Controller) ArtifactContent(ctx context.Context, actor account.Actor, r
 	}
 	content, err := c.Artifacts.Open(b.Artifact)
 	return b, content, err
-}
-
-// Revoke takes an artifact back: it enters no environment any more, forward or by a rollback.
-// What runs it goes on, and is told in the answer.
-func (c *Controller) Revoke(ctx context.Context, actor account.Actor, repository, digest, reason string) (Revoked, error) {
-	const op = "gatekeeper.Revoke"
-	b, err := c.ArtifactNamed(ctx, actor, repository, digest)
-	if err != nil {
-		return Revoked{}, err
-	}
-	r, err := c.Repos.ByID(ctx, c.DB.Read(), b.repo)
-	if err != nil {
-		return Revoked{}, err
-	}
-	branches, err := c.branchesOfDigest(ctx, c.DB.Read(), r.ID, b.Digest)
-	if err != nil {
-		return Revoked{}, err
-	}
-	for _, branch := range branches {
-		if err := c.May(ctx, actor, account.Deploy, r.Resource(branch)); err != nil {
-			return Revoked{}, err
-		}
-	}
-	switch reason = strings.TrimSpace(reason); {
-	case reason == "":
-		return Revoked{}, fault.New(fault.Invalid, op, "to revoke an artifact needs a reason", "say what is wrong with it: it is not taken back")
-	case len(reason) > maxRerunReason:
-		return Revoked{}, fault.Newf(fault.TooLarge, op, "the reason has %d bytes; at most %d are kept", len(reason), maxRerunReason)
-	case b.State == ArtifactRevoked:
-		return Revoked{}, fault.New(fault.Conflict, op, b.Digest+" was revoked already", "")
-	}
-	err = c.DB.Transact(ctx, func(tx *db.Tx) error { return c.revoke(ctx, tx, actor, b, branches, reason) })
-	if err != nil {
-		return Revoked{}, err
-	}
-	c.Bus.Wake(event.RepoTopic(r.ID))
-	b.State = ArtifactRevoked
-	done := Revoked{Artifact: b}
-	if done.Runs, err = c.servingFor(ctx, actor, b); err == nil && len(done.Runs) > 0 {
-		done.Next = "it runs still: gate rollback, or promote another one"
-	}
-	return done, err
-}
-
-func (c *Controller) revoke(ctx context.Context, tx *db.Tx, actor account.Actor, b Built, branches []string, reason string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE artifacts SET state = $1 WHERE repo_id = $2 AND digest = $3`, ArtifactRevoked, b.repo, b.Digest)
-	if err != nil {
-		return fmt.Errorf("gatekeeper: revoke %s: %w", b.Digest, err)
-	}
-	_, err = event.Append(ctx, tx, event.Event{At: c.Now(), Kind: "artifact.revoked", Repo: b.repo, Change: b.Change, Account: actor.ID, Data: map[string]string{
-		"artifact": b.Name, "digest": b.Digest, "commit": string(b.Commit), "reason": reason}})
-	if err != nil {
-		return err
-	}
-	for _, branch := range branches {
-		if err := tx.Enqueue(ctx, deliverJob(b.repo, branch)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // branchesOfDigest are the branches for which an artifact was built, or to whose environments it

@@ -181,9 +181,7 @@ func (c *Controller) SetOutcome(ctx context.Context, actor account.Actor, change
 	if err != nil {
 		return err
 	}
-	resource := r.Resource(ch.Branch)
-	resource.ChangeOwner = ch.Owner
-	if err := c.May(ctx, actor, account.Propose, resource); err != nil {
+	if err := c.mayAim(ctx, actor, r, ch); err != nil {
 		return err
 	}
 	if ch.Status != review.Open {
@@ -203,6 +201,14 @@ func (c *Controller) SetOutcome(ctx context.Context, actor account.Actor, change
 	err = c.DB.Transact(ctx, func(tx *db.Tx) error { return c.writeOutcome(ctx, tx, actor, ch, o, reason) })
 	c.Bus.Wake(event.ChangeTopic(change), event.RepoTopic(r.ID))
 	return err
+}
+
+// mayAim asks who may say how far a change goes: its owner, and whoever may edit the changes of
+// others, because one that stops early does not land.
+func (c *Controller) mayAim(ctx context.Context, actor account.Actor, r repo.Repository, ch review.Change) error {
+	resource := r.Resource(ch.Branch)
+	resource.ChangeOwner = ch.Owner
+	return c.May(ctx, actor, account.Edit, resource)
 }
 
 // mayReach finds an outcome of the plan, and refuses it to who is not in its roles.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/gatekeeper/artifact"
+	"gatehouse/gatekeeper/attest"
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/job"
@@ -69,11 +70,13 @@ type Config struct {
 	Delivery *deliver.Service
 	// Artifacts are kept here; nil on a server that keeps none.
 	Artifacts *artifact.Store
-	Bus       *event.Bus
-	Now       func() time.Time
-	Log       *slog.Logger
-	URL       string // where people find the pages, without a trailing slash
-	Workers   int    // stage runs at once
+	// Signing are the keys that statements about artifacts are signed with; nil leaves them unsigned.
+	Signing *attest.Keys
+	Bus     *event.Bus
+	Now     func() time.Time
+	Log     *slog.Logger
+	URL     string // where people find the pages, without a trailing slash
+	Workers int    // stage runs at once
 	// NoStages, when not "", is why this server runs no stages; they stay queued and say so.
 	NoStages string
 	// KeepAlive is how often a waiting push looks again when nothing woke it.
@@ -129,6 +132,7 @@ func New(cfg Config) *Controller {
 	}
 	cfg.Review.Labels = c.labels
 	cfg.Review.Refused = c.refusedAmong
+	cfg.Review.Standing = c.searched
 	cfg.Review.CheckTip = c.checkTip
 	cfg.Review.Moving = c.moving
 	cfg.Jobs.Handle(repo.JobBranch, branchWorkers, c.branchHandler)

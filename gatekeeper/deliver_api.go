@@ -51,7 +51,7 @@ func (c *Controller) placeFor(ctx context.Context, actor account.Actor, reposito
 	}
 	tip, err := g.RefOID(ctx, headsPrefix+branch)
 	if err == nil && tip.IsZero() {
-		err = fault.New(fault.NotFound, op, fmt.Sprintf("%s has no branch %q", r.Name, branch), "git ls-remote lists them")
+		err = fault.New(fault.NotFound, op, fmt.Sprintf("there is no branch %q in %s", branch, r.Name), "git ls-remote lists them")
 	}
 	return r, at, err
 }

@@ -195,6 +195,9 @@ func (c *Controller) proveByPeople(ctx context.Context, q db.Querier, r repo.Rep
 			return err
 		}
 		sets = f.sets
+		if pr.e.Parts, err = c.partsOf(ctx, q, sets); err != nil {
+			return err
+		}
 		pr.e.Touched = f.touched
 		if pr.run.PS == f.change.Current { // votes are for the patch set that they were given on
 			if pr.e.Votes, err = c.ballots(ctx, q, f); err != nil {

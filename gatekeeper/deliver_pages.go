@@ -195,12 +195,10 @@ func (c *Controller) Aim(ctx context.Context, actor account.Actor, change int64)
 	if err != nil {
 		return a, err
 	}
-	resource := r.Resource(ch.Branch)
-	resource.ChangeOwner = ch.Owner
-	propose := ch.Status == review.Open && c.May(ctx, actor, account.Propose, resource) == nil
+	aims := ch.Status == review.Open && c.mayAim(ctx, actor, r, ch) == nil
 	vote := ch.Status != review.Abandoned && c.May(ctx, actor, account.Vote, r.Resource(ch.Branch)) == nil
 	for _, o := range p.Outcomes {
-		a.Outcomes = append(a.Outcomes, AimOutcome{o, propose && c.inRoles(ctx, q, actor, p, o.By, "") == nil})
+		a.Outcomes = append(a.Outcomes, AimOutcome{o, aims && c.inRoles(ctx, q, actor, p, o.By, "") == nil})
 	}
 	node := func(name string, b *plan.Bypassable) {
 		if b != nil {
@@ -230,6 +228,7 @@ type ArtifactStory struct {
 	Promotions []deliver.Promotion
 	Assemblies []deliver.Assembly
 	Approvals  []GivenApproval // newest first
+	Words      []ArtifactWord  // by which it was taken back and let in again, oldest first
 }
 
 // GivenApproval is an acceptance of a digest at a gate.
@@ -266,6 +265,9 @@ func (c *Controller) ArtifactStory(ctx context.Context, actor account.Actor, rep
 	}
 	s.Assemblies = sight.assemblies(s.Assemblies)
 	if s.Approvals, err = givenApprovals(ctx, q, b.repo, b.Digest); err != nil {
+		return s, err
+	}
+	if s.Words, err = artifactWords(ctx, q, b); err != nil {
 		return s, err
 	}
 	return s, c.carries(ctx, actor, &s)

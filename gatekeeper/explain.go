@@ -41,6 +41,9 @@ func (c *Controller) explained(ctx context.Context, q db.Querier, change int64) 
 		return Explanation{}, nil, err
 	}
 	e := f.explain()
+	if f.change.Status == review.Open {
+		e.Notes = f.notes
+	}
 	e.URL = changeURL(c.URL, f.repo.Name, change)
 	if f.queued() && f.planErr == nil {
 		place, err := c.placeOf(ctx, f)
@@ -93,6 +96,9 @@ func (c *Controller) facts(ctx context.Context, q db.Querier, id int64) (*facts,
 		_, problems, _ := c.planOf(ctx, g, tip)
 		f.plan, f.planErr, f.branchPlan = plan.Default(), err, len(problems) > 0
 		return f, nil
+	}
+	if f.run == f.check { // by itself: another's plan is not this change's to tell
+		f.notes = f.plan.NotesBeside(f.plan.Gating(f.aims()))
 	}
 	f.plan = f.plan.Gating(f.aims())
 	if f.changed, err = c.changedPaths(ctx, g, base, subject); err != nil {
@@ -314,7 +320,7 @@ func (e Explanation) first() Requirement {
 		switch plan.GateState(r.State) {
 		case plan.Refused, plan.GateErrored:
 			return r
-		case plan.Open:
+		case plan.Open, plan.GateBypassed:
 			continue
 		}
 		if r.State == string(plan.Failed) || r.State == string(plan.TimedOut) {

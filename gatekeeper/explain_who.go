@@ -11,6 +11,7 @@ import (
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/migrations/db"
+	"gatehouse/review"
 )
 
 // gatherApprovers reads who is meant by the roles of the gates, and who was asked.
@@ -140,6 +141,36 @@ func (f *facts) who(gate string, reason plan.Reason) []string {
 		}
 	}
 	return reason.Who
+}
+
+// partsOf is what accounts are to a change, by name: of those who wrote or pushed any of it.
+func (c *Controller) partsOf(ctx context.Context, q db.Querier, sets []review.PatchSet) (map[string][]string, error) {
+	ids, emails := []int64{}, []string{}
+	for _, ps := range sets {
+		ids = append(ids, ps.Uploader)
+		emails = append(append(emails, ps.AuthorEmail, ps.CommitterEmail), ps.CoAuthors...)
+	}
+	people, err := c.Accounts.Names(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(emails)
+	for _, email := range slices.Compact(emails) {
+		a, err := c.Accounts.ByEmail(ctx, q, strings.TrimSpace(email))
+		if fault.Is(err, fault.Internal) {
+			return nil, err
+		}
+		if err == nil {
+			people[a.ID] = a
+		}
+	}
+	all := map[string][]string{}
+	for _, a := range people {
+		for _, part := range review.Parts(sets, a) {
+			all[a.Name] = append(all[a.Name], string(part))
+		}
+	}
+	return all, nil
 }
 
 // stageLeft says how long a running stage has yet, by how long it usually takes.

@@ -17,8 +17,8 @@ func (c *Controller) likely(ctx context.Context, f *facts) (*WhatIf, error) {
 		return nil, nil
 	}
 	then := *f
-	then.ballots, then.change.WIP, then.change.Private = slices.Clone(f.ballots), false, false
-	words := f.likelyVotes(&then)
+	then.ballots, then.change.WIP, then.change.Private, then.more = slices.Clone(f.ballots), false, false, f.moreOfItsOwn()
+	words := append(f.likelyVotes(&then), f.likelyWords(&then)...)
 	if f.change.WIP {
 		words = append(words, "it is marked ready")
 	}
@@ -57,7 +57,7 @@ func (c *Controller) likely(ctx context.Context, f *facts) (*WhatIf, error) {
 // likelyVotes lets those who can approve do so, and says it in words.
 func (f *facts) likelyVotes(then *facts) []string {
 	var words []string
-	for _, g := range f.plan.Landing() {
+	for _, g := range f.waiting() {
 		for _, criterion := range g.Require {
 			c, ok := criterion.(plan.Review)
 			if !ok {
@@ -83,6 +83,67 @@ func (f *facts) likelyVotes(then *facts) []string {
 		}
 	}
 	return words
+}
+
+// waiting are the gates before the landing that are neither open nor left out.
+func (f *facts) waiting() []plan.Gate {
+	var all []plan.Gate
+	for _, v := range f.verdicts() {
+		if g, ok := f.plan.Gate(v.Gate); ok && !v.State.Passes() {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// likelyWords lets those approve who are asked to, and other systems say yes.
+func (f *facts) likelyWords(then *facts) []string {
+	var words []string
+	for _, g := range f.waiting() {
+		for _, criterion := range g.Require {
+			v := plan.Evaluate(plan.Gate{Name: g.Name, Require: []plan.Criterion{criterion}}, then.evidence(), f.now)
+			if v.State != plan.Closed && v.State != plan.Waiting {
+				continue
+			}
+			switch c := criterion.(type) {
+			case plan.Approve:
+				if text := f.likelyApprovals(then, g, c); text != "" {
+					words = append(words, text)
+				}
+			case plan.External:
+				then.posted(c.Context, plan.Passed)
+				words = append(words, c.Context+" passes")
+			}
+		}
+	}
+	return words
+}
+
+// likelyApprovals lets so many approve at a gate as are missing, and says it; "" when those who
+// are left are too few.
+func (f *facts) likelyApprovals(then *facts, g plan.Gate, c plan.Approve) string {
+	ask := func() plan.Verdict {
+		return plan.Evaluate(plan.Gate{Name: g.Name, Require: []plan.Criterion{c}}, then.evidence(), f.now)
+	}
+	people, lack := ask().Reasons[0].Who, 0
+	for ask().State != plan.Open {
+		if lack == c.Min {
+			return ""
+		}
+		a := plan.Approval{Gate: g.Name, By: fmt.Sprintf("somebody %d", lack), At: f.now}
+		if len(c.Members) > 0 {
+			a.By = people[min(lack, len(people)-1)]
+			if group, is := strings.CutPrefix(a.By, groupMember); is {
+				a.By, a.Groups = fmt.Sprintf("somebody %d", lack), []string{group}
+			}
+		}
+		then.more.Approvals = append(then.more.Approvals, a)
+		lack++
+	}
+	if len(c.Members) == 0 {
+		people = nil
+	}
+	return approveWords(lack, people) + " at gate " + g.Name
 }
 
 // groupMember begins a member of a role that is a group (plan: groupPrefix).

@@ -49,6 +49,11 @@ func (c *Controller) maintainHandler(ctx context.Context, key string) (time.Dura
 	if err := c.pruneCandidates(ctx, r, g); err != nil {
 		return 0, err
 	}
+	if c.Primary != nil {
+		if err := c.Primary.Prune(ctx, r, g); err != nil {
+			return 0, err
+		}
+	}
 	return 0, g.Maintain(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
@@ -30,6 +31,11 @@ type Primary interface {
 	// Conflict says that the primary is elsewhere and nothing landed, Refused that it does not
 	// take it. After any other error nobody knows: it is called again, and asks before it acts.
 	Land(ctx context.Context, r repo.Repository, branch string, old, tested git.OID, changes []int64) (git.OID, error)
+	// Refused is told, in the transaction that says so, that the run of a commit which is no change
+	// of ours was refused.
+	Refused(ctx context.Context, tx *db.Tx, run int64) error
+	// Prune forgets what the entrances of a repository do not need any more.
+	Prune(ctx context.Context, r repo.Repository, g *git.Repo) error
 }
 
 // primaryPause is when a branch is looked at again whose primary is shut for no known time.
@@ -226,6 +232,42 @@ func (c *Controller) TestCommit(ctx context.Context, r repo.Repository, branch s
 	}
 	return run, c.DB.Transact(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, repo.BranchJob(r.ID, branch)) })
 }
+
+// tellRefused tells who brought a commit that is no change of ours that it is red.
+func (c *Controller) tellRefused(ctx context.Context, tx *db.Tx, run *runRow, state RunState) error {
+	if c.Primary == nil || run.Change != 0 || run.phase != phaseGate || state != RunRefused {
+		return nil
+	}
+	return c.Primary.Refused(ctx, tx, run.ID)
+}
+
+// Red says why a run was refused, "" when it was not: the stage that did not pass, or what its
+// gates say; and which page shows it.
+func (c *Controller) Red(ctx context.Context, id int64) (why, page string, err error) {
+	runs, err := queryRuns(ctx, c.DB.Read(), `r.id = $1`, id)
+	if err != nil || len(runs) == 0 || runs[0].State != RunRefused {
+		return "", "", err
+	}
+	run := runs[0]
+	why, page = run.Reason, ""
+	latest := run.latest()
+	for _, name := range sortedKeys(latest) {
+		s := latest[name]
+		if page == "" && s.State == plan.Passed { // its tests may be what a gate refuses
+			page = c.stagePage(s.ID)
+		}
+		if s.State == plan.Failed || s.State == plan.TimedOut {
+			return fmt.Sprintf("stage %s is %s", name, s.State), c.stagePage(s.ID), nil
+		}
+	}
+	if why == "" {
+		why = "its stages were refused"
+	}
+	return why, page, nil
+}
+
+// stagePage is the address of the page of a stage run.
+func (c *Controller) stagePage(id int64) string { return fmt.Sprintf("%s/stage/%d/log", c.URL, id) }
 
 // RunOf is a run with its stages, for whoever may read its branch.
 func (c *Controller) RunOf(ctx context.Context, actor account.Actor, id int64) (Run, error) {

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gitserver/account"
+	"gatehouse/gitserver/git"
 )
 
 // Runs lists the runs of a change, by itself and together with others, newest first, with
@@ -37,15 +38,49 @@ func (c *Controller) Stage(ctx context.Context, actor account.Actor, id int64) (
 		_, err = c.Review.Get(ctx, actor, s.Change)
 		return s, err
 	}
-	runs, err := queryRuns(ctx, c.DB.Read(), `r.id = $1`, s.Run) // of the bare branch
+	_, err = c.branchSubject(ctx, actor, s)
+	return s, err
+}
+
+// StageSubject is what a stage run is about. Change is 0 of a run on the bare branch.
+type StageSubject struct {
+	Repository string
+	Branch     string
+	Change     int64
+	Commit     git.OID // that it tested
+}
+
+// StageSubject tells what a stage run is about, to whoever may read it.
+func (c *Controller) StageSubject(ctx context.Context, actor account.Actor, id int64) (StageSubject, error) {
+	s, err := stageRunByID(ctx, c.DB.Read(), id)
+	if err != nil {
+		return StageSubject{}, err
+	}
+	if s.Change == 0 {
+		return c.branchSubject(ctx, actor, s)
+	}
+	ch, err := c.Review.Get(ctx, actor, s.Change)
+	if err != nil {
+		return StageSubject{}, err
+	}
+	runs, err := queryRuns(ctx, c.DB.Read(), `r.id = $1`, s.Run)
 	if err != nil || len(runs) == 0 {
-		return s, errors.Join(err, errIf(len(runs) == 0, "the run is gone"))
+		return StageSubject{}, errors.Join(err, errIf(len(runs) == 0, "the run is gone"))
+	}
+	return StageSubject{Repository: ch.RepoName, Branch: ch.Branch, Change: ch.ID, Commit: runs[0].Candidate}, nil
+}
+
+// branchSubject is the branch that a run without a change is of.
+func (c *Controller) branchSubject(ctx context.Context, actor account.Actor, s StageRun) (StageSubject, error) {
+	runs, err := queryRuns(ctx, c.DB.Read(), `r.id = $1`, s.Run)
+	if err != nil || len(runs) == 0 {
+		return StageSubject{}, errors.Join(err, errIf(len(runs) == 0, "the run is gone"))
 	}
 	r, err := c.Repos.ByID(ctx, c.DB.Read(), runs[0].repo)
 	if err != nil {
-		return s, err
+		return StageSubject{}, err
 	}
-	return s, c.May(ctx, actor, account.Read, r.Resource(runs[0].branch))
+	return StageSubject{Repository: r.Name, Branch: runs[0].branch, Commit: runs[0].Candidate}, c.May(ctx, actor, account.Read, r.Resource(runs[0].branch))
 }
 
 // StageLog opens the log of a stage run at an offset. done tells that nothing more will be

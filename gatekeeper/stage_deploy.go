@@ -126,7 +126,8 @@ func typesOf(p *plan.Plan) map[string]string {
 	return types
 }
 
-// statement is the provenance of an artifact that a stage run made.
+// statement is the provenance of an artifact that a stage run made, in an envelope that the server
+// has signed, or bare on a server without keys.
 func (c *Controller) statement(w *stageWork, s StageRun, a artifact.Artifact, tree string) (string, error) {
 	var materials []artifact.Material
 	for _, h := range w.uses {
@@ -136,5 +137,9 @@ func (c *Controller) statement(w *stageWork, s StageRun, a artifact.Artifact, tr
 		Builder: builderID, Repository: c.URL + "/" + w.repo.Name, Commit: string(w.run.Candidate), Tree: tree, Plan: "sha256:" + w.run.planDigest,
 		Stage: s.Stage, StageRun: s.ID, Started: s.StartedAt, Finished: s.FinishedAt, Materials: materials,
 	})
-	return string(text), err
+	if err != nil || c.Signing == nil {
+		return string(text), err
+	}
+	signed, err := c.Signing.Sign(artifact.StatementPayload, text)
+	return string(signed), err
 }

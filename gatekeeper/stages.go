@@ -208,7 +208,11 @@ func (c *Controller) execute(ctx context.Context, w *stageWork) (runner.Result, 
 	if err != nil {
 		return runner.Result{}, err
 	}
-	out := &liveLog{w: log, wake: func() { c.Bus.Wake(event.StageTopic(w.ID)) }}
+	times, err := c.Blobs.Create(timesKey(w.logKey))
+	if err != nil {
+		return runner.Result{}, errors.Join(err, log.Close())
+	}
+	out := &liveLog{w: &stamper{log: log, times: times, now: c.Now}, wake: func() { c.Bus.Wake(event.StageTopic(w.ID)) }}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.watch(w.ID, cancel)
@@ -217,7 +221,7 @@ func (c *Controller) execute(ctx context.Context, w *stageWork) (runner.Result, 
 		cancel() // its run was cancelled before the watch stood
 	}
 	result, err := c.perform(ctx, w, out)
-	return result, errors.Join(err, log.Close())
+	return result, errors.Join(err, log.Close(), times.Close())
 }
 
 func errIf(bad bool, text string) error {

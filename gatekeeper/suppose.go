@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/fault"
@@ -23,17 +24,28 @@ const (
 	supposeReady  = "ready"
 	supposePublic = "public"
 	supposeLanded = "landed"
+	supposeAccept = "approve"
+	supposeMetric = "metric"
+	supposeSoak   = "soak"
+	supposeStatus = "status"
+	supposeTime   = "time"
+	supposeBypass = "bypass"
 )
 
 // Supposition is one thing that a what-if takes as given.
 type Supposition struct {
-	Kind    string          `json:"kind" enum:"vote,stage,submit,ready,public,landed"`
+	Kind    string          `json:"kind" enum:"vote,stage,submit,ready,public,landed,approve,metric,soak,status,time,bypass"`
 	Account string          `json:"account,omitempty"` // who votes
 	Label   string          `json:"label,omitempty"`   // on what; "" is the label that the gates ask for
 	Value   int             `json:"value,omitempty"`   // 0 is what approves
 	Stage   string          `json:"stage,omitempty"`
 	State   plan.StageState `json:"state,omitempty"` // PASSED or FAILED
 	Change  int64           `json:"change,omitempty"`
+	// Name is of the gate that is approved, the metric, the environment, the status, or of what
+	// is left out; Number what was measured.
+	Name   string    `json:"name,omitempty"`
+	Number float64   `json:"number,omitempty"`
+	At     time.Time `json:"at,omitzero"` // zero is when the time is right
 }
 
 var (
@@ -42,13 +54,14 @@ var (
 	supposedLanded = regexp.MustCompile(`^change:(\d{1,18})=landed$`)
 	saidVote       = regexp.MustCompile(`^([a-z0-9][a-z0-9._-]*) votes (?:([A-Za-z][A-Za-z0-9-]*?) ?)?([+-]\d{1,3})$`)
 	saidApproves   = regexp.MustCompile(`^([a-z0-9][a-z0-9._-]*) approves$`)
-	saidStage      = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*) (passes|fails)$`)
+	saidStage      = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._/:-]{0,199}) (passes|fails)$`)
 	saidLands      = regexp.MustCompile(`^(?:change )?(\d{1,18}) lands$`)
 )
 
 // ParseSuppositions reads what-ifs as people write them ("alice approves and integration
 // passes", "change 11 lands", "it is submitted") or as programs do (vote:alice=+2,
-// vote:bob:Verified=-1, stage:integration=passed, change:11=landed, submit, ready, public).
+// vote:bob:Verified=-1, stage:integration=passed, change:11=landed, submit, ready, public,
+// and those of [parseDelivery]).
 func ParseSuppositions(texts []string) ([]Supposition, error) {
 	var all []Supposition
 	for _, text := range texts {
@@ -62,7 +75,7 @@ func ParseSuppositions(texts []string) ([]Supposition, error) {
 			s, ok := parseSupposition(part)
 			if !ok {
 				return nil, fault.New(fault.Invalid, "gatekeeper.Suppose", fmt.Sprintf("%q is nothing that can be supposed", clipped(part)),
-					"write `alice approves`, `bob votes Code-Review-1`, `unit passes`, `unit fails`, `change 11 lands`, submit, ready or public")
+					"write `alice approves`, `bob votes Code-Review-1`, `unit passes`, `unit fails`, `bob approves at gate NAME`, `p95_ms is 100`, `the time is right`, `unit is left out`, `change 11 lands`, submit, ready or public")
 			}
 			all = append(all, s)
 		}
@@ -116,7 +129,7 @@ func parseSupposition(text string) (Supposition, bool) {
 	if m := saidStage.FindStringSubmatch(text); m != nil {
 		return Supposition{Kind: supposeStage, Stage: m[1], State: ended(m[2])}, true
 	}
-	return Supposition{}, false
+	return parseDelivery(text)
 }
 
 // words are the supposition behind "if".
@@ -138,13 +151,13 @@ func (s Supposition) words() string {
 	case supposeLanded:
 		return fmt.Sprintf("change %d lands", s.Change)
 	default:
-		panic("gatekeeper: unknown supposition " + s.Kind)
+		return s.deliveryWords()
 	}
 }
 
 // complete fills in what the plan says: the label and the value that approve.
 func (f *facts) complete(s Supposition) (Supposition, error) {
-	if s.Kind != supposeVote {
+	if s = f.meant(s); s.Kind != supposeVote {
 		return s, nil
 	}
 	if s.Label == "" {
@@ -175,7 +188,7 @@ func (f *facts) complete(s Supposition) (Supposition, error) {
 // voters are who votes, with what each is to the change.
 func (f *facts) supposing(all []Supposition, voters map[string]plan.Vote) (*facts, error) {
 	to := *f
-	to.ballots, to.parents, to.depends.On = slices.Clone(f.ballots), slices.Clone(f.parents), slices.Clone(f.depends.On)
+	to.ballots, to.parents, to.depends.On, to.more = slices.Clone(f.ballots), slices.Clone(f.parents), slices.Clone(f.depends.On), f.moreOfItsOwn()
 	for _, s := range all {
 		if err := to.take(s, voters); err != nil {
 			return nil, err
@@ -222,61 +235,7 @@ func (f *facts) take(s Supposition, voters map[string]plan.Vote) error {
 			return fault.Newf(fault.Invalid, op, "change %d does not wait for change %d", f.change.ID, s.Change)
 		}
 	default:
-		return fault.Newf(fault.Invalid, op, "%q is nothing that can be supposed", clipped(s.Kind))
+		return f.takeDelivery(s, voters)
 	}
 	return nil
-}
-
-// ranStage lets a stage have ended in the run that says where the change stands.
-func (f *facts) ranStage(stage string, state plan.StageState) {
-	run := runRow{}
-	if f.run != nil {
-		run = *f.run
-	}
-	was := run.latest()[stage]
-	ended := StageRun{Stage: stage, Attempt: was.Attempt + 1, State: state, Reason: "as supposed", StartedAt: f.now, FinishedAt: f.now}
-	if state == plan.Passed {
-		ended.Tests = f.enoughTests(stage, was.Tests)
-	}
-	run.Stages = append(slices.Clone(run.Stages), ended)
-	run.State = f.judged(run.latest())
-	if f.check == nil || f.run == f.check {
-		f.check = &run
-	}
-	f.run = &run
-}
-
-// enoughTests are the results of a stage that passes: what the gates ask for.
-func (f *facts) enoughTests(stage string, was *plan.Tests) *plan.Tests {
-	ran := 0
-	if was != nil {
-		ran = was.Passed + was.Failed
-	}
-	for _, g := range f.plan.Landing() {
-		for _, c := range g.Require {
-			limit, ok := c.(plan.TestLimits)
-			if ok && slices.ContainsFunc(g.Needs, func(n plan.Need) bool { return n.Stage == stage }) {
-				ran = max(ran, limit.Min, 1)
-			}
-		}
-	}
-	if ran == 0 {
-		return nil
-	}
-	return &plan.Tests{Passed: ran}
-}
-
-// judged is how a run stands whose stages stand so.
-func (f *facts) judged(stages map[string]StageRun) RunState {
-	state := RunPassed
-	for stage := range f.plan.Required() {
-		switch stages[stage].State {
-		case plan.Failed, plan.TimedOut:
-			return RunRefused
-		case plan.Passed, plan.Skipped:
-		default:
-			state = RunRunning
-		}
-	}
-	return state
 }

@@ -67,6 +67,9 @@ func (c *Controller) tellChange(ctx context.Context, p *gitserver.Push, h review
 	for _, r := range e.Requirements {
 		p.Tell("  " + requirementLine(r))
 	}
+	for _, note := range e.Notes {
+		p.Tell("  note: " + note)
+	}
 	if e.WhatIf != nil {
 		p.Tell("  " + e.WhatIf.Sentence())
 	}

@@ -334,6 +334,7 @@ func (t *tick) check(ctx context.Context, f *facts) error {
 		digest = cut.Digest() + " " + outcome
 	}
 	k.aim = &f.change.Outcome
+	crash("check.composed")
 	_, err = t.startCandidate(ctx, k, t.tip, digest, outcome)
 	return err
 }

@@ -42,6 +42,9 @@ type Explanation struct {
 	QueuePosition int           `json:"queue_position,omitempty"` // 1 is next; 0 is not queued
 	TimeLeft      string        `json:"time_left,omitempty"`      // until it lands, by the queue's estimate: "4–9 min"
 	LandedCommit  git.OID       `json:"landed_commit,omitempty"`
+	// Notes say what of the change's own plan does not hold until it has landed, where no
+	// requirement says so: of stages that run after the landing, or have nothing to do before.
+	Notes []string `json:"notes,omitempty"`
 	// WhatIf says what becomes of it when those who can act do what is missing.
 	WhatIf *WhatIf `json:"what_if,omitempty"`
 }
@@ -86,6 +89,7 @@ const (
 	RunRefused    RunState = "REFUSED"
 	RunErrored    RunState = "ERRORED"
 	RunSuperseded RunState = "SUPERSEDED"
+	RunCanceled   RunState = "CANCELED" // a person stopped it: no verdict
 )
 
 // StageRun is one attempt at one stage of a run.
@@ -108,6 +112,7 @@ type StageRun struct {
 	lease, owner, logKey string
 	key                  string // what its result is kept under, "" when it is not kept
 	holds                string // what it holds while it runs
+	stopped              bool   // by a person
 }
 
 // QueueView is the queue of one branch as people see it.

@@ -29,7 +29,7 @@ func (f *facts) evidence() plan.Evidence {
 		e = *f.more
 		e.Votes, e.Stages, e.Tests, e.Changed = votes, stages, tests, f.changed
 	}
-	e.Touched, e.Branch = f.touched, f.change.Branch
+	e.Touched, e.Branch, e.Parts = f.touched, f.change.Branch, f.parts
 	return e
 }
 
@@ -68,6 +68,8 @@ func (f *facts) mayQueue() string {
 		return "its stages refused it"
 	case f.check != nil && f.check.State == RunErrored:
 		return "its stages could not be run"
+	case f.check != nil && f.check.State == RunCanceled:
+		return f.check.Reason + ": recheck it"
 	}
 	for _, p := range f.openParents() {
 		if !p.Queued {

@@ -87,7 +87,7 @@ func (c *Controller) voters(ctx context.Context, q db.Querier, f *facts, all []S
 		return nil, err
 	}
 	for _, s := range all {
-		if s.Kind != supposeVote {
+		if s.Kind != supposeVote && s.Kind != supposeAccept {
 			continue
 		}
 		who, err := c.Accounts.ByName(ctx, q, s.Account)
@@ -143,8 +143,28 @@ func (c *Controller) outcome(ctx context.Context, f *facts) (WhatIf, error) {
 		if f.change.SubmitBy == 0 || f.unable {
 			w.Outcome = "once somebody asks to land it, it would " + place
 		}
+		if wait := f.holdsUp(); wait != "" {
+			w.Outcome += ", and wait there: " + wait
+		}
 	}
 	return w, nil
+}
+
+// holdsUp is what keeps a change from landing though its stages may pass: people who approve,
+// other systems, and time. The queue takes it in all the same.
+func (f *facts) holdsUp() string {
+	for _, v := range f.verdicts() {
+		for _, r := range v.Reasons {
+			if v.State.Passes() || r.State.Passes() || byVotes(r) || r.Kind == kindStages || r.Stage != "" {
+				continue
+			}
+			switch r.Kind {
+			case "approve", "soak", "external", "window", "evidence", "metric":
+				return "gate " + v.Gate + ": " + r.What
+			}
+		}
+	}
+	return ""
 }
 
 // missing: the requirement is not met, and is not merely a stage on its way.
@@ -152,7 +172,7 @@ func (r Requirement) missing() bool {
 	if r.Kind == "stage" {
 		return r.State == string(plan.Failed) || r.State == string(plan.TimedOut) || r.State == string(plan.Errored)
 	}
-	return r.State != string(plan.Open)
+	return !plan.GateState(r.State).Passes()
 }
 
 func (f *facts) whyRefused(v plan.Verdict) string {

@@ -1,6 +1,7 @@
 package gatekeeper_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,41 @@ func TestParseSuppositions(t *testing.T) {
 	}
 	if _, err := gatekeeper.ParseSuppositions([]string{strings.Repeat("submit and ", 21)}); !fault.Is(err, fault.TooLarge) {
 		t.Errorf("many: %v", err)
+	}
+}
+
+const acceptPlan = `version: 1
+roles: {managers: [alice, bob, carol]}
+artifacts: {server: {type: file}}
+stages:
+  unit: {run: "true", results: {gotest: unit.json, metrics: load.json}, bypassable: {by: [managers], reason: required}}
+  build: {run: "true", produces: {server: version.txt}}
+gates:
+  review: {require: [{review: {min: 1, not: [author, uploader]}}], bypassable: {by: [managers], reason: required}}
+  tested: {after: [unit], require: [{stages: passed}, {tests: {failed: 0, min: 10}}, {metric: {name: p95_ms, max: 120}}]}
+  accepted:
+    subject: artifact
+    after: [build]
+    require:
+      - stages: passed
+      - approve: {min: 1, by: [managers], not: [author]}
+      - external: {context: ci/windows, by: [managers]}
+      - window: {deny: ["MON 00:00-SUN 23:59"], tz: UTC}
+land: {after: [review, tested, accepted], how: merge}
+`
+
+// The author of a change is not among those who are asked to accept what comes of it.
+func TestWhoIsAskedToAccept(t *testing.T) {
+	w := newWorld(t, acceptPlan)
+	w.stages.set(w.builds(100))
+	id := w.propose("alice", "version.txt", "one\n")
+	e := w.until(id, "its gate asks", func(e gatekeeper.Explanation) bool {
+		return slices.ContainsFunc(e.Requirements, func(r gatekeeper.Requirement) bool { return r.Name == "accepted" && len(r.Who) > 0 })
+	})
+	for _, r := range e.Requirements {
+		if r.Name == "accepted" && strings.Join(r.Who, " ") != "bob carol" {
+			t.Errorf("%v", r.Who)
+		}
 	}
 }
 
@@ -100,5 +136,61 @@ land: {after: [review, tested], how: merge}
 	w.vote("carol", id, -2)
 	if e := w.explain(id); e.WhatIf != nil {
 		t.Errorf("it is refused, and yet %s", e.WhatIf.Sentence())
+	}
+}
+
+// What gates ask for beside votes and stages can be supposed too, and is told in their words.
+func TestWhatIfBesideVotesAndStages(t *testing.T) {
+	w := newWorld(t, acceptPlan)
+	hold := make(chan struct{})
+	w.stages.set(func(runner.Request) runner.Result { <-hold; return passed() })
+	defer close(hold)
+	id := w.propose("alice", "a", "1\n")
+	ask := func(text string) gatekeeper.WhatIf {
+		t.Helper()
+		all, err := gatekeeper.ParseSuppositions([]string{text})
+		w.must(err)
+		got, err := w.control.WhatIf(w.ctx, w.people["alice"], id, all)
+		w.must(err)
+		return got
+	}
+	const all = "bob approves, unit passes, build passes, carol approves at gate accepted, ci/windows passes"
+	for text, want := range map[string]string{
+		"bob approves":     "queue first",
+		"unit is left out": "if unit is left out, it would still wait: gate review: needs",
+		"review is left out, unit passes, build passes":                            "and wait there: gate accepted: needs approval from managers, not from the author, has 0",
+		"bob approves, unit passes, build passes, alice approves at gate accepted": "and wait there: gate accepted: needs approval from managers, not from the author, has 0",
+		"bob approves, unit passes, build passes, carol approves at accepted":      "and wait there: gate accepted: waits for the status ci/windows",
+		all:                              "and wait there: gate accepted: ",
+		"bob approves, ci/windows fails": "it would be refused: accepted: ci/windows failed",
+		"bob approves, unit passes, p95_ms is 130":                   "it would be refused: tested: p95_ms is 130, at most 120 is allowed",
+		"bob approves, metric:p95_ms=120, unit passes, build passes": "and wait there: gate accepted: needs approval",
+	} {
+		if got := ask(text).Sentence(); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	if got := ask(all + ", the time is right"); !got.Queues || strings.Contains(got.Outcome, "wait") || strings.Contains(strings.Join(got.Missing, "|"), "accepted") {
+		t.Errorf("all of it: %s; missing %q", got.Sentence(), got.Missing)
+	}
+	for text, want := range map[string]string{
+		"carol approves at gate tested": "no gate before the landing asks for approvals at", "rps is 5": "the metric", "ci/mac passes": "no stage", "build is left out": "does not let anybody",
+		"served in staging for 12h": "a what-if ends there", "time:2126-01-01T00:00:00Z": "too far away", "nobody approves at accepted": "no account", "smoke is left out": "no stage and no gate",
+	} {
+		all, err := gatekeeper.ParseSuppositions([]string{text})
+		w.must(err)
+		if _, err := w.control.WhatIf(w.ctx, w.people["alice"], id, all); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	// The page's own line asks those who can, and says what then still keeps it.
+	e := w.explain(id)
+	if e.WhatIf == nil || !strings.Contains(e.WhatIf.Sentence(), "bob or carol approves at gate accepted, ci/windows passes") || !strings.Contains(e.WhatIf.Outcome, "wait there: gate accepted: ") {
+		t.Errorf("%+v", e.WhatIf)
+	}
+	// What was left out is not missing.
+	w.must(w.control.Bypass(w.ctx, w.people["bob"], id, "review", "she is right"))
+	if e := w.explain(id); e.WhatIf == nil || strings.Contains(strings.Join(e.WhatIf.If, " "), "somebody approves") || strings.Contains(strings.Join(e.WhatIf.Missing, " "), "review") || strings.Contains(e.Summary, "review") {
+		t.Errorf("left out, and yet %+v; %s", e.WhatIf, e.Summary)
 	}
 }

@@ -226,7 +226,7 @@ func (s *Service) checkOptions(ctx context.Context, prep *Prepared, steps []step
 // edits reports whether the options change something of ch that is its owner's to change.
 func edits(ch Change, o PushOptions) bool {
 	return (o.explicitTop && o.Topic != ch.Topic) || (o.WIP && !ch.WIP) || (o.Ready && ch.WIP) ||
-		(o.Private && !ch.Private) || (o.RemovePrivate && ch.Private) || len(o.Hashtags) > 0
+		(o.Private && !ch.Private) || (o.RemovePrivate && ch.Private) || len(o.Hashtags) > 0 || o.Outcome != ""
 }
 
 // mayEdit asks whether the pusher may change what belongs to the change's owner.

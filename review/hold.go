@@ -25,6 +25,8 @@ type Held struct {
 	New      bool // the change is new
 	// Unchanged says that the commit's patch set was there already and only options counted.
 	Unchanged bool
+	// Theirs says that the options ask for what is its owner's to change, and the pusher may not.
+	Theirs bool
 	// VotesVoided are the votes on the patch set before that do not count for this one, as
 	// "bob Code-Review+2".
 	VotesVoided []string
@@ -179,6 +181,11 @@ func (w *writer) step(ctx context.Context, st step, isTip bool) (*Held, error) {
 	if err != nil {
 		return nil, err
 	}
+	whom, err := w.quiet(ctx, *h)
+	if err != nil {
+		return nil, err
+	}
+	ctx = quietly(ctx, whom)
 	switch st.action {
 	case create:
 		err = w.create(ctx, st, h)

@@ -10,7 +10,7 @@ import (
 
 // note writes an event about a change.
 func (s *Service) note(ctx context.Context, tx *db.Tx, c Change, kind string, account int64, data map[string]string) error {
-	_, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: c.Repo, Change: c.ID, Account: account, Data: data})
+	_, err := event.Append(ctx, tx, event.Event{At: s.Now(), Kind: kind, Repo: c.Repo, Change: c.ID, Account: account, Data: loudness(ctx, data)})
 	return err
 }
 
@@ -25,7 +25,7 @@ func (w *writer) options(ctx context.Context, h *Held, isTip bool) error {
 		if err != nil && (isTip || !fault.Is(err, fault.Denied)) {
 			return err
 		}
-		apply = ok
+		apply, h.Theirs = ok, !ok
 	}
 	if apply && edits(h.Change, o) {
 		if err := w.edit(ctx, h, o); err != nil {

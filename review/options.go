@@ -32,9 +32,11 @@ type PushOptions struct {
 	Drafts                 bool // publish the pusher's drafts on the changes
 	// Outcome is how far the changes are meant to go, Bypass what is left out on the way, and
 	// Reason why.
-	Outcome     string
-	Bypass      []string
-	Reason      string
+	Outcome string
+	Bypass  []string
+	Reason  string
+	// Notify bounds who gets mail of what the push does; "" is everybody.
+	Notify      string
 	explicitTop bool // topic= was given, so that topic= alone clears it
 }
 
@@ -82,8 +84,7 @@ func knownOptions() []option {
 		{[]string{"label", "l"}, "LABEL+N", "vote", (*PushOptions).setVote},
 		{[]string{"reviewer", "r"}, "ACCOUNT", "ask somebody to review", (*PushOptions).addReviewer},
 		{[]string{"cc"}, "ACCOUNT", "let somebody know", (*PushOptions).addCC},
-		// There is no mail to hold back; the option is known because common clients always send it.
-		{[]string{"notify"}, "WHOM", "accepted and without effect: what is mailed is each account's own choice", func(*PushOptions, string) error { return nil }},
+		{[]string{"notify"}, "WHOM", "who gets mail of this push: none, owner, reviewers (the owner and they) or all; the page tells everybody all the same", (*PushOptions).setNotify},
 	}
 }
 

@@ -25,7 +25,10 @@ func TestParseOptions(t *testing.T) {
 		{ref: "refs/for/main%work-in-progress", branch: "main", want: review.PushOptions{WIP: true}},
 		{ref: "refs/for/main", opts: []string{"ready", "submit", "wait", "topic=t"}, branch: "main", want: review.PushOptions{Topic: "t", Ready: true, Submit: true, Wait: true}},
 		{ref: "refs/for/main%r=a@b.c,reviewer=bob,cc=carol,ready,notify=NONE", branch: "main",
-			want: review.PushOptions{Ready: true, Reviewers: []string{"a@b.c", "bob"}, CC: []string{"carol"}}},
+			want: review.PushOptions{Ready: true, Reviewers: []string{"a@b.c", "bob"}, CC: []string{"carol"}, Notify: "none"}},
+		{ref: "refs/for/main%notify=OWNER_REVIEWERS", branch: "main", want: review.PushOptions{Notify: "reviewers"}},
+		{ref: "refs/for/main", opts: []string{"notify=owner"}, branch: "main", want: review.PushOptions{Notify: "owner"}},
+		{ref: "refs/for/main%notify=NONE", opts: []string{"notify=all"}, branch: "main"},
 		{ref: "refs/for/main%m=fix_the+thing%2C_now", branch: "main", want: review.PushOptions{Message: "fix the thing, now"}},
 		{ref: "refs/for/main", opts: []string{"message=keep_this+and %41"}, branch: "main", want: review.PushOptions{Message: "keep_this+and %41"}},
 		{ref: "refs/for/main%l=Code-Review", branch: "main", want: review.PushOptions{Votes: map[string]int{"Code-Review": 1}}},
@@ -48,6 +51,9 @@ func TestParseOptions(t *testing.T) {
 }
 
 func TestParseOptionsRefuses(t *testing.T) {
+	if _, _, err := review.ParseOptions("refs/for/main%notify=friends", nil); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "friends") {
+		t.Errorf("notify=friends: %v", err)
+	}
 	many := make([]string, 33)
 	for i := range many {
 		many[i] = "wip"

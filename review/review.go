@@ -188,6 +188,9 @@ type Service struct {
 	// Refused tells which of the changes a gate has refused in their current patch set; nil
 	// means that nobody knows. The dashboard asks it.
 	Refused func(ctx context.Context, changes []int64) (map[int64]bool, error)
+	// Standing tells how a change stands before its gates, in the words of its explanation; nil
+	// means that nobody knows, and no search may ask.
+	Standing func(ctx context.Context, q db.Querier, change int64) (Standing, error)
 	// CheckTip refuses commits that the gate takes from nobody, such as one with a plan that
 	// does not parse; nil takes all. Commits that the server makes for somebody are held
 	// against it; pushed ones the gate sees before.

@@ -36,7 +36,7 @@ func (s *Service) Search(ctx context.Context, actor account.Actor, q Search) (Pa
 		q.Limit = usualList
 	}
 	q.Limit = min(q.Limit, maxList)
-	c := &compiler{Service: s, q: s.DB.Read(), actor: actor, now: s.Now()}
+	c := &compiler{Service: s, q: s.DB.Read(), actor: actor, now: s.Now(), opens: map[string]bool{}}
 	where := "1 = 1"
 	if n != nil {
 		if where, err = c.compile(ctx, n, true); err != nil {
@@ -59,6 +59,7 @@ type place struct {
 func (c *compiler) pages(ctx context.Context, where string, at place, limit int) (Page, error) {
 	v := c.sight(c.q, c.actor)
 	var page Page
+	judged := 0
 	for range maxBatches {
 		// One more than the page tells whether there is another.
 		batch, err := c.batch(ctx, where, at, limit+1)
@@ -66,16 +67,25 @@ func (c *compiler) pages(ctx context.Context, where string, at place, limit int)
 			return Page{}, err
 		}
 		for _, ch := range batch {
-			if len(page.Changes) == limit {
+			if len(page.Changes) == limit || judged == maxJudged {
 				page.Next = at.text()
 				return page, nil
 			}
-			ok, err := v.allows(ctx, account.Read, ch)
+			ok, err := v.allows(ctx, account.Read, ch.Change)
 			if err != nil {
 				return Page{}, err
 			}
+			if ok {
+				var asked bool
+				if ok, asked, err = c.judge(ctx, ch); err != nil {
+					return Page{}, err
+				}
+				if asked {
+					judged++
+				}
+			}
 			if at = (place{db.Micros(ch.UpdatedAt), ch.ID}); ok {
-				page.Changes = append(page.Changes, ch)
+				page.Changes = append(page.Changes, ch.Change)
 			}
 		}
 		if len(batch) <= limit {
@@ -86,10 +96,16 @@ func (c *compiler) pages(ctx context.Context, where string, at place, limit int)
 	return page, nil
 }
 
-func (c *compiler) batch(ctx context.Context, where string, at place, limit int) ([]Change, error) {
+func (c *compiler) batch(ctx context.Context, where string, at place, limit int) ([]found, error) {
 	here := *c // the place and the limit are this batch's own
 	here.args = slices.Clone(c.args)
-	from := changeTables
+	from, variants, flags := changeTables, c.variants(where), ""
+	if len(variants) > 1 {
+		for _, v := range variants {
+			flags += ", CASE WHEN " + v + " THEN 1 ELSE 0 END"
+		}
+		where = "(" + strings.Join(variants, ") OR (") + ")"
+	}
 	if c.drive != "" {
 		// A cross join is made from left to right by SQLite, so that it begins with the few.
 		from = ` FROM (SELECT DISTINCT change_id AS few_id FROM (` + c.drive + `) d) few CROSS JOIN changes c JOIN repositories r ON r.id = c.repo_id `
@@ -98,11 +114,11 @@ func (c *compiler) batch(ctx context.Context, where string, at place, limit int)
 	if at.id != 0 {
 		where = fmt.Sprintf("(%s) AND (c.updated_at, c.id) < (%s, %s)", where, here.arg(at.updated), here.arg(at.id))
 	}
-	query, args := here.bind(`SELECT ` + changeColumns + from + `WHERE ` + where + ` ORDER BY c.updated_at DESC, c.id DESC LIMIT ` + here.arg(limit))
-	var all []Change
+	query, args := here.bind(`SELECT ` + changeColumns + flags + from + `WHERE ` + where + ` ORDER BY c.updated_at DESC, c.id DESC LIMIT ` + here.arg(limit))
+	var all []found
 	err := each(ctx, c.q, "search", query, args, func(row scanner) error {
-		ch, err := scanChange(row)
-		all = append(all, ch)
+		f, err := c.found(row, len(variants))
+		all = append(all, f)
 		return err
 	})
 	return all, err

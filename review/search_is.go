@@ -48,6 +48,8 @@ func (c *compiler) is(ctx context.Context, n *node, must bool) (string, error) {
 		return "EXISTS (SELECT 1 FROM votes v WHERE v.change_id = c.id AND v.ps = c.current_ps AND v.account_id <> c.owner_id)", nil
 	case "watched":
 		return c.watched(ctx, n)
+	case "submittable", "mergeable":
+		return c.stands(n, word, must)
 	}
 	sets := map[string]string{
 		"starred":   "SELECT change_id FROM stars WHERE account_id = %s",
@@ -57,7 +59,7 @@ func (c *compiler) is(ctx context.Context, n *node, must bool) (string, error) {
 	}
 	if word != "owner" && word != "mine" && sets[word] == "" {
 		return "", wrong(n.at, fmt.Sprintf("nothing here is %q", clip(n.value)),
-			"known are open, closed, landed, abandoned, wip, private, submitted, reviewed, starred, watched, attention, owner, reviewer and cc")
+			"known are open, closed, landed, abandoned, wip, private, submitted, submittable, mergeable, reviewed, starred, watched, attention, owner, reviewer and cc")
 	}
 	me, err := c.self(n)
 	if err != nil {

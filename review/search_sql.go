@@ -33,6 +33,10 @@ type compiler struct {
 	// how many they are; "" while none is narrow.
 	drive  string
 	driven int
+	// needs are the standings that must hold of what is found; opens are those that other
+	// parts of the search depend on.
+	needs []string
+	opens map[string]bool
 }
 
 // arg adds a value and gives its place.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,8 @@ type terminal struct {
 	first int      // the first line that tells of a failure, 0 for none
 	lit   lineSpan // lines that the address names
 	begin int      // the line that the address "#first" means, 0 for none
+	stamp string   // when the next line was begun, as HTML; "" when times are not shown
+	keep  string   // what the addresses of lines carry on
 	group bool     // the line belongs to a group that a command began
 	color string   // class of the foreground, "" for the usual one
 	bold  bool
@@ -56,7 +59,7 @@ func (t *terminal) writeLine(text string) {
 	if len(classes) > 0 {
 		class = ` class="` + strings.Join(classes, " ") + `"`
 	}
-	t.b.WriteString(`<li id="L` + n + `"` + class + `><a href="?at=` + n + `#L` + n + `">` + n + `</a>`)
+	t.b.WriteString(`<li id="L` + n + `"` + class + `><a href="?at=` + n + html.EscapeString(t.keep) + `#L` + n + `">` + n + `</a>` + t.stamp)
 	if t.line == t.begin {
 		t.b.WriteString(`<i id="first"></i>`)
 	}

@@ -99,7 +99,8 @@ func (w *Web) artifactContent(c *call) error {
 	return nil
 }
 
-// artifactStatement sends the provenance of an artifact, as it was written when it was built.
+// artifactStatement sends the provenance of an artifact, as it was written when it was built: in its
+// signed envelope, unless it has none.
 func (w *Web) artifactStatement(c *call) error {
 	p, err := w.repoOf(c, "environments")
 	if err != nil {
@@ -111,6 +112,11 @@ func (w *Web) artifactStatement(c *call) error {
 	}
 	if s.Statement() == "" {
 		return fault.New(fault.NotFound, "web.statement", "nothing was written about how this artifact was built", "")
+	}
+	if signed := s.Envelope(); signed != "" {
+		asFile(c, "application/vnd.dsse.envelope.v1+json", s.Name+".intoto.jsonl")
+		send(c.rw, []byte(signed+"\n"))
+		return nil
 	}
 	asFile(c, "application/vnd.in-toto+json", s.Name+".intoto.json")
 	send(c.rw, []byte(s.Statement()))

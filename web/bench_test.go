@@ -49,6 +49,7 @@ func (w *world) bench(b *testing.B, c *client, path string, cold bool) {
 	var times []time.Duration
 	size := 0
 	c.get(path).ok(200)
+	began := spentSoFar(b)
 	for b.Loop() {
 		if cold {
 			w.web.colors, w.web.diffs = lru[source]{most: maxColorCache}, newDiffCache()
@@ -57,6 +58,8 @@ func (w *world) bench(b *testing.B, c *client, path string, cold bool) {
 		size = len(c.get(path).ok(200).body)
 		times = append(times, time.Since(begin))
 	}
+	spentSoFar(b).since(began).report(b)
+	w.besideGit(b, path, times)
 	report(b, times, size)
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os/exec"
 	"slices"
@@ -211,10 +212,18 @@ func TestLogGrowsInTheBrowser(t *testing.T) {
 // Every page, on a wide and on a narrow window, breaks no policy, has no script error and
 // does not scroll sideways.
 func TestEveryPageInTheBrowser(t *testing.T) {
-	w := showcase(t)
 	browser := chrome(t)
+	w := showcase(t)
+	fitsWindows(t, browser, w, everyPage(w))
+	w = shopShowcase(t)
+	fitsWindows(t, browser, w, w.shopPages())
+}
+
+// fitsWindows looks at pages in a wide and in a narrow window.
+func fitsWindows(t *testing.T, browser context.Context, w *world, pages []pageOf) {
+	t.Helper()
 	tabs := map[string]context.Context{}
-	for _, p := range everyPage(w) {
+	for _, p := range pages {
 		for _, width := range []int64{1300, 400} {
 			key := fmt.Sprint(p.who, width)
 			if tabs[key] == nil {
@@ -230,6 +239,22 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 				t.Errorf("%s has no style", p.name)
 			}
 		}
+	}
+}
+
+// A part that the server renews has its buttons to copy as the page had them.
+func TestRenewedPartsCopyInTheBrowser(t *testing.T) {
+	w := shopShowcase(t)
+	tab := open(t, chrome(t), w, "bob", "/team/shop/-/environments", 1300, "light")
+	const copies = `document.querySelectorAll('.env .cmd > .copy').length`
+	before := ask[int](t, tab, copies)
+	if before == 0 {
+		t.Fatal("there is nothing to copy")
+	}
+	w.session("bob").post("/team/shop/-/environments", url.Values{"environment": {"staging"}, "do": {"freeze"}, "reason": {"the stocktaking of stocktakings"}}).ok(http.StatusSeeOther)
+	until(t, tab, `document.querySelector('.envs').textContent.includes('the stocktaking of stocktakings')`)
+	if after := ask[int](t, tab, copies); after < before {
+		t.Errorf("%d buttons to copy, and %d after the part was renewed", before, after)
 	}
 }
 

@@ -32,6 +32,7 @@ type changeView struct {
 	WhyTitle string
 	Needs    []needView
 	PlanURL  string
+	WhatIf   *whatIfView // nil unless the address asks for it
 
 	Way       *wayView // nil where the plan ends at the landing
 	Run       *gatekeeper.Run
@@ -90,6 +91,7 @@ type needView struct {
 	SourceURL        string
 	Log              string
 	Who, Next        string
+	Named            bool // the reason begins with a name
 	You              bool // the reader can do it
 }
 
@@ -269,9 +271,13 @@ func (w *Web) changeEvents(c *call) error {
 // live is the address of the page's stream: the parts depend on what the page was asked for.
 func (v *changeView) live(c *call) string {
 	u := url.URL{Path: fmt.Sprintf("/c/%d/events", v.Change.ID)}
-	if filter := c.query("threads"); filter != "" {
-		u.RawQuery = url.Values{"threads": {filter}}.Encode()
+	keep := url.Values{}
+	for _, name := range []string{"threads", "if"} {
+		if values := c.r.URL.Query()[name]; len(values) > 0 {
+			keep[name] = values
+		}
 	}
+	u.RawQuery = keep.Encode()
 	return u.String()
 }
 

@@ -15,6 +15,7 @@ import (
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
+	"gatehouse/web/words"
 )
 
 // deliveriesShown is how many deliveries a list shows: more than anybody looks through.
@@ -31,7 +32,7 @@ type deliveryRow struct {
 	Of   thing
 	Tone string
 	URL  string
-	Took string
+	Took any
 }
 
 func (w *Web) deliveries(c *call) error {
@@ -50,7 +51,7 @@ func (w *Web) deliveries(c *call) error {
 	}
 	l := w.lookup(c.ctx(), c, p.repoPage)
 	for _, d := range all {
-		took := ""
+		var took any
 		if !d.EndedAt.IsZero() {
 			took = lastedWords(d.EndedAt.Sub(d.StartedAt).Seconds())
 		}
@@ -79,8 +80,10 @@ type deliveryView struct {
 
 // haltView is how a delivery stands in one environment.
 type haltView struct {
-	Environment, Tone, Words string
-	When                     time.Time
+	Environment, Tone string
+	Says              words.Word // in the words of the pages,
+	Words             string     // or in those of the rooms below
+	When              time.Time
 }
 
 // haltOf says how a delivery stands there. What ran is told with the time, for people.
@@ -92,9 +95,9 @@ func haltOf(s gatekeeper.DeliveryStop, went []deliver.Promotion) haltView {
 	if s.State != promote.Succeeded {
 		return h
 	}
-	h.Words = "it ran there until another one took its place, from"
+	h.Says = words.Word("it ran there until another one took its place, from")
 	if s.Runs {
-		h.Words = "it runs there since"
+		h.Says = words.Word("it runs there since")
 	}
 	for _, p := range went {
 		if p.ID == s.Promotion {
@@ -201,11 +204,14 @@ func (w *Web) gateOf(c *call, v deliveryView, g plan.Verdict, mayVote bool) gate
 		one.Source = repoURL(v.Repo.Name, "file", string(v.D.Commit), plan.File) + fmt.Sprintf("#L%d", g.Line)
 	}
 	for _, r := range g.Reasons {
-		one.Reasons = append(one.Reasons, reasonView{r, tone("gate", r.State), strings.Join(r.Who, ", ")})
 		one.Asks = one.Asks || r.Kind == "approve"
 		if r.Kind == "approve" && c.signedIn() {
 			one.Given = one.Given || named(r.Evidence, c.actor.Name)
 		}
+		if strings.Contains(strings.ReplaceAll(r.What, " is ", " "), r.Evidence) {
+			r.Evidence = "" // it is said already
+		}
+		one.Reasons = append(one.Reasons, reasonView{r, tone("gate", r.State), strings.Join(r.Who, ", ")})
 	}
 	one.MayAsk = one.Asks && mayVote && v.D.State == gatekeeper.RunRunning
 	return one

@@ -73,3 +73,21 @@ func TestDiffInTheBrowser(t *testing.T) {
 		t.Errorf("on the page of many files: %s", bad)
 	}
 }
+
+// In a narrow window each side of a line has a row of its own. What a cell holds must fit into it:
+// a line that breaks, a thread, a note of where a piece begins.
+func TestNarrowDiffInTheBrowser(t *testing.T) {
+	w := showcase(t)
+	browser := chrome(t)
+	tab := open(t, browser, w, "bob", "/c/2?diff=split", 400, "light")
+	spills := `[...document.querySelectorAll('.split td')].filter((td) => td.scrollHeight > td.clientHeight + 1)`
+	if cells := ask[int](t, tab, `document.querySelectorAll('.split td.c').length`); cells < 10 {
+		t.Fatalf("the page shows %d cells of code side by side", cells)
+	}
+	if n := ask[int](t, tab, spills+`.length`); n != 0 {
+		t.Errorf("%d cells spill over: %s", n, ask[string](t, tab, spills+`.slice(0, 3).map((td) => td.textContent.trim().slice(0, 60)).join(" | ")`))
+	}
+	if wide := ask[int](t, tab, `document.documentElement.scrollWidth`); wide > 400 {
+		t.Errorf("the page is %d pixels wide in a window of 400", wide)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
+	"gatehouse/web/words"
 )
 
 // Delivery is what the pages ask about what comes after a landing. Like those of [Gate] its
@@ -95,24 +96,24 @@ type envsView struct {
 // envView is one environment. A stream renews it, but for the forms.
 type envView struct {
 	gatekeeper.EnvironmentView
-	ID          string // in the page
-	Each        bool   // one for each change
-	State, Tone string
-	Words       string // below the state
-	Now         *runsView
-	Entering    *promotionView
-	Waiting     []promotionView
-	Finished    []promotionView
-	Previews    []runsView
-	Orders      []orderView
-	What        []whatView // what the forms offer: waits, runs or ran there
-	Good        []whatView // what can be gone back to
-	ByPlan      bool       // the plan freezes it, and not only people
-	MayAct      bool
-	MayStop     bool
-	Action      string
-	Branch      string
-	Form        *envForm // what was sent and not taken
+	ID       string // in the page
+	Each     bool   // one for each change
+	State    any    // a words.Word or a words.Text
+	Tone     string
+	Now      *runsView
+	Entering *promotionView
+	Waiting  []promotionView
+	Finished []promotionView
+	Previews []runsView
+	Orders   []orderView
+	What     []whatView // what the forms offer: waits, runs or ran there
+	Good     []whatView // what can be gone back to
+	ByPlan   bool       // the plan freezes it, and not only people
+	MayAct   bool
+	MayStop  bool
+	Action   string
+	Branch   string
+	Form     *envForm // what was sent and not taken
 }
 
 // thing is an artifact with where it came from.
@@ -161,7 +162,10 @@ type orderView struct {
 }
 
 // whatView is an artifact that a form offers.
-type whatView struct{ Value, Words string }
+type whatView struct {
+	Value, Name string
+	Note        words.Word // what it is there for
+}
 
 // environments is what runs where, what is on its way there, and what keeps it out.
 func (w *Web) environments(c *call) error {

@@ -12,6 +12,7 @@ import (
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/promote"
 	"gatehouse/gitserver/git"
+	"gatehouse/web/words"
 )
 
 // lookup finds the subjects of commits, each once.
@@ -38,7 +39,7 @@ func (l *lookup) thing(artifact, digest string, commit git.OID, change int64) th
 		l.subjects[commit] = subject
 	}
 	if subject == "" {
-		subject = "commit " + commit.Short()
+		subject = commit.Short()
 	}
 	t := thing{Subject: subject, Change: change, Commit: commit, Artifact: artifact, Digest: digest}
 	if digest != "" {
@@ -75,7 +76,7 @@ func (w *Web) envOf(l *lookup, p placePage, e gatekeeper.EnvironmentView, i int)
 		}
 	}
 	for _, o := range e.Orders {
-		order := orderView{Order: o, Action: v.Action, MayLift: pickBool(o.Kind == deliver.OrderFreeze, p.MayStop, p.MayAct)}
+		order := orderView{Order: o, Action: v.Action, MayLift: pick(o.Kind == deliver.OrderFreeze, p.MayStop, p.MayAct)}
 		order.Of = l.digest(e, o.Digest)
 		v.Orders = append(v.Orders, order)
 	}
@@ -86,13 +87,6 @@ func (w *Web) envOf(l *lookup, p placePage, e gatekeeper.EnvironmentView, i int)
 	v.choices()
 	v.state()
 	return v
-}
-
-func pickBool(condition, yes, no bool) bool {
-	if condition {
-		return yes
-	}
-	return no
 }
 
 func (l *lookup) promotion(p deliver.Promotion) promotionView {
@@ -119,10 +113,13 @@ func (l *lookup) digest(e gatekeeper.EnvironmentView, digest string) thing {
 	return thing{Digest: digest, URL: repoURL(l.p.Repo.Name, "artifacts", digest)}
 }
 
+// gone is the state of what is to run and of which nothing is known.
+const gone deliver.AssemblyState = "GONE"
+
 // runs is how an assembly stands; nil is one that is gone.
 func (w *Web) runs(l *lookup, a *deliver.Assembly) runsView {
 	if a == nil {
-		return runsView{Run: deliver.Assembly{State: "GONE", Reason: "nothing answers for it"}, Tone: "bad"}
+		return runsView{Run: deliver.Assembly{State: gone}, Tone: "bad"}
 	}
 	r := runsView{Run: *a, Tone: tone("assembly", a.State), Since: a.ReadySince, Left: a.ExpiresAt, Where: a.Address, Link: webLink(a.Address), Host: a.Host}
 	r.thing = l.thing(a.Artifact, a.Digest, a.Commit, a.Change)
@@ -157,29 +154,29 @@ func (w *Web) hostLink(host string) string {
 // choices are the artifacts that the forms offer, each once.
 func (v *envView) choices() {
 	seen, good := map[string]bool{}, map[string]bool{}
-	add := func(t thing, note string) {
+	add := func(t thing, note words.Word) {
 		if t.Digest != "" && !seen[t.Digest] {
 			seen[t.Digest] = true
-			v.What = append(v.What, whatView{t.Digest, t.words(note)})
+			v.What = append(v.What, whatView{t.Digest, t.choice(), note})
 		}
 	}
 	for _, p := range v.Waiting {
-		add(p.Of, "waits")
+		add(p.Of, words.Word("waits"))
 	}
 	if v.Now != nil {
-		add(v.Now.thing, "runs now")
+		add(v.Now.thing, words.Word("runs now"))
 	}
 	for _, p := range v.Finished {
-		add(p.Of, word(p.State))
+		add(p.Of, words.Word(word(p.State)))
 		if p.State == promote.Succeeded && !good[p.Digest] && (v.Now == nil || p.Digest != v.Now.Digest) {
 			good[p.Digest] = true
-			v.Good = append(v.Good, whatView{p.Digest, p.Of.words("ran until it was replaced")})
+			v.Good = append(v.Good, whatView{p.Digest, p.Of.choice(), words.Word("ran until it was replaced")})
 		}
 	}
 }
 
-// words name an artifact in a list to choose from.
-func (t thing) words(note string) string {
+// choice names an artifact in a list to choose from.
+func (t thing) choice() string {
 	text := t.Subject
 	if t.Change != 0 {
 		text = fmt.Sprintf("%d: %s", t.Change, t.Subject)
@@ -187,7 +184,7 @@ func (t thing) words(note string) string {
 	if runes := []rune(text); len(runes) > maxChoice {
 		text = string(runes[:maxChoice]) + "…"
 	}
-	return plain(text) + " (" + note + ")"
+	return text
 }
 
 // maxChoice is how many letters of a subject a list to choose from shows: it must fit a phone.
@@ -197,14 +194,14 @@ const maxChoice = 60
 func (v *envView) state() {
 	switch {
 	case v.Broken != "":
-		v.State, v.Tone, v.Words = "broken", "bad", v.Broken
+		v.State, v.Tone = words.Word("broken"), "bad"
 	case v.Entering != nil:
-		v.State, v.Tone = word(v.Entering.State), "busy"
+		v.State, v.Tone = words.Word(word(v.Entering.State)), "busy"
 	case v.Each:
-		v.State, v.Tone = plural(len(v.Previews), "assembly", "assemblies"), pick(len(v.Previews) > 0, "good", "calm")
+		v.State, v.Tone = words.Plural(len(v.Previews), "assembly", "assemblies"), pick(len(v.Previews) > 0, "good", "calm")
 	case v.Now == nil:
-		v.State, v.Tone = "empty", "calm"
+		v.State, v.Tone = words.Word("empty"), "calm"
 	default:
-		v.State, v.Tone = word(v.Now.Run.State), v.Now.Tone
+		v.State, v.Tone = words.Word(word(v.Now.Run.State)), v.Now.Tone
 	}
 }

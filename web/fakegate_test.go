@@ -34,6 +34,9 @@ type fakeGate struct {
 	history gatekeeper.TestHistory
 	counts  []gatekeeper.TestCount
 	reruns  []gatekeeper.Rerun
+
+	times map[int64][]byte                  // when logs were written
+	bare  map[int64]gatekeeper.StageSubject // what stage runs are about that are no change's
 }
 
 type fakeLog struct {
@@ -96,6 +99,9 @@ func (g *fakeGate) Stage(ctx context.Context, a account.Actor, id int64) (gateke
 	for change, runs := range g.runs {
 		for _, r := range runs {
 			for _, s := range r.Stages {
+				if s.ID == id && change == 0 {
+					return s, g.mayRead(ctx, a, g.bare[id].Repository)
+				}
 				if s.ID == id {
 					_, err := g.w.web.Review.Get(ctx, a, change)
 					return s, err
@@ -104,6 +110,34 @@ func (g *fakeGate) Stage(ctx context.Context, a account.Actor, id int64) (gateke
 		}
 	}
 	return gatekeeper.StageRun{}, fault.New(fault.NotFound, "fake", "there is no such stage run", "")
+}
+
+// WhatIf lets a change queue when bob's vote is supposed, and knows nobody called nobody.
+func (g *fakeGate) WhatIf(ctx context.Context, a account.Actor, change int64, all []gatekeeper.Supposition) (gatekeeper.WhatIf, error) {
+	if _, err := g.w.web.Review.Get(ctx, a, change); err != nil {
+		return gatekeeper.WhatIf{}, err
+	}
+	then := gatekeeper.WhatIf{Outcome: "it would still wait", State: gatekeeper.Open}
+	for _, s := range all {
+		switch s.Account {
+		case "nobody":
+			return then, fault.New(fault.Invalid, "fake", `there is no account "nobody"`, "name an account")
+		case "bob":
+			then.Queues, then.Outcome = true, "it would queue"
+		}
+		then.If = append(then.If, strings.TrimSpace(s.Account+" "+s.Stage+" "+s.Kind))
+	}
+	return then, nil
+}
+
+func (g *fakeGate) StageTimes(ctx context.Context, a account.Actor, id int64) (gatekeeper.LogTimes, error) {
+	_, err := g.Stage(ctx, a, id)
+	return gatekeeper.ReadLogTimes(g.times[id]), err
+}
+
+func (g *fakeGate) StageSubject(ctx context.Context, a account.Actor, id int64) (gatekeeper.StageSubject, error) {
+	_, err := g.Stage(ctx, a, id)
+	return g.bare[id], err
 }
 
 func (g *fakeGate) StageLog(ctx context.Context, a account.Actor, id, offset int64) (io.ReadCloser, bool, error) {

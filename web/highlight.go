@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/chroma/v2/lexers"
 
 	"gatehouse/review/diff"
+	"gatehouse/web/syntax"
 )
 
 const (
@@ -35,11 +36,8 @@ const (
 	maxColorCache = 16 << 20
 )
 
-// span is a stretch of a line: up to End (bytes), in the style Class ("" for none).
-type span struct {
-	End   int
-	Class string
-}
+// span is a stretch of a line in one style.
+type span = syntax.Span
 
 // colored is a text's lines as stretches of style, nil for a line without any.
 type colored [][]span
@@ -58,6 +56,9 @@ func highlight(ctx context.Context, name, text string) (colors colored, whole bo
 	if len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {
 		return nil, true
 	}
+	if lines, known := syntax.Colour(name, text); known {
+		return lines, true
+	}
 	lexer := lexerFor(baseName(name))
 	if lexer == nil {
 		return nil, true
@@ -72,6 +73,9 @@ func highlight(ctx context.Context, name, text string) (colors colored, whole bo
 func highlightAs(ctx context.Context, language, text string) colored {
 	if language == "" || len(language) > maxLanguage {
 		return nil
+	}
+	if lines, known := syntax.ColourAs(language, text); known && len(text) <= maxHighlight && utf8.ValidString(text) {
+		return lines
 	}
 	lexer := languages(language)
 	if lexer == nil || len(text) > maxHighlight || !utf8.ValidString(text) || longestLine(text) > maxHighlightLine {

@@ -77,10 +77,17 @@ func templateMessages() []string {
 func spoken(w *world) {
 	l := pseudo()
 	mark := func(s template.HTML) template.HTML { return contentBegin + s + contentEnd }
+	marked := func(s string) string { return contentBegin + s + contentEnd }
 	w.web.speeches = []*speech{{lang: l, pages: parsePages(w.clock, l, template.FuncMap{
 		"vis":     func(v string) template.HTML { return mark(visible(v)) },
 		"plain":   func(v string) string { return contentBegin + plain(v) + contentEnd },
 		"message": func(s string) template.HTML { return mark(message(s)) },
+		"said": func(s string) template.HTML {
+			return saidWith(l, s, false, marked, func(s string) template.HTML { return mark(visible(s)) })
+		},
+		"sayso": func(s string) template.HTML {
+			return saidWith(l, s, true, marked, func(s string) template.HTML { return mark(visible(s)) })
+		},
 	})}}
 }
 
@@ -131,7 +138,15 @@ func untranslated(n *html.Node) []string {
 func TestPagesCanBeTranslated(t *testing.T) {
 	w := showcase(t)
 	spoken(w)
-	for _, p := range everyPage(w) {
+	translated(t, w, everyPage(w))
+	w = shopShowcase(t)
+	spoken(w)
+	translated(t, w, w.shopPages())
+}
+
+func translated(t *testing.T, w *world, pages []pageOf) {
+	t.Helper()
+	for _, p := range pages {
 		page := w.session(p.who).get(p.path)
 		if page.status >= 500 {
 			t.Errorf("%s: status %d", p.name, page.status)

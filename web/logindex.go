@@ -119,11 +119,11 @@ type window struct {
 }
 
 // piece draws lines, fewer than the window has when they are long.
-func (w *Web) piece(c *call, id int64, x logIndex, win window) (logPiece, error) {
+func (w *Web) piece(c *call, id int64, x logIndex, win window, clock *logClock) (logPiece, error) {
 	first := max(win.from, 1)
 	mark := min((first-1)/logStep, len(x.marks)-1)
 	line, offset := mark*logStep, x.marks[mark]
-	t := terminal{line: first - 1, lit: win.lit, begin: x.first}
+	t := terminal{line: first - 1, lit: win.lit, begin: x.first, keep: clock.keep()}
 	p := logPiece{From: first, To: first - 1, Next: offset}
 	var drawn []string
 	size := 0
@@ -132,11 +132,13 @@ func (w *Web) piece(c *call, id int64, x logIndex, win window) (logPiece, error)
 		if line > win.to || size > maxLogShown && !win.end && line > win.lit.from {
 			return false
 		}
+		begun := p.Next
 		p.Next += int64(length)
 		if line < first {
 			return true
 		}
 		t.b.Reset()
+		t.stamp = clock.at(begun)
 		t.writeLine(string(text))
 		drawn = append(drawn, t.b.String())
 		p.To = line

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/event"
 )
 
@@ -39,7 +40,8 @@ func (w *Web) stageEvents(c *call) error {
 	if _, err := fmt.Sscanf(from, "%d-%d", &offset, &t.line); from != "" && (err != nil || offset < 0 || t.line < 0) {
 		return notFound("web.stageEvents", "there is no such place in the log")
 	}
-	if _, err := w.Gate.Stage(c.ctx(), c.actor, id); err != nil {
+	run, err := w.Gate.Stage(c.ctx(), c.actor, id)
+	if err != nil {
 		return err
 	}
 	s, leave, err := w.openStream(c)
@@ -48,18 +50,24 @@ func (w *Web) stageEvents(c *call) error {
 	}
 	defer leave()
 	w.follow(s, func(ctx context.Context) error {
-		return w.moreLog(ctx, s, id, &offset, &t)
+		return w.moreLog(ctx, s, run, &offset, &t)
 	}, event.StageTopic(id))
 	return nil
 }
 
 // moreLog sends what was written since offset. It ends the stream after the last of it.
-func (w *Web) moreLog(ctx context.Context, s *stream, id int64, offset *int64, t *terminal) error {
+func (w *Web) moreLog(ctx context.Context, s *stream, run gatekeeper.StageRun, offset *int64, t *terminal) error {
+	id := run.ID
 	log, done, err := w.Gate.StageLog(ctx, s.c.actor, id, *offset)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
+	clock, err := w.clockOf(s.c, run) // anew: times come with the lines
+	if err != nil {
+		return err
+	}
+	t.keep = clock.keep()
 	held := []byte(nil)
 	chunk := make([]byte, maxLogChunk)
 	for {
@@ -70,12 +78,15 @@ func (w *Web) moreLog(ctx context.Context, s *stream, id int64, offset *int64, t
 			return fmt.Errorf("web: read log: %w", readErr)
 		}
 		lines, rest := wholeLines(held, ended && done || len(held) > maxLogShown)
+		begun := *offset
 		*offset += int64(len(held) - rest)
 		held = held[len(held)-rest:]
 		if len(lines) > 0 {
 			t.b.Reset()
 			for _, line := range lines {
+				t.stamp = clock.at(begun)
 				t.writeLine(line)
+				begun += int64(len(line)) + 1
 			}
 			if err := s.emit("log", fmt.Sprintf("%d-%d", *offset, t.line), []byte(t.b.String())); err != nil {
 				return err
@@ -97,11 +108,11 @@ func (w *Web) endLog(ctx context.Context, s *stream, id int64, done bool) error 
 	if err != nil {
 		return err
 	}
-	ch, err := w.Review.Get(ctx, s.c.actor, run.Change)
-	if err != nil {
+	v := stageView{Stage: run}
+	if _, err := w.subject(s.c, &v); err != nil {
 		return err
 	}
-	head, err := w.renderPart(s.c, "stage", "stage-head", stageView{Stage: run, Change: ch})
+	head, err := w.renderPart(s.c, "stage", "stage-head", v)
 	if err != nil {
 		return err
 	}

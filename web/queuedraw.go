@@ -174,9 +174,9 @@ func (d *drawing) rails(row int, phase string) template.HTML {
 	for l := range d.lines {
 		switch {
 		case row < d.last[l]:
-			b.WriteString(vertical("rail "+d.lines[l].Class, lineX(l), above, "100%"))
+			b.WriteString(vertical("track "+d.lines[l].Class, lineX(l), above, "100%"))
 		case row == d.last[l]:
-			b.WriteString(vertical("rail "+d.lines[l].Class, lineX(l), above, stopY))
+			b.WriteString(vertical("track "+d.lines[l].Class, lineX(l), above, stopY))
 		}
 	}
 	at := d.stops[row]
@@ -226,10 +226,10 @@ func (d *drawing) wires(row int) template.HTML {
 func (d *drawing) station(news bool) template.HTML {
 	var b strings.Builder
 	if news {
-		b.WriteString(vertical("rail l-past", d.width()/2, above, "50%"))
+		b.WriteString(vertical("track l-past", d.width()/2, above, "50%"))
 	}
 	for l := range d.lines {
-		b.WriteString(vertical("rail "+d.lines[l].Class, lineX(l), "50%", "100%"))
+		b.WriteString(vertical("track "+d.lines[l].Class, lineX(l), "50%", "100%"))
 	}
 	fmt.Fprintf(&b, `<svg y="50%%" height="1" overflow="visible" aria-hidden="true"><rect class="station" x="4" y="-10" width="%d" height="20" rx="10"/></svg>`, d.width()-8)
 	return svg("rails", d.width(), b.String())
@@ -240,7 +240,7 @@ func (d *drawing) station(news bool) template.HTML {
 func (d *drawing) passed(tone string, oldest bool) template.HTML {
 	var b strings.Builder
 	x := d.width() / 2
-	b.WriteString(vertical("rail l-past", x, pick(oldest, "50%", above), "100%"))
+	b.WriteString(vertical("track l-past", x, pick(oldest, "50%", above), "100%"))
 	switch tone {
 	case "done":
 		fmt.Fprintf(&b, `<circle class="past" cx="%d" cy="50%%" r="5"/>`, x)

@@ -15,5 +15,6 @@ func (w *world) showActs() {
 
 // actPages are the pages of acts.
 func (w *world) actPages() []pageOf {
-	return []pageOf{{"acts", "alice", "/c/2/acts"}, {"edit", "alice", "/c/2/edit"}, {"edit-file", "alice", "/c/2/edit/server.go"}, {"edit-new", "alice", "/c/2/edit/docs/limits.md"}}
+	return []pageOf{{"acts", "alice", "/c/2/acts"}, {"edit", "alice", "/c/2/edit"}, {"edit-file", "alice", "/c/2/edit/server.go"}, {"edit-new", "alice", "/c/2/edit/docs/limits.md"},
+		{"what-if", "alice", "/c/2?if="}}
 }

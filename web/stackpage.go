@@ -22,6 +22,10 @@ type stackPage struct {
 	Members []memberView
 	Said    string
 	Diff    *diffView
+
+	Whole     []*threadView // none: what is said of a change as a whole is apart too
+	WholeForm *writeView
+	Elsewhere []*threadView // that the difference has no place for
 }
 
 // memberView is one change of the stack, the last to land first.
@@ -31,6 +35,7 @@ type memberView struct {
 	Message        string
 	Files          int
 	Added, Deleted int
+	saidOn
 }
 
 // member is a change of a stack with the patch set that takes part in it.
@@ -74,10 +79,14 @@ func (w *Web) stack(c *call) error {
 		view.Current = m.change.ID == ch.ID
 		v.Members = append(v.Members, view)
 	}
+	if q.talk, err = w.stackTalk(c, q, members, v.Members); err != nil {
+		return err
+	}
 	slices.Reverse(v.Members)
 	if v.Diff, err = w.diff(c.ctx(), q); err != nil {
 		return err
 	}
+	v.Elsewhere = q.talk.apart(v.Diff.lists)
 	title := fmt.Sprintf("Stack of %s", plural(len(members), "change", "changes"))
 	return w.render(c, http.StatusOK, "stack", title, v, wide, asMade, withUp(fmt.Sprintf("/c/%d", ch.ID)))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/git"
 	"gatehouse/review"
@@ -24,8 +25,11 @@ const (
 // stageView is the page of one stage run.
 type stageView struct {
 	Stage    gatekeeper.StageRun
-	Change   review.Change
+	Change   review.Change // without a number when the bare branch was tested
+	Branch   string        // that was
+	Commit   git.OID
 	MayRerun bool
+	MayStop  bool
 	Report   reportView
 	Tests    testsView
 	Log      logPart
@@ -46,6 +50,9 @@ type logPart struct {
 	Found          []found
 	FoundMore      bool
 	Path           string // of the page
+	Keep           string // what its addresses carry on
+	Times          string // how times are shown, "" for not
+	Choices        []choice
 }
 
 func (c *call) number(name string) (int64, error) {
@@ -91,8 +98,11 @@ func (w *Web) stageLog(c *call) error {
 	if v.Tests, err = w.testsOf(c, s, v.Change.RepoName); err != nil {
 		return err
 	}
-	title := s.Stage + " of change " + strconv.FormatInt(v.Change.ID, 10)
-	return w.render(c, http.StatusOK, "stage", title, v, withUp(fmt.Sprintf("/c/%d", v.Change.ID)))
+	title, up := s.Stage+" of change "+strconv.FormatInt(v.Change.ID, 10), fmt.Sprintf("/c/%d", v.Change.ID)
+	if s.Change == 0 {
+		title, up = s.Stage+" on "+plain(v.Branch), repoURL(v.Change.RepoName, "")
+	}
+	return w.render(c, http.StatusOK, "stage", title, v, withUp(up))
 }
 
 // wantsText reports whether a program asks, as curl and wget do: any kind of answer will do
@@ -104,9 +114,14 @@ func wantsText(r *http.Request) bool {
 
 // subject reads what a stage run is about: its change, the commit that it tested, and whether
 // the reader may run the stage again. Only what the newest run has can run again, and only
-// once that has ended.
+// once that has ended. A run on the bare branch is not asked for, and not asked for again.
 func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
 	s := v.Stage
+	if s.Change == 0 {
+		of, err := w.Gate.StageSubject(c.ctx(), c.actor, s.ID)
+		v.Change.RepoName, v.Branch, v.Commit = of.Repository, of.Branch, of.Commit
+		return of.Commit, err
+	}
 	if v.Change, err = w.Review.Get(c.ctx(), c.actor, s.Change); err != nil {
 		return "", err
 	}
@@ -120,7 +135,8 @@ func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
 			commit, newest = r.Candidate, i == 0 && r.State != gatekeeper.RunRunning && r.State != gatekeeper.RunSuperseded
 		}
 	}
-	if !newest || !c.signedIn() || v.Change.Status != review.Open {
+	live := s.State == plan.Queued || s.State == plan.Running
+	if !newest && !live || !c.signedIn() || v.Change.Status != review.Open {
 		return commit, nil
 	}
 	r, err := w.Repos.ByID(c.ctx(), w.DB.Read(), v.Change.Repo)
@@ -129,7 +145,8 @@ func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
 	}
 	resource := r.Resource(v.Change.Branch)
 	resource.ChangeOwner = v.Change.Owner
-	v.MayRerun = w.may(c, account.Propose, resource) == nil
+	v.MayRerun = newest && w.may(c, account.Propose, resource) == nil
+	v.MayStop = live && w.may(c, account.Hold, resource) == nil
 	return commit, nil
 }
 
@@ -141,32 +158,39 @@ func (w *Web) logOf(c *call, s gatekeeper.StageRun) (logPart, error) {
 	if err != nil {
 		return logPart{}, err
 	}
+	clock, err := w.clockOf(c, s)
+	if err != nil {
+		return logPart{}, err
+	}
 	path := fmt.Sprintf("/stage/%d/log", s.ID)
-	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Path: path}
+	v := logPart{All: x.lines, First: x.first, Fails: x.fails, Done: done, Path: path, Keep: clock.keep(), Times: clock.mode, Choices: clock.choices(path, c.r.URL.Query())}
 	win, err := v.place(c, x, done)
 	if err != nil {
 		return logPart{}, err
 	}
 	win.to = min(win.from+logWindow-1, x.lines)
-	p, err := w.piece(c, s.ID, x, win)
+	p, err := w.piece(c, s.ID, x, win, clock)
 	if err != nil {
 		return logPart{}, err
 	}
 	v.Lines, v.From, v.To = template.HTML(p.HTML), p.From, p.To //nolint:gosec // escaped by terminal
 	if v.From > 1 {
-		v.Earlier = fmt.Sprintf("%s?from=%d", path, max(1, v.From-logWindow))
+		v.Earlier = v.URL(fmt.Sprintf("from=%d", max(1, v.From-logWindow)))
 	}
 	switch {
 	case v.To < v.All:
-		v.Later = fmt.Sprintf("%s?from=%d", path, v.To+1)
+		v.Later = v.URL(fmt.Sprintf("from=%d", v.To+1))
 	case !done:
 		v.Stream = fmt.Sprintf("/stage/%d/events", s.ID)
+		if clock.mode != "" {
+			v.Stream += "?times=" + clock.mode
+		}
 		v.Resume = fmt.Sprintf("%d-%d", p.Next, v.To)
 	}
 	if v.First > 0 {
 		v.FirstURL = fmt.Sprintf("#L%d", v.First)
 		if v.First < v.From || v.First > v.To {
-			v.FirstURL = fmt.Sprintf("%s?at=%d#L%d", path, v.First, v.First)
+			v.FirstURL = v.URL(fmt.Sprintf("at=%d", v.First)) + fmt.Sprintf("#L%d", v.First)
 		}
 	}
 	v.Find = c.query("find")

@@ -1,6 +1,7 @@
 package web
 
 import (
+	varint "encoding/binary"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/annotate"
 	"gatehouse/gatekeeper/plan"
+	"gatehouse/gitserver/git"
 )
 
 // stageWorld has one stage run, 5, in a state, with a log.
@@ -42,6 +44,83 @@ func (a answer) ends() (first, last string) {
 		return "", ""
 	}
 	return attr(lines[0], "id"), attr(lines[len(lines)-1], "id")
+}
+
+// A stage that ran on the bare branch has a page too, which says so, for whoever may read the branch.
+func TestStageOfABareBranch(t *testing.T) {
+	w, r := hello(t)
+	tip := git.OID(w.git("rev-parse", "HEAD~1"))
+	w.repo("secret", "alice", true, map[string]string{"a": "a\n"})
+	w.gate.bare = map[int64]gatekeeper.StageSubject{7: {Repository: r.Name, Branch: "main", Commit: tip}, 8: {Repository: "secret", Branch: "main", Commit: tip}}
+	var stages []gatekeeper.StageRun
+	for id := range w.gate.bare {
+		stages = append(stages, gatekeeper.StageRun{ID: id, Run: 3, Stage: "unit", State: plan.Failed, Tests: &plan.Tests{Passed: 1, Failed: 1}})
+		w.gate.write(id, numbered(30, 20), true)
+	}
+	w.gate.set(0, nil, []gatekeeper.Run{{ID: 3, Candidate: tip, Stages: stages}})
+	page := w.session("bob").get("/stage/7/log").ok(200)
+	if got := page.one(".crumbs"); got != "hello main unit" {
+		t.Errorf("stands at %q", got)
+	}
+	if got := page.one("#stage-head p"); !strings.HasPrefix(got, "The branch main as it stands, at "+tip.Short()) {
+		t.Errorf("head %q", got)
+	}
+	if len(page.find(".rerun")) != 0 {
+		t.Error("it can be asked for again")
+	}
+	w.session("bob").get(attr(page.find(".crumbs a")[1], "href")).ok(200)
+	if got := w.session("").get("/stage/7/log?raw").ok(200).body; !strings.Contains(got, "--- FAIL") {
+		t.Errorf("raw %q", got)
+	}
+	w.session("carol").get("/stage/8/log").ok(404)
+	w.session("alice").get("/stage/8/log").ok(200)
+}
+
+// A switch of links shows when each line was begun, since the start or by the clock; whatever
+// leads to more of the log keeps it so.
+func TestLogTimes(t *testing.T) {
+	w := stageWorld(t, plan.Failed, numbered(5_000, 3_000))
+	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	w.gate.runs[1][0].Stages[0].StartedAt = start
+	text := varint.BigEndian.AppendUint64(nil, uint64(start.Add(time.Second).UnixMilli()))
+	half := uint64(strings.Index(numbered(5_000, 3_000), "line 2999"))
+	for _, n := range []uint64{half, 0, 200, 3_723_004} { // two writes: the first half, and 200 bytes more an hour later
+		text = varint.AppendUvarint(text, n)
+	}
+	w.gate.times = map[int64][]byte{5: text}
+	c := w.session("")
+	if page := c.get("/stage/5/log").ok(200); len(page.find("#log .at")) != 0 || page.one(".logbar .choice [aria-current]") != "No times" {
+		t.Error("times are shown to somebody who did not ask")
+	}
+	page := c.get("/stage/5/log?at=2999&times=since").ok(200)
+	line := func(page answer, n int) string {
+		return wordsOf(find(page.find(fmt.Sprintf("#L%d", n))[0], ".at")[0])
+	}
+	if a, b, none := line(page, 2998), line(page, 2999), line(page, 4000); a != "+1.000" || b != "+1:02:04.004" || none != "" {
+		t.Errorf("since the start: %q, %q, %q", a, b, none)
+	}
+	for _, selector := range []string{"#log a[data-log-more]", "#L2999 a", ".logbar .acts a"} {
+		for _, a := range page.find(selector) {
+			if href := attr(a, "href"); !strings.Contains(href, "times=since") && !strings.HasPrefix(href, "#") && !strings.HasSuffix(href, "raw") {
+				t.Errorf("%s leads to %q", selector, href)
+			}
+		}
+	}
+	var links []string
+	for _, a := range page.find(".logbar .choice a") {
+		links = append(links, attr(a, "href"))
+	}
+	if got := strings.Join(links, " "); got != "/stage/5/log?at=2999#log-bar /stage/5/log?at=2999&times=since#log-bar /stage/5/log?at=2999&times=clock#log-bar" {
+		t.Errorf("the switch: %s", got)
+	}
+	clock := c.get(strings.Split(links[2], "#")[0]).ok(200)
+	if got := line(clock, 2999); got != "04:06:09.004" {
+		t.Errorf("by the clock: %q", got)
+	}
+	if got := attr(find(clock.find("#L2999")[0], "time")[0], "datetime"); got != "2030-01-02T04:06:09.004Z" {
+		t.Errorf("datetime %q", got)
+	}
+	c.get("/stage/5/log?times=%3Cb%3E").ok(200)
 }
 
 func TestLogWindows(t *testing.T) {

@@ -108,7 +108,7 @@ func rawText(n *html.Node) string {
 
 func TestWriteCodeJoinsStylesAndMarks(t *testing.T) {
 	var b strings.Builder
-	writeCode(&b, "return a<b", []span{{6, "k"}, {10, ""}}, []diff.Span{{Start: 4, End: 8}, {Start: 9, End: 10}})
+	writeCode(&b, "return a<b", []span{{End: 6, Class: "k"}, {End: 10}}, []diff.Span{{Start: 4, End: 8}, {Start: 9, End: 10}})
 	want := `<i class="k">retu</i><mark><i class="k">rn</i></mark><mark> a</mark>&lt;<mark>b</mark>`
 	if b.String() != want {
 		t.Errorf("got %s\nwant %s", b.String(), want)

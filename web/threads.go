@@ -93,13 +93,7 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &talk{threads: threads, mayComment: v.MayComment, render: func(part string, view any) string {
-		html, err := w.renderPart(c, "change", part, view)
-		if err != nil {
-			w.Log.Error("part failed", "part", part, "err", err)
-		}
-		return string(html)
-	}}
+	t := &talk{threads: threads, mayComment: v.MayComment, render: w.talkRender(c)}
 	if path, side, line, ok := c.asked(); ok && v.MayComment {
 		form := wv.blank
 		form.Path, form.Side, form.Line, form.Here = path, side, line, true
@@ -121,6 +115,17 @@ func (w *Web) talkOf(c *call, v *changeView, q diffRequest) (*talk, error) {
 		}
 	}
 	return t, nil
+}
+
+// talkRender makes the parts of a talk.
+func (w *Web) talkRender(c *call) func(part string, view any) string {
+	return func(part string, view any) string {
+		html, err := w.renderPart(c, "change", part, view)
+		if err != nil {
+			w.Log.Error("part failed", "part", part, "err", err)
+		}
+		return string(html)
+	}
 }
 
 // suggest offers to begin a comment with the lines that it is about, and does so when the
@@ -235,25 +240,30 @@ func (wv *weaver) place(at review.Spot) *threadView {
 		return view
 	case !ok, at.Side == review.SideOld && v.Base != 0:
 	default:
-		view.Path, view.Line, view.side = p.Path, p.Line, 'R'
-		view.setChars(p.Spot)
-		if at.Side == review.SideOld {
-			view.side = 'L'
-		}
-		switch view.Fate, view.Lost = fates[p.Fate], p.Was; {
-		case p.FileGone:
-			view.Fate = "the file is gone"
-		case p.Fate == diff.Gone && at.StartLine != 0:
-			view.Fate = "the lines are gone"
-		case p.Fate == diff.Edited && at.StartLine == 0:
-			view.Fate = "the line was changed since"
-		}
+		view.put(p, at)
 	}
 	if at.PS != v.PS.Number || view.side == 0 {
 		view.Origin = fmt.Sprintf("patch set %d · %s", at.PS, view.Where)
 		view.OriginURL = fmt.Sprintf("/c/%d?ps=%d", v.Change.ID, at.PS)
 	}
 	return view
+}
+
+// put sets where the thread is that was begun at a spot, and what became of its lines.
+func (view *threadView) put(p review.Placed, at review.Spot) {
+	view.Path, view.Line, view.side = p.Path, p.Line, 'R'
+	view.setChars(p.Spot)
+	if at.Side == review.SideOld {
+		view.side = 'L'
+	}
+	switch view.Fate, view.Lost = fates[p.Fate], p.Was; {
+	case p.FileGone:
+		view.Fate = "the file is gone"
+	case p.Fate == diff.Gone && at.StartLine != 0:
+		view.Fate = "the lines are gone"
+	case p.Fate == diff.Edited && at.StartLine == 0:
+		view.Fate = "the line was changed since"
+	}
 }
 
 // setChars says which lines and characters the thread is about, when it is more or less than one line.

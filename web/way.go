@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/fault"
 	"gatehouse/web/picture"
+	"gatehouse/web/words"
 )
 
 // wayView is a change's way through its plan: what there is of it, how far it is meant to go and
@@ -104,7 +105,7 @@ func (w *Web) wayFor(ctx context.Context, c *call, id int64, p repoPage) (*wayVi
 	for _, a := range aim.Previews {
 		v.Previews = append(v.Previews, w.runs(l, &a))
 	}
-	v.draw(line, w.Now())
+	v.draw(line, w.speech(c).lang)
 	d, err := w.deliveryOfChange(ctx, c, id)
 	if err == nil && d != "" {
 		v.Delivery = d
@@ -122,11 +123,13 @@ func (w *Web) deliveryOfChange(ctx context.Context, c *call, id int64) (string, 
 }
 
 // draw makes the picture of the way, and the words beside it.
-func (v *wayView) draw(line gatekeeper.Pipeline, now time.Time) {
+func (v *wayView) draw(line gatekeeper.Pipeline, l *words.Language) {
+	say := func(v any) string { return fmt.Sprint(l.Say(v)) }
 	var nodes []picture.Node
+	depth := depths(line.Nodes)
 	for _, n := range line.Nodes {
 		s := stepView{PipelineNode: n, Tone: stepTone(n)}
-		one := picture.Node{Name: n.Name, Shape: picture.Box, After: n.After, Class: s.Tone, Sign: shapes[s.Tone], Words: stepWords(n)}
+		one := picture.Node{Name: n.Name, Shape: picture.Box, After: n.After, Class: s.Tone, Sign: shapes[s.Tone], Words: say(stepWords(n))}
 		switch n.Kind {
 		case "gate":
 			one.Shape = picture.Gate
@@ -140,9 +143,9 @@ func (v *wayView) draw(line gatekeeper.Pipeline, now time.Time) {
 		if n.Left {
 			one.Class += " left"
 		}
-		one.Title = plain(n.Kind + " " + strings.TrimPrefix(n.Name, "land") + ": " + one.Words)
+		one.Title = plain(say(words.Say("{1} {2}: {3}", words.Word(n.Kind), n.Name, one.Words)))
 		if n.Kind == plan.LandNode {
-			one.Title = plain("landing: " + one.Words)
+			one.Title = plain(say(words.Say("landing: {1}", one.Words)))
 		}
 		if n.Why != "" && !strings.Contains(one.Words, n.Why) {
 			one.Title += plain(": " + n.Why)
@@ -151,21 +154,36 @@ func (v *wayView) draw(line gatekeeper.Pipeline, now time.Time) {
 		nodes = append(nodes, one)
 		v.Steps = append(v.Steps, s)
 	}
-	text := picture.Draw(plain("The way of this change through its plan"), nodes)
+	slices.SortStableFunc(v.Steps, func(a, b stepView) int { return depth[a.Name] - depth[b.Name] })
+	text := picture.Draw(plain(say(words.Word("The way of this change through its plan"))), nodes)
 	v.Picture = template.HTML(text) //nolint:gosec // escaped by picture
 }
 
+// depths say how many steps, at least, come before each: what waits for nothing has none. A plan
+// has no circles.
+func depths(all []gatekeeper.PipelineNode) map[string]int {
+	depth := map[string]int{}
+	for range all { // a longest way has as many nodes as there are, at most
+		for _, n := range all {
+			for _, before := range n.After {
+				depth[n.Name] = max(depth[n.Name], depth[before]+1)
+			}
+		}
+	}
+	return depth
+}
+
 // stepWords are the second line of a node: where it deploys to, and how it stands.
-func stepWords(n gatekeeper.PipelineNode) string {
-	state := word(n.State)
+func stepWords(n gatekeeper.PipelineNode) any {
+	state := words.Word(word(n.State))
 	switch {
 	case n.Left && n.State == "":
-		state = "not asked for"
+		state = words.Word("not asked for")
 	case n.State == "":
-		state = "not reached"
+		state = words.Word("not reached")
 	}
 	if n.Deploys && n.Environment != n.Name {
-		return n.Environment + ": " + state
+		return words.Say("{1}: {2}", n.Environment, state)
 	}
 	return state
 }

@@ -43,8 +43,12 @@ type Gate interface {
 	Explain(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error)
 	Submit(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error)
 	Rerun(ctx context.Context, a account.Actor, change int64, what gatekeeper.Rerun) error
+	Stop(ctx context.Context, a account.Actor, what gatekeeper.Stop) error
 	Runs(ctx context.Context, a account.Actor, change int64) ([]gatekeeper.Run, error)
 	Stage(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageRun, error)
+	WhatIf(ctx context.Context, a account.Actor, change int64, all []gatekeeper.Supposition) (gatekeeper.WhatIf, error)
+	StageTimes(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.LogTimes, error)
+	StageSubject(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageSubject, error)
 	StageLog(ctx context.Context, a account.Actor, stageRun, offset int64) (log io.ReadCloser, done bool, err error)
 	WatchBoard(ctx context.Context, a account.Actor, repoName, branch string, m gatekeeper.Moment) (gatekeeper.BoardView, error)
 	Flakes(ctx context.Context, a account.Actor, repoName string) (gatekeeper.FlakeReport, error)

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/artifact"
+	"gatehouse/gatekeeper/attest"
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gatekeeper/job"
@@ -46,6 +47,7 @@ type app struct {
 	blobs     *blob.Store
 	runner    *runner.Runner
 	artifacts *artifact.Store
+	signing   *attest.Keys
 	secrets   *secret.Store
 	places    places
 	jobs      *job.Engine
@@ -121,7 +123,7 @@ func (a *app) wire(o appOptions) {
 	a.gate = gatekeeper.New(gatekeeper.Config{
 		DB: a.db, Accounts: a.accounts, Repos: a.repos, Review: a.review, Mirrors: a.mirrors, Jobs: a.jobs, Blobs: a.blobs,
 		Runner: a.runner, Bus: a.bus, Now: time.Now, Log: a.log, URL: s.URL, Workers: s.workers(), NoStages: o.noStages,
-		Secrets: a.secrets, Delivery: a.delivery(o), Artifacts: a.artifacts,
+		Secrets: a.secrets, Delivery: a.delivery(o), Artifacts: a.artifacts, Signing: a.signing,
 	})
 	a.notify = a.notifier()
 	a.entrance, a.forge = a.entrances()

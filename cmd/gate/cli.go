@@ -13,7 +13,7 @@ const helpWidth = 110
 // commands is the command tree: nouns, then verbs; the acts of every day stand alone.
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Start the server. An empty folder is enough."`
-	Demo  demoCmd  `cmd:"" help:"Show the whole way of a change, from push to mirror, on a sample service."`
+	Demo  demoCmd  `cmd:"" help:"Show the whole way of a change, from push to production, on a sample service."`
 
 	Repo struct {
 		Create   repoCreateCmd   `cmd:"" help:"Create a repository, empty or from another one."`
@@ -67,6 +67,7 @@ type commands struct {
 	Abandon abandonCmd `cmd:"" help:"Give a change up."`
 	Restore restoreCmd `cmd:"" help:"Take an abandoned change up again."`
 	Recheck recheckCmd `cmd:"" help:"Run stages of a change again: what did not pass, or those that are named."`
+	Stop    stopCmd    `cmd:"" help:"Stop a stage that runs, without a verdict; gate recheck runs it again."`
 	Checks  checksCmd  `cmd:"" help:"What stages say about the lines of a change: findings and coverage."`
 	WIP     wipCmd     `cmd:"" name:"wip" help:"Mark a change as work in progress, or with --off as ready."`
 	Queue   queueCmd   `cmd:"" help:"The queue in front of a branch."`
@@ -130,6 +131,7 @@ func describe(value *kong.Value) string {
 
 // examples are shown under the help of a command.
 var examples = map[string][]string{
+	"artifact verify": {"gate artifact keys --public > gate.pub", "gate artifact show hello 8f41 --envelope > server.intoto.jsonl", "gate artifact verify server --key gate.pub"},
 	"":                {"gate serve", "gate demo", "gate repo create hello --import . --data ./gate-data", "gate why 12"},
 	"serve":           {"gate serve", "gate serve --http 127.0.0.1:9000 --data /var/lib/gatehouse", "gate serve --http :443 --tls-cert cert.pem --tls-key key.pem --public-url https://git.example.org"},
 	"demo":            {"gate demo", "gate demo --once --keep /tmp/demo --json"},

@@ -20,10 +20,14 @@ import (
 
 // artifactCmd is what stages made.
 type artifactCmd struct {
-	List   artifactListCmd   `cmd:"" help:"List what the stages of a repository made, newest first."`
-	Show   artifactShowCmd   `cmd:"" help:"Show where an artifact came from, where it runs and who accepted it."`
-	Fetch  artifactFetchCmd  `cmd:"" help:"Write the content of an artifact into a file: the file itself, or a tar archive."`
-	Revoke artifactRevokeCmd `cmd:"" help:"Take an artifact back: it enters no environment any more."`
+	List    artifactListCmd    `cmd:"" help:"List what the stages of a repository made, newest first."`
+	Show    artifactShowCmd    `cmd:"" help:"Show where an artifact came from, where it runs and who accepted it."`
+	Fetch   artifactFetchCmd   `cmd:"" help:"Write the content of an artifact into a file: the file itself, or a tar archive."`
+	Revoke  artifactRevokeCmd  `cmd:"" help:"Take an artifact back: it enters no environment any more."`
+	Restore artifactRestoreCmd `cmd:"" help:"Let an artifact in again that was revoked by mistake; for owners."`
+	Verify  artifactVerifyCmd  `cmd:"" help:"Check that a file is what a server says it built, without asking the server."`
+	Keys    artifactKeysCmd    `cmd:"" help:"List the public keys that the server signs the provenance of artifacts with."`
+	Rotate  artifactRotateCmd  `cmd:"" help:"Have the server sign with a new key. What it has signed is still verified."`
 }
 
 // ofArtifact names an artifact of a repository.
@@ -82,15 +86,22 @@ type artifactShowCmd struct {
 	target
 	reading
 	ofArtifact
-	Statement bool `help:"Print its provenance instead: an in-toto statement."`
+	Statement bool `help:"Print its provenance instead: an in-toto statement." xor:"what"`
+	Envelope  bool `help:"Print its signed provenance instead: a DSSE envelope." xor:"what"`
 }
 
 func (c *artifactShowCmd) Run(p *process) error {
-	if !c.Statement {
+	what := ""
+	switch {
+	case c.Statement:
+		what = "/statement"
+	case c.Envelope:
+		what = "/envelope"
+	default:
 		return fetch(p, c.target, c.reading, c.path(""), showArtifact)
 	}
 	return c.with(p, func(cl *client) error {
-		resp, err := cl.send(http.MethodGet, c.path("/statement"), nil)
+		resp, err := cl.send(http.MethodGet, c.path(what), nil)
 		if err != nil {
 			return err
 		}
@@ -111,6 +122,10 @@ func showArtifact(w io.Writer, d gatekeeper.ArtifactDetail) error {
 	if !d.Kept {
 		b.WriteString("  its content is not kept any more\n")
 	}
+	for _, w := range d.Words {
+		fmt.Fprintf(&b, "  %s by %s, %s: %s\n", strings.ToLower(w.State), clean(w.By), date(w.At), clean(w.Reason))
+	}
+	b.WriteString(signatureLine(d.Signature))
 	for _, a := range d.Runs {
 		fmt.Fprintf(&b, "  runs in %s as assembly %d, %s, at %s\n", clean(a.Environment), a.ID, strings.ToLower(string(a.State)), orNone(clean(a.Address)))
 	}
@@ -183,7 +198,7 @@ type artifactRevokeCmd struct {
 	target
 	reading
 	ofArtifact
-	Reason string `required:"" placeholder:"TEXT" help:"What is wrong with it. It is not taken back."`
+	Reason string `required:"" placeholder:"TEXT" help:"What is wrong with it."`
 }
 
 func (c *artifactRevokeCmd) Run(p *process) error {
@@ -202,6 +217,32 @@ func (c *artifactRevokeCmd) Run(p *process) error {
 			if err := line(p.stdout, "  it runs still: %s, assembly %d at %s", clean(a.Environment), a.ID, orNone(clean(a.Address))); err != nil {
 				return err
 			}
+		}
+		if done.Next != "" {
+			say(p.stderr, "next: %s", done.Next)
+		}
+		return nil
+	})
+}
+
+type artifactRestoreCmd struct {
+	target
+	reading
+	ofArtifact
+	Reason string `required:"" placeholder:"TEXT" help:"Why it may enter environments again."`
+}
+
+func (c *artifactRestoreCmd) Run(p *process) error {
+	return c.with(p, func(cl *client) error {
+		var done gatekeeper.Revoked
+		if err := cl.do(http.MethodPost, c.path("/restore"), api.Reason{Message: c.Reason}, &done); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, done)
+		}
+		if err := line(p.stdout, "restored %s", done.Artifact.Digest); err != nil {
+			return err
 		}
 		if done.Next != "" {
 			say(p.stderr, "next: %s", done.Next)

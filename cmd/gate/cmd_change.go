@@ -161,6 +161,11 @@ func showExplanation(w io.Writer, e gatekeeper.Explanation) error {
 			return err
 		}
 	}
+	for _, note := range e.Notes {
+		if err := line(w, "  note: %s", clean(note)); err != nil {
+			return err
+		}
+	}
 	if e.WhatIf != nil {
 		if err := line(w, "  %s", clean(e.WhatIf.Sentence())); err != nil {
 			return err

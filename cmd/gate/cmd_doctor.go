@@ -91,7 +91,7 @@ func examine(ctx context.Context, c *doctorCmd, p *process) []finding {
 	if err := knownFolder(set.Data); err != nil {
 		return append(all, finding{"data", "note", "no server has run on " + set.Data + " yet", "gate serve --data " + set.Data})
 	}
-	return append(all, checkData(set), checkSpace(set), checkDatabase(ctx, set), checkServer(ctx, set))
+	return append(all, checkData(set), checkSpace(set), checkDatabase(ctx, set), checkServer(ctx, set), checkMail(ctx, set))
 }
 
 func failed(check string, err error) finding {
@@ -122,6 +122,21 @@ func checkSandbox(ctx context.Context) finding {
 		return f
 	}
 	return finding{Check: "sandbox", State: "ok", Detail: string(mode)}
+}
+
+// checkMail talks with the mail server as far as a mail would, and sends none.
+func checkMail(ctx context.Context, set Settings) finding {
+	m := set.mailer()
+	if m == nil {
+		return finding{"mail", "note", "this server sends no mail", "set mail-server and mail-from in " + set.folder(fileName) + ", or as GATE_MAIL_SERVER and GATE_MAIL_FROM"}
+	}
+	if err := m.Check(); err != nil {
+		return failed("mail", err)
+	}
+	if err := m.Probe(ctx); err != nil {
+		return failed("mail", err)
+	}
+	return finding{"mail", "ok", fmt.Sprintf("%s takes mail from %s (%s)", m.Server, m.From, m.Encryption()), "gate mail test ADDRESS --data " + set.Data + " sends one"}
 }
 
 func checkData(set Settings) finding {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"gatehouse/gitserver/fault"
 	"gatehouse/web/api"
 )
 
@@ -47,13 +49,14 @@ type entranceAddCmd struct {
 	Report     string        `placeholder:"PREFIX" help:"What the names of statuses begin with (gatehouse); none sends none."`
 	Outcome    string        `placeholder:"NAME" help:"How far what comes in is meant to go: an outcome of the plan."`
 	Submit     bool          `help:"What comes in asks to land by itself."`
+	RevertRed  bool          `name:"revert-red" help:"What lands there without us and is red is proposed to be taken back."`
 	Poll       time.Duration `placeholder:"TIME" help:"Look there every so often, for where its webhooks cannot reach this server."`
 }
 
 func (c *entranceAddCmd) Run(p *process) error {
 	n := api.NewEntrance{
 		Forge: c.Forge, Primary: c.Primary, Username: c.Username, API: c.API, Project: c.Project, Events: c.Events, Lands: c.Lands, Reviews: c.Reviews,
-		Report: c.Report, Outcome: c.Outcome, Submit: c.Submit, Poll: int(c.Poll / time.Second),
+		Report: c.Report, Outcome: c.Outcome, Submit: c.Submit, Revert: c.RevertRed, Poll: int(c.Poll / time.Second),
 	}
 	var err error
 	if n.Secret, err = optionalSecret(p, c.SecretFile); err != nil {
@@ -118,12 +121,21 @@ func (c *entranceShowCmd) Run(p *process) error {
 
 func showEntrance(w io.Writer, e api.Entrance) error {
 	rows := [][]string{{"forge", e.Forge}, {"primary", e.Primary}, {"project", e.Project}, {"api", e.API}, {"hook", e.Hook}, {"events", strings.Join(e.Events, ",")},
-		{"lands", e.Lands}, {"reviews", e.Reviews}, {"report", e.Report}, {"outcome", e.Outcome}, {"submit", onOff(e.Submit)}, {"poll", e.Poll}, {"key", e.PublicKey}, {"reason", e.Reason}}
+		{"lands", e.Lands}, {"reviews", e.Reviews}, {"report", e.Report}, {"outcome", e.Outcome}, {"submit", onOff(e.Submit)}, {"revert-red", onOff(e.RevertRed)}, {"poll", e.Poll}, {"key", e.PublicKey}, {"reason", e.Reason}}
 	if err := printTable(w, "WHAT VALUE", rows); err != nil {
 		return err
 	}
 	for _, b := range e.Branches {
 		if err := line(w, "branch %s is %s there: %s %s", clean(b.Branch), clean(b.Commit), clean(b.State), clean(b.Reason)); err != nil {
+			return err
+		}
+	}
+	for _, v := range e.Reverts {
+		what := "is not taken back: " + v.Reason
+		if v.Change != 0 {
+			what = fmt.Sprintf("is taken back by change %d", v.Change)
+		}
+		if err := line(w, "red commit %s on %s %s", clean(cut(v.Commit)), clean(v.Branch), clean(what)); err != nil {
 			return err
 		}
 	}
@@ -133,6 +145,28 @@ func showEntrance(w io.Writer, e api.Entrance) error {
 		}
 	}
 	return nil
+}
+
+type entranceSetCmd struct {
+	oneEntrance
+	reading
+	RevertRed *bool `name:"revert-red" negatable:"" help:"Whether what lands there without us and is red is proposed to be taken back."`
+}
+
+func (c *entranceSetCmd) Run(p *process) error {
+	if c.RevertRed == nil {
+		return fault.New(fault.Invalid, "gate.entrance.set", "nothing to set", "give --revert-red or --no-revert-red")
+	}
+	return c.with(p, func(cl *client) error {
+		var out api.Entrance
+		if err := cl.do(http.MethodPatch, c.path(), api.EntranceChange{RevertRed: c.RevertRed}, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, out)
+		}
+		return nil
+	})
 }
 
 type entranceRemoveCmd struct{ oneEntrance }
@@ -228,6 +262,7 @@ type entranceVerbs struct {
 	List       entranceListCmd       `cmd:"" help:"List the servers where changes are proposed too."`
 	Add        entranceAddCmd        `cmd:"" help:"Add a server where changes are proposed, and where they may land."`
 	Show       entranceShowCmd       `cmd:"" help:"Show an entrance, how its branches are, and who is who."`
+	Set        entranceSetCmd        `cmd:"" help:"Change how an entrance acts."`
 	Remove     entranceRemoveCmd     `cmd:"" help:"Remove an entrance; the other server stays as it is."`
 	Rotate     entranceRotateCmd     `cmd:"" help:"Replace its secret or its token; the secret before counts for a day."`
 	Look       entranceLookCmd       `cmd:"" help:"Look now what is proposed there."`
@@ -240,6 +275,7 @@ func init() {
 	for command, lines := range map[string][]string{
 		"entrance add": {"gate entrance add hello --forge github --primary https://github.com/acme/hello.git --forge-token-file token",
 			"gate entrance add hello --forge plain --primary /srv/git/hello.git --poll 1m --data gate-data"},
+		"entrance set":    {"gate entrance set hello 7 --revert-red"},
 		"entrance person": {"gate entrance person hello 7 octocat alice"},
 	} {
 		examples[command] = lines

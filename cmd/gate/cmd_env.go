@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -28,28 +29,29 @@ type deliveryVerbs struct {
 
 func init() {
 	for path, lines := range map[string][]string{
-		"env":             {"gate env list hello", "gate env show hello production", "gate env freeze hello production --reason 'the launch' --until 18:00"},
-		"env list":        {"gate env list hello", "gate env list hello --branch release/1 --json"},
-		"env show":        {"gate env show hello production"},
-		"env pin":         {"gate env pin hello production 3f9a2c41 --reason 'the audit looks at this one' --until 2027-01-15"},
-		"env veto":        {"gate env veto hello production 17 --reason 'it leaks' --rollback"},
-		"env freeze":      {"gate env freeze hello production --reason 'the launch' --for 8h"},
-		"env lift":        {"gate env lift hello production freeze", "gate env lift hello production veto 3f9a2c41"},
-		"env cancel":      {"gate env cancel hello 812 --reason 'the next one has the fix'"},
-		"env figures":     {"gate env figures hello", "gate env figures hello staging --weeks 4 --json"},
-		"promote":         {"gate promote hello production", "gate promote hello production 17", "gate promote hello production 3f9a2c41 --hotfix --reason 'logins fail'"},
-		"rollback":        {"gate rollback hello production --reason 'logins fail'", "gate rollback hello production 12 --reason 'logins fail since 14'"},
-		"approve":         {"gate approve hello accepted", "gate approve hello accepted 17 --note 'tried on a phone'", "gate approve hello accepted 17 --withdraw"},
-		"bypass":          {"gate bypass 17 unit --reason 'the test needs a network that is down'"},
-		"outcome":         {"gate outcome 17 preview", "gate outcome 17"},
-		"status post":     {"gate status post hello 0123456789012345678901234567890123456789 ci/windows PASSED --link https://ci.example.org/7"},
-		"artifact":        {"gate artifact list hello", "gate artifact fetch hello 3f9a2c41 --output hello.bin", "gate artifact revoke hello 3f9a2c41 --reason CVE-2027-1234"},
-		"artifact fetch":  {"gate artifact fetch hello 3f9a2c41", "gate artifact fetch hello 3f9a2c41 --output - | tar t"},
-		"artifact show":   {"gate artifact show hello 3f9a2c41", "gate artifact show hello 3f9a2c41 --statement"},
-		"artifact revoke": {"gate artifact revoke hello 3f9a2c41 --reason CVE-2027-1234"},
-		"assembly":        {"gate assembly list hello", "gate assembly log hello 907", "gate assembly stop hello 907"},
-		"secret":          {"gate secret set hello DEPLOY_KEY --file key.pem", "gate secret list hello"},
-		"secret set":      {"gate secret set hello API_KEY <api-key.txt", "gate secret set hello DEPLOY_KEY --file key.pem"},
+		"env":              {"gate env list hello", "gate env show hello production", "gate env freeze hello production --reason 'the launch' --until 18:00"},
+		"env list":         {"gate env list hello", "gate env list hello --branch release/1 --json"},
+		"env show":         {"gate env show hello production"},
+		"env pin":          {"gate env pin hello production 3f9a2c41 --reason 'the audit looks at this one' --until 2027-01-15"},
+		"env veto":         {"gate env veto hello production 17 --reason 'it leaks' --rollback"},
+		"env freeze":       {"gate env freeze hello production --reason 'the launch' --for 8h"},
+		"env lift":         {"gate env lift hello production freeze", "gate env lift hello production veto 3f9a2c41"},
+		"env cancel":       {"gate env cancel hello 812 --reason 'the next one has the fix'"},
+		"env figures":      {"gate env figures hello", "gate env figures hello staging --weeks 4 --json"},
+		"promote":          {"gate promote hello production", "gate promote hello production 17", "gate promote hello production 3f9a2c41 --hotfix --reason 'logins fail'"},
+		"rollback":         {"gate rollback hello production --reason 'logins fail'", "gate rollback hello production 12 --reason 'logins fail since 14'"},
+		"approve":          {"gate approve hello accepted", "gate approve hello accepted 17 --note 'tried on a phone'", "gate approve hello accepted 17 --withdraw"},
+		"bypass":           {"gate bypass 17 unit --reason 'the test needs a network that is down'"},
+		"outcome":          {"gate outcome 17 preview", "gate outcome 17"},
+		"status post":      {"gate status post hello 0123456789012345678901234567890123456789 ci/windows PASSED --link https://ci.example.org/7"},
+		"artifact":         {"gate artifact list hello", "gate artifact fetch hello 3f9a2c41 --output hello.bin", "gate artifact revoke hello 3f9a2c41 --reason CVE-2027-1234"},
+		"artifact fetch":   {"gate artifact fetch hello 3f9a2c41", "gate artifact fetch hello 3f9a2c41 --output - | tar t"},
+		"artifact show":    {"gate artifact show hello 3f9a2c41", "gate artifact show hello 3f9a2c41 --statement"},
+		"artifact revoke":  {"gate artifact revoke hello 3f9a2c41 --reason CVE-2027-1234"},
+		"artifact restore": {"gate artifact restore hello 3f9a2c41 --reason 'the CVE is of another version'"},
+		"assembly":         {"gate assembly list hello", "gate assembly log hello 907", "gate assembly stop hello 907"},
+		"secret":           {"gate secret set hello DEPLOY_KEY --file key.pem", "gate secret list hello"},
+		"secret set":       {"gate secret set hello API_KEY <api-key.txt", "gate secret set hello DEPLOY_KEY --file key.pem"},
 	} {
 		examples[path] = lines
 	}
@@ -109,13 +111,47 @@ type envListCmd struct {
 }
 
 func (c *envListCmd) Run(p *process) error {
-	return fetchAll(p, c.target, c.reading, c.path("/environments"), func(w io.Writer, all []gatekeeper.EnvironmentView) error {
+	return c.with(p, func(cl *client) error {
+		var got items[gatekeeper.EnvironmentView]
+		if err := cl.do(http.MethodGet, c.path("/environments"), nil, &got); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, got.Items)
+		}
+		if len(got.Items) == 0 {
+			say(p.stderr, "the plan of %s has no environments; docs/deploy.md tells how it gets some", clean(c.Repo))
+			return nil
+		}
+		if err := addComing(cl, c.ofBranch, got.Items); err != nil {
+			return err
+		}
 		var rows [][]string
-		for _, v := range all {
+		for _, v := range got.Items {
 			rows = append(rows, environmentRow(v))
 		}
-		return printTable(w, "ENVIRONMENT APP COMMIT DIGEST SINCE STATE ADDRESS NAME NEXT", rows)
+		return printTable(p.stdout, "ENVIRONMENT APP COMMIT DIGEST SINCE STATE ADDRESS NAME NEXT", rows)
 	})
+}
+
+// addComing adds to what waits in environments what is on its way to them and has a gate or a
+// stage before it: no promotion of it exists yet.
+func addComing(cl *client, of ofBranch, all []gatekeeper.EnvironmentView) error {
+	var on items[gatekeeper.Delivery]
+	if err := cl.do(http.MethodGet, of.path("/deliveries"), nil, &on); err != nil {
+		return err
+	}
+	for _, d := range on.Items {
+		for _, s := range d.Stops {
+			for i := range all {
+				if d.State == gatekeeper.RunRunning && s.Promotion == 0 && s.Environment == all[i].Name {
+					p := deliver.Promotion{Environment: s.Environment, Run: d.Run, Commit: d.Commit, Change: d.Change}
+					all[i].Next = append(all[i].Next, deliver.Waiting{Promotion: p, Words: s.Words, When: s.Until})
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // environmentRow is an environment in one line.
@@ -189,12 +225,28 @@ type envShowCmd struct {
 }
 
 func (c *envShowCmd) Run(p *process) error {
-	if c.Env != "" {
-		return fetch(p, c.target, c.reading, ofEnvironment{c.ofBranch, c.Env}.at(""), showEnvironment)
-	}
-	return fetchAll(p, c.target, c.reading, c.path("/environments"), func(w io.Writer, all []gatekeeper.EnvironmentView) error {
-		for _, v := range all {
-			if err := showEnvironment(w, v); err != nil {
+	return c.with(p, func(cl *client) error {
+		var got items[gatekeeper.EnvironmentView]
+		if c.Env != "" {
+			var one gatekeeper.EnvironmentView
+			if err := cl.do(http.MethodGet, ofEnvironment{c.ofBranch, c.Env}.at(""), nil, &one); err != nil {
+				return err
+			}
+			if c.JSON {
+				return printJSON(p.stdout, one)
+			}
+			got.Items = append(got.Items, one)
+		} else if err := cl.do(http.MethodGet, c.path("/environments"), nil, &got); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, got.Items)
+		}
+		if err := addComing(cl, c.ofBranch, got.Items); err != nil {
+			return err
+		}
+		for _, v := range got.Items {
+			if err := showEnvironment(p.stdout, v); err != nil {
 				return err
 			}
 		}
@@ -217,6 +269,10 @@ func showEnvironment(w io.Writer, v gatekeeper.EnvironmentView) error {
 		fmt.Fprintf(&b, "  %s\n", clean(orderWords(o)))
 	}
 	for _, n := range v.Next {
+		if n.ID == 0 {
+			fmt.Fprintf(&b, "  coming: %s (%s): %s%s\n", what(n.Promotion), cut(string(n.Commit)), clean(n.Words), againWords(n.When))
+			continue
+		}
 		fmt.Fprintf(&b, "  next: promotion %d, %s (%s %s): %s%s\n", n.ID, what(n.Promotion), cut(string(n.Commit)), shortDigest(n.Digest), clean(n.Words), againWords(n.When))
 	}
 	if err := line(w, "%s", strings.TrimRight(b.String(), "\n")); err != nil {

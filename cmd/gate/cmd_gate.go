@@ -70,7 +70,7 @@ func (c *planCheckCmd) Run(p *process) error {
 			return err
 		}
 	} else if report.OK {
-		if err := line(p.stdout, "%s: %d stages, %d gates, lands by %s", c.File, len(parsed.Stages), len(parsed.Gates), parsed.Land.How); err != nil {
+		if err := line(p.stdout, "%s: %s, %s, lands by %s", c.File, counted(len(parsed.Stages), "stage"), counted(len(parsed.Gates), "gate"), parsed.Land.How); err != nil {
 			return err
 		}
 	}

@@ -48,6 +48,7 @@ func tellProblems(p *process, problems []plan.Problem) error {
 
 type planExplainCmd struct {
 	planFile
+	Under string `placeholder:"FILE" help:"The target branch's plan: says what holds of the other before it has landed, and what does not yet."`
 	reading
 }
 
@@ -55,11 +56,15 @@ type planExplainCmd struct {
 type explained struct {
 	Outcome string   `json:"outcome"` // "" is that of a change that names none
 	Lines   []string `json:"lines"`
+	Notes   []string `json:"notes,omitempty"` // with --under: what does not hold yet
 }
 
 func (c *planExplainCmd) Run(p *process) error {
 	parsed, err := c.parse(p)
 	if err != nil {
+		return err
+	}
+	if parsed, err = c.under(p, parsed); err != nil {
 		return err
 	}
 	var all []explained
@@ -72,8 +77,10 @@ func (c *planExplainCmd) Run(p *process) error {
 		}
 	}
 	for _, name := range outcomes {
-		all = append(all, explained{name, plan.Describe(parsed, name)})
+		all = append(all, explained{name, plan.Describe(parsed, name), nil})
 	}
+	// They are about the plan, whatever the outcome: the first says them.
+	all[0].Notes = parsed.NotesBeside(&plan.Plan{})
 	if c.JSON {
 		return printJSON(p.stdout, all)
 	}
@@ -88,8 +95,33 @@ func (c *planExplainCmd) Run(p *process) error {
 				return err
 			}
 		}
+		for _, note := range one.Notes {
+			if err := line(p.stdout, "note: %s", clean(note)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// under is what holds of a plan before it has landed.
+func (c *planExplainCmd) under(p *process, own *plan.Plan) (*plan.Plan, error) {
+	if c.Under == "" {
+		return own, nil
+	}
+	text, err := readPlan(c.Under)
+	if err != nil {
+		return nil, err
+	}
+	policy, problems := plan.Parse(c.Under, text)
+	if len(problems) > 0 {
+		return nil, tellProblems(p, problems)
+	}
+	composed, problems := plan.Compose(policy, own)
+	if len(problems) > 0 {
+		return nil, tellProblems(p, problems)
+	}
+	return composed, nil
 }
 
 type planGraphCmd struct {

@@ -193,11 +193,21 @@ func showApproved(w io.Writer, done gatekeeper.Approved, withdrawn bool) error {
 // showVerdict prints what a gate says and, while it is not open, why.
 func showVerdict(w io.Writer, v plan.Verdict) error {
 	r := gatekeeper.Requirement{Name: v.Gate, State: string(v.State)}
+	var evidence []string
 	for _, reason := range v.Reasons {
-		if reason.State == v.State && r.Reason == "" {
-			r.Reason, r.Who, r.Next, r.Evidence = reason.What, reason.Who, reason.Next, reason.Evidence
+		switch {
+		case reason.State != v.State:
+			continue
+		case r.Reason == "":
+			r.Reason, r.Who, r.Next = reason.What, reason.Who, reason.Next
+		case v.State.Passes(): // all of it was needed
+			r.Reason += "; " + reason.What
+		}
+		if reason.Evidence != "" && reason.Evidence != reason.What && reason.Stage == "" { // of a stage it is the bare state
+			evidence = append(evidence, reason.Evidence)
 		}
 	}
+	r.Evidence = strings.Join(evidence, "; ")
 	if err := showRequirement(w, r); err != nil || v.Next.IsZero() || v.State.Passes() {
 		return err
 	}

@@ -14,10 +14,12 @@ import (
 
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/assembly"
+	"gatehouse/gatekeeper/attest"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gatekeeper/secret"
+	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/fault"
 	"gatehouse/web"
 )
@@ -32,6 +34,9 @@ type places struct {
 func (a *app) openDelivery() (err error) {
 	s := a.settings
 	if a.artifacts, err = artifact.New(s.folder("artifacts")); err != nil {
+		return err
+	}
+	if a.signing, err = attest.Open(s.folder("signing")); err != nil {
 		return err
 	}
 	a.secrets, err = secret.New(s.folder("secrets"))
@@ -59,6 +64,15 @@ func (s Settings) ownNames() []string {
 	return names
 }
 
+// routing is what the router to the assemblies keeps apart: the server's own names, cookies and
+// tokens. What a visitor sends an assembly to sign in there is the assembly's.
+func (s Settings) routing() assembly.RouterConfig {
+	return assembly.RouterConfig{
+		Reserved: s.ownNames(), Own: []string{s.HTTP, s.SSH}, Cookies: []string{(&web.Web{URL: s.URL}).CookieName()}, Ours: account.Ours,
+		HTTPS: strings.HasPrefix(s.URL, "https:"),
+	}
+}
+
 // delivery makes the service of environments, with the drivers that work here.
 func (a *app) delivery(o appOptions) *deliver.Service {
 	s := a.settings
@@ -71,9 +85,7 @@ func (a *app) delivery(o appOptions) *deliver.Service {
 		},
 	}
 	if o.serves && s.Assemblies == "on" {
-		a.places.router = assembly.NewRouter(assembly.RouterConfig{
-			Reserved: s.ownNames(), Own: []string{s.HTTP, s.SSH}, Cookies: []string{(&web.Web{URL: s.URL}).CookieName()}, HTTPS: strings.HasPrefix(s.URL, "https:"),
-		})
+		a.places.router = assembly.NewRouter(s.routing())
 		cfg.Names = a.places.router
 		cfg.Script = func(script string, of assembly.Spec) deliver.Provider {
 			return assembly.CommandDNS{Runner: a.runner, Script: script, Spec: of, Target: s.DNSTarget}

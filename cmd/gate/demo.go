@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
@@ -39,7 +40,7 @@ type demoCmd struct {
 }
 
 func (c *demoCmd) Help() string {
-	return "It is all real: git over SSH, a server in a folder of its own, stages in the sandbox, a bare repository as the upstream."
+	return "It is all real: git over SSH, a server in a folder of its own, stages in the sandbox, a bare repository as the upstream, and a service that is built, deployed and asked."
 }
 
 // demoResult is what the demo prints with --json.
@@ -49,6 +50,10 @@ type demoResult struct {
 	Change       int64  `json:"change"`
 	Landed       string `json:"landed"`
 	RefusedFirst bool   `json:"refused_first"`
+	Digest       string `json:"digest"`     // what was built of the change, and runs in production
+	Production   string `json:"production"` // the address of production
+	Answer       string `json:"answer"`     // what the service said there
+	RolledBack   bool   `json:"rolled_back"`
 }
 
 // Run plays the demo.
@@ -60,7 +65,7 @@ func (c *demoCmd) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, forget()) }()
-	d := &demo{ctx: ctx, dir: dir, talk: p.stderr}
+	d := &demo{ctx: ctx, dir: dir, keep: c.Keep != "", talk: p.stderr}
 	defer func() {
 		if d.server != nil {
 			err = d.server.stop(err)
@@ -117,13 +122,15 @@ func removeAll(dir string) error {
 type demo struct {
 	ctx      context.Context
 	dir      string
+	keep     bool // the folder stays
 	talk     io.Writer
 	server   *server
 	operator *client // at the server's own folder
 	bob      *client // over HTTP, with a token
 	step     int
 	repo     repo.Repository
-	change   int64
+	change   int64  // the one that the story is about now
+	digest   string // what was built of the first one
 }
 
 // play does the whole way once.
@@ -139,9 +146,14 @@ func (d *demo) play() (demoResult, error) {
 		{"alice pushes a change over SSH", d.pushFirst},
 		{"the push is held; its tests run on what would land", d.waitRefused},
 		{"alice mends it and pushes a second patch set", d.pushSecond},
-		{"the stages pass; bob approves and asks to land it", d.approve},
-		{"it lands", func() error { return d.waitLanded(&result) }},
+		{"the stages pass: it was built once, and a preview serves it", d.preview},
+		{"bob approves and asks to land it", d.approve},
+		{"it lands", func() error { return d.landFirst(&result) }},
 		{"the upstream follows", func() error { return d.waitMirrored(result) }},
+		{"staging runs what was tested, by itself", d.staging},
+		{"production waits for a person: bob accepts it", func() error { return d.production(&result) }},
+		{"a release with a mistake that no test sees", d.pushBad},
+		{"production watches it, and goes back by itself", func() error { return d.goesBack(&result) }},
 	} {
 		d.step++
 		say(d.talk, "\n%d. %s", d.step, title(step.title))
@@ -149,7 +161,7 @@ func (d *demo) play() (demoResult, error) {
 			return result, err
 		}
 	}
-	result.Change, result.RefusedFirst = d.change, true // waitRefused ends in an error otherwise
+	result.RefusedFirst = true // waitRefused ends in an error otherwise
 	g, err := d.server.app.repos.Open(d.repo)
 	if err != nil {
 		return result, err
@@ -188,7 +200,11 @@ func (d *demo) startServer() error {
 	}
 	a := d.server.app
 	d.operator = operatorOf(d.ctx, a)
-	d.tell("$ gate serve --http 127.0.0.1:0 --ssh 127.0.0.1:0")
+	walls := ""
+	if set.Sandbox == string(runner.None) {
+		walls = " --sandbox none"
+	}
+	d.tell("$ gate serve --http 127.0.0.1:0 --ssh 127.0.0.1:0%s", walls)
 	d.tell("%s and %s, sandbox %s", a.settings.URL, a.settings.SSHURL, d.server.sandbox)
 	return nil
 }
@@ -234,7 +250,11 @@ func (d *demo) waitFor(done func(gatekeeper.Explanation) (bool, error)) (e gatek
 func (d *demo) tellNews(e gatekeeper.Explanation, before map[string]string) {
 	for _, r := range e.Requirements {
 		if old, seen := before[r.Name]; seen && old != r.State {
-			d.tell("%-8s %-9s %s", r.Name, strings.ToLower(r.State), r.Reason)
+			reason := r.Reason
+			if r.Kind == "gate" && r.State == string(plan.Open) {
+				reason = "" // one of several, and all are met
+			}
+			d.tell("%-8s %-9s %s", r.Name, strings.ToLower(r.State), reason)
 		}
 		before[r.Name] = r.State
 	}
@@ -260,8 +280,8 @@ func (d *demo) waitRefused() error {
 	return nil
 }
 
-// approve waits for the stages, then bob votes and asks to land over HTTP with his token.
-func (d *demo) approve() error {
+// waitTested waits for the stages before the landing.
+func (d *demo) waitTested() error {
 	_, err := d.waitFor(func(e gatekeeper.Explanation) (bool, error) {
 		if e.State.Final() {
 			return false, fmt.Errorf("gate: demo: patch set %d was to pass, and is %s: %s", e.PatchSet, e.State, e.Summary)
@@ -273,31 +293,45 @@ func (d *demo) approve() error {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return err
-	}
-	d.tell("$ gate vote %d --label Code-Review=+2 -m 'reads well'     (as bob)", d.change)
-	vote := api.Review{Votes: map[string]int{"Code-Review": 2}, Message: "reads well"}
-	if err := d.bob.do(http.MethodPost, changePath(d.change, "/votes"), vote, nil); err != nil {
+	return err
+}
+
+// approve is bob's vote and his request to land, over HTTP with his token.
+func (d *demo) approve() error {
+	if err := d.vote("reads well"); err != nil {
 		return err
 	}
 	d.tell("$ gate submit %d", d.change)
 	return d.bob.do(http.MethodPost, changePath(d.change, "/submit"), nil, nil)
 }
 
-func (d *demo) waitLanded(result *demoResult) error {
+func (d *demo) vote(message string) error {
+	d.tell("$ gate vote %d --label Code-Review=+2 -m '%s'     (as bob)", d.change, message)
+	vote := api.Review{Votes: map[string]int{"Code-Review": 2}, Message: message}
+	return d.bob.do(http.MethodPost, changePath(d.change, "/votes"), vote, nil)
+}
+
+// landFirst waits for the landing of the first change.
+func (d *demo) landFirst(result *demoResult) error {
+	landed, err := d.waitLanded()
+	if err != nil {
+		return err
+	}
+	result.Change, result.Landed = d.change, string(landed)
+	return d.checkTested(landed)
+}
+
+func (d *demo) waitLanded() (git.OID, error) {
 	e, err := d.waitFor(func(e gatekeeper.Explanation) (bool, error) {
 		if e.State.Final() && e.State != gatekeeper.Landed {
 			return false, fmt.Errorf("gate: demo: change %d is %s: %s", e.Change, e.State, e.Summary)
 		}
 		return e.State == gatekeeper.Landed, nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		d.tell("main is at %s", e.LandedCommit)
 	}
-	result.Landed = string(e.LandedCommit)
-	d.tell("main is at %s", result.Landed)
-	return d.checkTested(e.LandedCommit)
+	return e.LandedCommit, err
 }
 
 // checkTested makes sure that the commit that landed is one that the stages passed on.
@@ -308,7 +342,7 @@ func (d *demo) checkTested(landed git.OID) error {
 	}
 	for _, run := range runs.Items {
 		if run.Candidate == landed && run.State == gatekeeper.RunPassed {
-			d.tell("vet and unit passed on that very commit")
+			d.tell("vet, unit, build and preview passed on that very commit")
 			return nil
 		}
 	}
@@ -341,23 +375,4 @@ func (d *demo) waitMirrored(result demoResult) error {
 	}
 	d.tell("$ git -C upstream.git rev-parse main\n%s", tip)
 	return nil
-}
-
-// serveOn shows where to look and keeps serving.
-func (d *demo) serveOn(result demoResult) error {
-	var link api.Secret
-	if err := d.operator.do(http.MethodPost, "/accounts/alice/link", nil, &link); err != nil {
-		return err
-	}
-	a := d.server.app
-	say(d.talk, "\nthe change:  %s", fmt.Sprintf("%s/c/%s/+/%d", a.settings.URL, demoRepo, result.Change))
-	say(d.talk, "sign in as alice, once:  %s", link.URL)
-	say(d.talk, "her clone:  %s", d.path("alice"))
-	say(d.talk, "serving until Ctrl-C")
-	select {
-	case <-d.ctx.Done():
-		return nil
-	case err := <-d.server.failed:
-		return err
-	}
 }

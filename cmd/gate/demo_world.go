@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -193,21 +194,33 @@ func (d *demo) pushFirst() error {
 	if err := d.fetchHook(filepath.Join(clone, ".git", "hooks", "commit-msg")); err != nil {
 		return err
 	}
+	d.tell("$ git commit --all")
 	if err := d.commit(clone, demoFirst); err != nil {
 		return err
 	}
-	if err := d.push(clone); err != nil {
+	out, err := d.push(clone)
+	if err != nil {
 		return err
 	}
+	d.tell("%s", out)
+	d.change, err = d.newest()
+	return err
+}
+
+// newest is the change that was pushed last.
+func (d *demo) newest() (int64, error) {
 	var all items[api.Change]
 	if err := d.operator.do(http.MethodGet, "/changes?repository="+demoRepo, nil, &all); err != nil {
-		return err
+		return 0, err
 	}
-	if len(all.Items) != 1 {
-		return fmt.Errorf("gate: demo: the push made %d changes, want 1", len(all.Items))
+	newest := d.change
+	for _, one := range all.Items {
+		newest = max(newest, one.Number)
 	}
-	d.change = all.Items[0].Number
-	return nil
+	if newest == d.change {
+		return 0, errors.New("gate: demo: the push made no change")
+	}
+	return newest, nil
 }
 
 // pushSecond amends the commit with the mended file; the Change-Id in its message makes it a
@@ -226,19 +239,28 @@ func (d *demo) pushSecond() error {
 	if _, err := d.git(clone, env, "commit", "--quiet", "--all", "--amend", "--no-edit"); err != nil {
 		return err
 	}
-	return d.push(clone)
-}
-
-func (d *demo) push(clone string) error {
-	d.tell("$ git push origin HEAD:refs/for/main")
-	out, err := d.git(clone, d.alice(), "push", "origin", "HEAD:refs/for/main")
+	out, err := d.push(clone)
 	if err != nil {
 		return err
 	}
-	for one := range strings.Lines(out) {
-		d.tell("%s", one)
-	}
+	d.tellPush(out)
 	return nil
+}
+
+func (d *demo) push(clone string, options ...string) (string, error) {
+	args := append(append([]string{"push"}, options...), "origin", "HEAD:refs/for/main")
+	d.tell("$ git %s", strings.Join(args, " "))
+	return d.git(clone, d.alice(), args...)
+}
+
+// tellPush shows what a push says about its change, without what was seen before: the lines of
+// its gates and stages.
+func (d *demo) tellPush(out string) {
+	for one := range strings.Lines(out) {
+		if strings.Contains(one, "/c/"+demoRepo+"/+/") || strings.HasPrefix(one, "remote: Change ") {
+			d.tell("%s", one)
+		}
+	}
 }
 
 // fetchHook installs the hook that gives each commit its Change-Id, from the server.

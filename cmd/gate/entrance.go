@@ -25,7 +25,7 @@ func (a *app) entrances() (*entrance.Service, *forge.Service) {
 	f := &forge.Service{Entrances: e, Gate: a.gate, Bus: a.bus, Now: time.Now, Log: a.log, URL: s.URL, Client: a.notify.OutsideClient}
 	e.API = f
 	a.gate.Primary = e
-	workers := map[string]int{entrance.JobNotice: noticeWorkers, entrance.JobPoll: pollWorkers, entrance.JobLanded: pollWorkers}
+	workers := map[string]int{entrance.JobNotice: noticeWorkers, entrance.JobPoll: pollWorkers, entrance.JobLanded: pollWorkers, entrance.JobRed: pollWorkers}
 	for kind, handle := range e.Handlers() {
 		a.jobs.Handle(kind, workers[kind], handle)
 	}

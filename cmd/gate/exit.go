@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -75,5 +76,13 @@ func usageError(err error) error {
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
 		next = "gate " + parse.Context.Selected().Path() + " --help"
 	}
-	return fault.New(fault.Invalid, "gate.usage", err.Error(), next)
+	words := strings.ReplaceAll(err.Error(), `,"" but got`, " but got") // an empty choice is what stands there anyway
+	if verb, ok := strings.CutPrefix(words, "unexpected argument "); ok && next == "gate --help" {
+		verb, meant, guessed := strings.Cut(verb, ", ")
+		words = fmt.Sprintf("there is no command %q", verb)
+		if guessed {
+			words += ", " + meant
+		}
+	}
+	return fault.New(fault.Invalid, "gate.usage", words, next)
 }

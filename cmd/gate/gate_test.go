@@ -290,7 +290,7 @@ func TestComplainTellsTheNextStep(t *testing.T) {
 
 func TestSampleArchives(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range append(slices.Clone(demoHistory), demoFirst, demoSecond) {
+	for _, name := range append(slices.Clone(demoHistory), demoFirst, demoSecond, demoBad) {
 		head, err := unpack(name, dir)
 		if err != nil {
 			t.Fatal(err)

@@ -27,7 +27,8 @@ type Spec struct {
 	Commit string
 	Digest string // of the artifact
 	Type   string // plan.FileArtifact, plan.BundleArtifact or plan.OCIImage; only Container asks
-	// Unpack puts the artifact's content into dir, with the modes that it shall have. It is
+	// Unpack puts the artifact's content into dir, with the modes that it shall have: a file or a
+	// folder of the artifact's name. It is
 	// called again whenever the process starts again.
 	Unpack func(ctx context.Context, dir string) error
 	// Tree checks the commit out into dir, for scripts and manifests.
@@ -90,6 +91,14 @@ type Driver interface {
 	Health(ctx context.Context, i Instance) (Health, error)
 	// Destroy ends it and removes what it left. It returns when that has happened.
 	Destroy(ctx context.Context, i Instance) error
+}
+
+// Sweeper is a [Driver] whose assemblies outlive the server, so that one can be there of which
+// nobody has the [Instance]: the server was killed between bringing it about and writing it down.
+type Sweeper interface {
+	// Sweep removes what a deploy of s left. Of s it reads the ID and the Namespace. It is no error
+	// when nothing is there.
+	Sweep(ctx context.Context, s Spec) error
 }
 
 // Failed reports whether err, from a [Driver], says that the code is at fault. Otherwise the

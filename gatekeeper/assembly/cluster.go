@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,9 +48,12 @@ func (c *cluster) get(ctx context.Context, op, namespace string, id objectID) (o
 }
 
 // apply is a server-side apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
-// JSON is YAML, so that the body may be JSON.
-func (c *cluster) apply(ctx context.Context, op, namespace string, o object) error {
+// JSON is YAML, so that the body may be JSON. A dry one is checked as any other, and changes nothing.
+func (c *cluster) apply(ctx context.Context, op, namespace string, o object, dry bool) error {
 	query := url.Values{"fieldManager": {fieldManager}, "fieldValidation": {"Strict"}}
+	if dry {
+		query.Set("dryRun", "All")
+	}
 	return c.do(ctx, op, http.MethodPatch, c.url(namespace, o.id(), query), "apply "+o.id().String(), "application/apply-patch+yaml", o, nil)
 }
 
@@ -60,11 +64,24 @@ func (c *cluster) list(ctx context.Context, op, namespace string, id objectID, s
 	return list.Items, err
 }
 
-// delete deletes the very object that was seen, and what belongs to it.
-func (c *cluster) delete(ctx context.Context, op, namespace string, id objectID, uid string) error {
-	options := map[string]any{"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": map[string]any{"uid": uid}}
-	return c.do(ctx, op, http.MethodDelete, c.url(namespace, id, nil), "delete "+id.String(), "application/json", options, nil)
+// delete deletes the very object that was seen, as it was seen, and what belongs to it. The error is
+// of the kind Conflict when it is another one by now.
+func (c *cluster) delete(ctx context.Context, op, namespace string, id objectID, uid, version string) error {
+	options := map[string]any{
+		"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": map[string]any{"uid": uid, "resourceVersion": version},
+	}
+	err := c.do(ctx, op, http.MethodDelete, c.url(namespace, id, nil), "delete "+id.String(), "application/json", options, nil)
+	var refused *clusterRefusal
+	if errors.As(err, &refused) && refused.status == http.StatusConflict {
+		return fault.Wrap(err, fault.Conflict, op, "the object changed meanwhile")
+	}
+	return err
 }
+
+// clusterRefusal is an answer that is no success.
+type clusterRefusal struct{ status int }
+
+func (r *clusterRefusal) Error() string { return fmt.Sprintf("the cluster answered %d", r.status) }
 
 // do makes one request. A refusal of the cluster keeps the cluster's own words.
 func (c *cluster) do(ctx context.Context, op, method, to, what, kind string, in, out any) error {
@@ -98,8 +115,10 @@ func (c *cluster) do(ctx context.Context, op, method, to, what, kind string, in,
 	if answer.StatusCode >= 300 {
 		var said struct{ Message string }
 		_ = json.Unmarshal(text, &said) // a proxy before it says something else
-		return fault.New(clusterKind(answer.StatusCode), op,
-			fmt.Sprintf("the cluster does not %s (%d): %s", what, answer.StatusCode, clusterWords(said.Message)), clusterNext(answer.StatusCode))
+		return &fault.Error{
+			Kind: clusterKind(answer.StatusCode, said.Message), Op: op, Public: fmt.Sprintf("the cluster does not %s (%d): %s", what, answer.StatusCode, clusterWords(said.Message)),
+			Next: clusterNext(answer.StatusCode), Err: &clusterRefusal{answer.StatusCode},
+		}
 	}
 	if out == nil {
 		return nil

@@ -213,7 +213,7 @@ func (d *Command) Health(ctx context.Context, i Instance) (Health, error) {
 
 // healthOf is the health of what is there as far as its place knows.
 func healthOf(ctx context.Context, op, address string, p plan.Probe) (Health, error) {
-	err := Ask(ctx, address, p)
+	err := tryOnce(ctx, address, p)
 	switch {
 	case ctx.Err() != nil:
 		return Health{}, fault.Wrap(ctx.Err(), fault.Unavailable, op, "the look at it was called off")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,8 +34,12 @@ const (
 // published on loopback only. Containers carry labels with the server's scope and the assembly's
 // id, by which they are found again: they live on when the server ends.
 //
+// The host's port is chosen here and not by the engine: docker chooses another one each time it starts
+// a container again.
+//
 // The engine is asked with arguments, never through a shell, and with a clean environment. Values of
-// variables and secrets go by a file that only the server can read, not by the command line.
+// variables and secrets go by a file that only the server can read, not by the command line; it is
+// gone when the container has them.
 type Container struct {
 	engine engine
 	dir    string
@@ -94,6 +97,12 @@ func (d *Container) labels(id int64) []string {
 	return []string{"gatehouse.server=" + d.scope, "gatehouse.assembly=" + strconv.FormatInt(id, 10)}
 }
 
+// image is what an assembly's own image is called. Each has a name of its own, also where two are
+// the same, so that taking one away takes nothing from the other.
+func (d *Container) image(id int64) string {
+	return fmt.Sprintf("localhost/gatehouse/%s:%d", d.scope, id)
+}
+
 // Deploy runs a container, beside what runs or after it.
 func (d *Container) Deploy(ctx context.Context, s Spec) (Instance, error) {
 	const op = "assembly.Container.Deploy"
@@ -146,141 +155,6 @@ func (d *Container) check(op string, s Spec) error {
 	return nil
 }
 
-// start brings the container up and waits until it is ready.
-func (d *Container) start(ctx context.Context, op string, s Spec) (Instance, error) {
-	dir := filepath.Join(d.folder(s.ID), "artifact")
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // below a folder of 0700; the container's user reads it
-		return Instance{}, fault.Wrap(err, fault.Unavailable, op, "the folder of the artifact could not be made")
-	}
-	if err := s.Unpack(ctx, dir); err != nil {
-		return Instance{}, fault.Wrap(err, fault.Unavailable, op, "the artifact could not be unpacked")
-	}
-	h := containerHandle{ID: s.ID, Name: fmt.Sprintf("gate-%s-%d", d.scope, s.ID), Ready: s.Ready}
-	args, err := d.runArgs(ctx, op, s, h.Name, dir)
-	if err != nil {
-		return Instance{}, err
-	}
-	if out, err := d.engine.run(ctx, op, nil, args...); err != nil {
-		return Instance{}, d.refused(op, s, "the engine does not start it", out, err)
-	}
-	address, err := d.address(ctx, op, h.Name, s.Port)
-	if err != nil {
-		return Instance{}, d.dead(ctx, op, s, h.Name, err)
-	}
-	if err := d.await(ctx, h.Name, address, s.Ready); err != nil {
-		return Instance{}, d.dead(ctx, op, s, h.Name, err)
-	}
-	return instance(plan.DriverContainer, address, h), nil
-}
-
-// runArgs are the arguments that run s.
-func (d *Container) runArgs(ctx context.Context, op string, s Spec, name, dir string) ([]string, error) {
-	variables := filepath.Join(d.folder(s.ID), "env")
-	env := map[string]string{}
-	maps.Copy(env, s.Env)
-	maps.Copy(env, s.Secrets)
-	maps.Copy(env, s.told())
-	env["PORT"], env["GATE_PORT"] = strconv.Itoa(s.Port), strconv.Itoa(s.Port)
-	var text strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(env)) {
-		text.WriteString(key + "=" + env[key] + "\n")
-	}
-	if err := os.WriteFile(variables, []byte(text.String()), 0o600); err != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, op, "the file of its variables could not be written")
-	}
-	args := []string{"run", "--detach", "--name", name}
-	for _, label := range append(d.labels(s.ID), "gatehouse.digest="+s.Digest, "gatehouse.environment="+s.Environment) {
-		args = append(args, "--label", label)
-	}
-	args = append(args, "--publish", fmt.Sprintf("127.0.0.1::%d", s.Port), "--env-file", variables,
-		"--restart", fmt.Sprintf("on-failure:%d", engineRestarts),
-		"--security-opt", "no-new-privileges", "--pids-limit", strconv.Itoa(containerProcesses))
-	image := s.Image
-	if s.Type == plan.OCIImage {
-		var err error
-		if image, err = d.engine.load(ctx, op, dir); err != nil {
-			return nil, err
-		}
-	} else {
-		args = append(args, "--volume", dir+":"+artifactAt+":ro", "--workdir", artifactAt)
-	}
-	if args = append(args, image); s.Run != "" {
-		args = append(args, "/bin/sh", "-c", s.Run)
-	}
-	return args, nil
-}
-
-// address is where the engine published a port.
-func (d *Container) address(ctx context.Context, op, name string, port int) (string, error) {
-	out, err := d.engine.run(ctx, op, nil, "port", name, fmt.Sprintf("%d/tcp", port))
-	if err != nil {
-		return "", err
-	}
-	for l := range strings.Lines(out) {
-		host := strings.TrimSpace(l)
-		if number, ok := strings.CutPrefix(host, "127.0.0.1:"); ok {
-			if n, err := strconv.ParseUint(number, 10, 16); err == nil && n > 0 {
-				return "http://" + host, nil
-			}
-		}
-	}
-	return "", fault.Newf(fault.Unavailable, op, "the engine did not publish its port on loopback")
-}
-
-// await probes, and looks now and then whether there is still something to wait for.
-func (d *Container) await(ctx context.Context, name, address string, p plan.Probe) error {
-	const op = "assembly.Container.Deploy"
-	waiting, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		for {
-			select {
-			case <-waiting.Done():
-				return
-			case <-d.clock.After(lookPause):
-			}
-			if status, err := d.status(waiting, op, name); err == nil && status.over() {
-				cancel(errEnded)
-				return
-			}
-		}
-	}()
-	err := Probe(waiting, address, p, d.clock)
-	ended := errors.Is(context.Cause(waiting), errEnded)
-	cancel(nil)
-	<-watched
-	if err != nil && ended {
-		return fault.Newf(fault.Refused, op, "its container ended before it was ready")
-	}
-	return err
-}
-
-// dead adds a container's last words to why it is not served from.
-func (d *Container) dead(ctx context.Context, op string, s Spec, name string, why error) error {
-	words, _ := fault.Public(why)
-	out, err := d.engine.run(context.WithoutCancel(ctx), op, nil, "logs", "--tail", strconv.Itoa(tailLines), name)
-	if err != nil {
-		return why
-	}
-	if s.Log != nil {
-		log := newMask(s.Log, s.Secrets)
-		_, _ = log.Write([]byte(out)) // whoever reads it has its own way to notice
-		log.flush()
-	}
-	next := ""
-	if Failed(why) {
-		next = "see its log; it shall listen on $PORT on all addresses of its container"
-	}
-	return fault.New(fault.KindOf(why), op, hide(afterWords(words, lastLines([]byte(out))), s.Secrets), next)
-}
-
-// refused says what the engine said.
-func (d *Container) refused(op string, s Spec, what, out string, err error) error {
-	return &fault.Error{Kind: fault.Unavailable, Op: op, Public: hide(what+": "+lastLines([]byte(out)), s.Secrets), Err: err}
-}
-
 // Adopt finds the container, or starts it again.
 func (d *Container) Adopt(ctx context.Context, s Spec, i Instance) (Instance, error) {
 	const op = "assembly.Container.Adopt"
@@ -288,11 +162,11 @@ func (d *Container) Adopt(ctx context.Context, s Spec, i Instance) (Instance, er
 	if err := mine(op, plan.DriverContainer, i, &h); err != nil {
 		return Instance{}, err
 	}
-	status, err := d.status(ctx, op, h.Name)
+	is, err := d.status(ctx, op, h.Name)
 	if err != nil {
 		return Instance{}, err
 	}
-	if status == "running" {
+	if is.state == running {
 		if address, err := d.address(ctx, op, h.Name, s.Port); err == nil {
 			return instance(plan.DriverContainer, address, h), nil
 		}
@@ -308,16 +182,16 @@ func (d *Container) Health(ctx context.Context, i Instance) (Health, error) {
 	if err := mine(op, plan.DriverContainer, i, &h); err != nil {
 		return Health{}, err
 	}
-	status, err := d.status(ctx, op, h.Name)
+	is, err := d.status(ctx, op, h.Name)
 	switch {
 	case err != nil:
 		return Health{}, err
-	case status == missing:
+	case is.state == missing:
 		return Health{State: Gone, Words: "there is no such container"}, nil
-	case status.over():
+	case is.over():
 		return Health{State: Gone, Words: "its container has ended"}, nil
-	case status != "running":
-		return Health{State: Degraded, Words: "its container is " + string(status)}, nil
+	case is.state != running:
+		return Health{State: Degraded, Words: "its container is " + is.state}, nil
 	}
 	return healthOf(ctx, op, i.Address, h.Ready)
 }
@@ -330,6 +204,15 @@ func (d *Container) Destroy(ctx context.Context, i Instance) error {
 		return err
 	}
 	return d.remove(ctx, op, h.ID)
+}
+
+// Sweep removes the container of a deploy that the server did not live to see the end of.
+func (d *Container) Sweep(ctx context.Context, s Spec) error {
+	const op = "assembly.Container.Sweep"
+	if _, err := d.engine.path(op); err != nil {
+		return nil //nolint:nilerr // without an engine there was no container
+	}
+	return d.remove(ctx, op, s.ID)
 }
 
 // remove removes all that has the labels of an assembly.
@@ -345,6 +228,9 @@ func (d *Container) remove(ctx context.Context, op string, id int64) error {
 			}
 			return d.refused(op, Spec{}, "the engine does not remove it", out, err)
 		}
+	}
+	if err := d.engine.forget(ctx, op, d.image(id)); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(d.folder(id)); err != nil {
 		return fault.Wrap(err, fault.Unavailable, op, "the folder of its artifact could not be removed")
@@ -364,4 +250,7 @@ func (d *Container) find(ctx context.Context, op string, id int64) ([]string, er
 	return strings.Fields(out), nil
 }
 
-var _ Driver = (*Container)(nil)
+var (
+	_ Driver  = (*Container)(nil)
+	_ Sweeper = (*Container)(nil)
+)

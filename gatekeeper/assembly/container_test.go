@@ -53,7 +53,7 @@ func TestContainerLife(t *testing.T) {
 		}
 	}
 	args := strings.Join(c.Args, " ")
-	for _, want := range []string{"--publish 127.0.0.1::8080", ":/app:ro", "no-new-privileges", "docker.io/library/debian:12 /bin/sh -c exec ./service"} {
+	for _, want := range []string{"--publish 127.0.0.1:" + portOf(t, i) + ":8080", ":/app:ro", "no-new-privileges", "--entrypoint /bin/sh docker.io/library/debian:12 -c exec ./service"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("no %q in %q", want, args)
 		}
@@ -127,7 +127,7 @@ func TestContainerRunsAnImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := store.all()[0]; c.Image != "localhost/hello:latest" || strings.Contains(strings.Join(c.Args, " "), "--volume") {
+	if c := store.all()[0]; c.Image != "localhost/gatehouse/test:7" || strings.Contains(strings.Join(c.Args, " "), "--volume") {
 		t.Errorf("%+v", c)
 	}
 	if got := get(t, i.Address+"/version"); got != "one" {
@@ -135,6 +135,9 @@ func TestContainerRunsAnImage(t *testing.T) {
 	}
 	if err := d.Destroy(t.Context(), i); err != nil {
 		t.Error(err)
+	}
+	if name, err := os.ReadFile(filepath.Join(store.dir, "name")); err == nil {
+		t.Errorf("the image %s is left", name)
 	}
 }
 
@@ -156,7 +159,7 @@ func TestContainerFails(t *testing.T) {
 	if _, err := d.Deploy(t.Context(), s); !Failed(err) || !strings.Contains(err.Error(), "not ready within 1s") {
 		t.Errorf("%v", err)
 	}
-	for _, word := range []string{"run", "ps", "port"} {
+	for _, word := range []string{"run", "ps", "images"} {
 		file := filepath.Join(dir, "fail-"+word)
 		if err := os.WriteFile(file, []byte("Error: the engine is ill, password correct horse battery"), 0o600); err != nil {
 			t.Fatal(err)

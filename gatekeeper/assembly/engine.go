@@ -2,13 +2,13 @@ package assembly
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -72,9 +72,28 @@ func (e engine) run(ctx context.Context, op string, in io.Reader, args ...string
 	return out.String(), nil
 }
 
-// load gives the engine the image of an OCI layout, and returns its name or id there.
-func (e engine) load(ctx context.Context, op, layout string) (string, error) {
-	if _, err := os.Stat(layout + "/oci-layout"); err != nil {
+// codeNotFound is the exit code of `run` for a command that the image does not have, of podman and
+// docker alike. For one that cannot be executed it is 126, which stands for much else as well.
+const codeNotFound = 127
+
+// exitCode is what the engine's program ended with, or -1.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// portTaken reads from an engine's words that somebody else listens on the port.
+func portTaken(out string) bool {
+	return strings.Contains(out, "address already in use") || strings.Contains(out, "port is already allocated")
+}
+
+// load gives the engine the image of an OCI layout and calls it name, which it returns.
+func (e engine) load(ctx context.Context, op, layout, name string) (string, error) {
+	layout, ok := layoutIn(layout)
+	if !ok {
 		return "", fault.New(fault.Refused, op, "the artifact is no image in the OCI layout", "let the stage write one: podman build, then podman push IMAGE oci:FOLDER")
 	}
 	from, to := io.Pipe()
@@ -98,26 +117,63 @@ func (e engine) load(ctx context.Context, op, layout string) (string, error) {
 	if !imageForm.MatchString(image) {
 		return "", fault.Newf(fault.Unavailable, op, "the engine did not say what it loaded")
 	}
-	return image, nil
+	_, err = e.run(ctx, op, nil, "tag", image, name)
+	return name, err
 }
 
-// status is how a container is, in the engine's words.
-type status string
+// layoutIn is where in dir an image is: an artifact is put there by its name.
+func layoutIn(dir string) (string, bool) {
+	found, err := filepath.Glob(filepath.Join(dir, "*", "oci-layout"))
+	if err == nil && len(found) == 1 {
+		return filepath.Dir(found[0]), true
+	}
+	_, err = os.Stat(filepath.Join(dir, "oci-layout"))
+	return dir, err == nil
+}
 
-// missing is the status of no container.
-const missing status = "missing"
+// forget takes the name of an image away, and the image with its last name.
+func (e engine) forget(ctx context.Context, op, name string) error {
+	out, err := e.run(ctx, op, nil, "images", "--quiet", "--filter", "reference="+name)
+	if err != nil || strings.TrimSpace(out) == "" {
+		return err
+	}
+	_, err = e.run(ctx, op, nil, "rmi", name)
+	return err
+}
 
-// over reports whether it will not start again by itself.
-func (s status) over() bool { return s == "exited" || s == "dead" || s == "stopped" || s == missing }
+// The states of a container that mean something here, in the engine's words.
+const (
+	running = "running"
+	missing = "missing" // of no container: our word
+)
+
+// status is how a container is.
+type status struct {
+	state    string
+	restarts int // how often the engine has started it again
+}
+
+// over reports whether it will not start again by itself. One that podman calls stopped has ended
+// and will be started again, or will be called exited in a moment.
+func (s status) over() bool { return s.state == "exited" || s.state == "dead" || s.state == missing }
+
+// hasEnded reports whether it ended since it was started first.
+func (s status) hasEnded() bool {
+	return s.over() || s.restarts > 0 || s.state == "stopped" || s.state == "restarting"
+}
 
 // status asks the engine how a container is.
 func (d *Container) status(ctx context.Context, op, name string) (status, error) {
-	out, err := d.engine.run(ctx, op, nil, "inspect", "--type", "container", "--format", "{{.State.Status}}", name)
+	out, err := d.engine.run(ctx, op, nil, "inspect", "--type", "container", "--format", "{{.State.Status}} {{.RestartCount}}", name)
 	if err == nil {
-		return status(bytes.TrimSpace([]byte(out))), nil
+		var s status
+		if _, err := fmt.Sscan(out, &s.state, &s.restarts); err != nil {
+			return s, fault.Wrap(err, fault.Unavailable, op, "the engine does not say how the container is")
+		}
+		return s, nil
 	}
 	if low := strings.ToLower(out); strings.Contains(low, "no such") {
-		return missing, nil
+		return status{state: missing}, nil
 	}
-	return "", err
+	return status{}, err
 }

@@ -116,7 +116,23 @@ func fakeEngine(dir string, args []string) {
 			}
 		}
 	case "inspect":
-		fmt.Println(s.find(last).status())
+		fmt.Println(s.find(last).status(), 0)
+	case "tag":
+		if err := os.WriteFile(filepath.Join(dir, "name"), []byte(last), 0o600); err != nil {
+			panic(err)
+		}
+	case "images":
+		if name, err := os.ReadFile(filepath.Join(dir, "name")); err == nil && "reference="+string(name) == last {
+			fmt.Println("0123456789ab")
+		}
+	case "rmi":
+		for _, c := range s.all() {
+			if c.Image == last {
+				fmt.Fprintln(os.Stderr, "Error: image used by", c.ID)
+				os.Exit(2)
+			}
+		}
+		_ = os.Remove(filepath.Join(dir, "name"))
 	case "port":
 		c := s.find(args[1])
 		if args[2] != c.Port+"/tcp" {
@@ -176,6 +192,7 @@ func (s fakeStore) load() {
 func (s fakeStore) run(args []string) {
 	c := fakeContainer{ID: fmt.Sprintf("%032x", os.Getpid()), Args: args}
 	work := filepath.Join(s.dir, "image")
+	var command []string
 	at := 1
 	for ; at < len(args) && strings.HasPrefix(args[at], "--"); at++ {
 		if args[at] == "--detach" {
@@ -188,13 +205,17 @@ func (s fakeStore) run(args []string) {
 		case "--label":
 			c.Labels = append(c.Labels, value)
 		case "--publish":
-			c.Port = strings.TrimPrefix(value, "127.0.0.1::")
+			var host string
+			host, c.Port, _ = strings.Cut(strings.TrimPrefix(value, "127.0.0.1:"), ":")
+			c.Host, _ = strconv.Atoi(host)
 		case "--env-file":
 			text, err := os.ReadFile(value)
 			if err != nil {
 				panic(err)
 			}
 			c.Env = strings.Split(strings.TrimSpace(string(text)), "\n")
+		case "--entrypoint":
+			command = []string{value}
 		case "--volume":
 			work, _, _ = strings.Cut(value, ":")
 		}
@@ -206,11 +227,11 @@ func (s fakeStore) run(args []string) {
 			os.Exit(125)
 		}
 	}
-	var command []string
-	if c.Image, command = args[at], args[at+1:]; len(command) == 0 {
+	c.Image = args[at]
+	if command == nil {
 		command = []string{"./service"} // what the image itself runs
 	}
-	c.Host, _ = freePort()
+	command = append(command, args[at+1:]...)
 	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec // a test's
 	cmd.Dir, cmd.SysProcAttr = work, &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(append([]string{"PATH=/usr/bin:/bin"}, c.Env...), "PORT="+strconv.Itoa(c.Host)) // there is no other network to map from

@@ -3,6 +3,7 @@ package assembly
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -25,6 +26,9 @@ const (
 	rolloutWithin = 5 * time.Minute
 	// rolloutPause is the time between two looks at a rollout.
 	rolloutPause = time.Second
+	// endingWithin is how long an object of ours may take to go that is being deleted: a volume goes
+	// when its pods have, which have half a minute.
+	endingWithin = 2 * time.Minute
 )
 
 // The labels by which objects are found again.
@@ -32,6 +36,7 @@ const (
 	labelManager  = "app.kubernetes.io/managed-by"
 	labelAssembly = "gatehouse.assembly" // which one applied it last
 	labelPlace    = "gatehouse.place"    // which repository and environment it is of
+	labelBefore   = "gatehouse.before"   // on what is remembered: which assembly is put back
 )
 
 // addressAnnotation is where a manifest says how the assembly is reached, on any of its objects.
@@ -40,9 +45,13 @@ const addressAnnotation = "gatehouse/address"
 // Kubernetes applies a manifest of the repository to a cluster.
 //
 // Objects are applied on the server's side, under the field manager gatehouse, and without force:
-// what others own is left to them. An object that is there already and is not of the same
+// what others own is left to them. All of them are tried first with nothing changed, so that one that the
+// cluster refuses leaves the others as they were. An object that is there already and is not of the same
 // repository and environment is refused. The same names again are a rolling update: what the
 // manifest has no longer keeps the label of the assembly before, and goes when that is destroyed.
+//
+// A deploy that fails, or an assembly that is destroyed before the one in whose place it came, puts
+// back what it changed: see undo.go.
 //
 // Only kinds that live in a namespace are applied, and only in the environment's own: see
 // kinds in manifest.go. What the manifest may do beyond that is for the rights of the account that
@@ -110,24 +119,25 @@ func (d *Kubernetes) Deploy(ctx context.Context, s Spec) (Instance, error) {
 	if err := s.check(op); err != nil {
 		return Instance{}, err
 	}
-	place := d.place(s)
-	objects, err := manifest(ctx, op, s, "gate-"+place)
+	place, variables := d.place(s), "gate-"+d.label(s.ID)
+	objects, err := manifest(ctx, op, s, variables)
 	if err != nil {
 		return Instance{}, err
 	}
-	objects = append([]object{variables(s, "gate-"+place)}, objects...)
+	objects = append([]object{variablesOf(s, variables)}, objects...)
 	h := kubernetesHandle{ID: s.ID, Namespace: s.Namespace, Ready: s.Ready}
 	for _, o := range objects {
 		o.mark(map[string]string{labelManager: fieldManager, labelAssembly: d.label(s.ID), labelPlace: place})
 		h.Objects = append(h.Objects, o.id())
 	}
+	if err := d.revert(ctx, op, s.Namespace, s.ID); err != nil { // what an earlier try left
+		return Instance{}, err
+	}
 	address, err := d.bring(ctx, op, s, objects, place)
 	if err != nil {
-		if s.Previous == nil { // with one, the cluster keeps the old pods until the new ones are well
-			if left := d.remove(context.WithoutCancel(ctx), op, h); left != nil {
-				words, next := fault.Public(err)
-				return Instance{}, fault.New(fault.KindOf(err), op, words+"; and not all that was applied could be removed", next)
-			}
+		if left := d.revert(context.WithoutCancel(ctx), op, s.Namespace, s.ID); left != nil {
+			words, next := fault.Public(err)
+			return Instance{}, fault.New(fault.KindOf(err), op, words+"; and not all of it could be taken back: "+fault.Sentence(left), next)
 		}
 		return Instance{}, err
 	}
@@ -141,19 +151,30 @@ func (d *Kubernetes) Deploy(ctx context.Context, s Spec) (Instance, error) {
 
 // bring applies objects and waits until they serve.
 func (d *Kubernetes) bring(ctx context.Context, op string, s Spec, objects []object, place string) (string, error) {
+	var before []object
 	for _, o := range objects {
-		there, err := d.cluster.get(ctx, op, s.Namespace, o.id())
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		there, err := d.settled(ctx, op, s.Namespace, o.id())
+		switch {
+		case fault.Is(err, fault.NotFound):
+			continue
+		case err != nil:
 			return "", err
-		}
-		if err == nil && there.label(labelPlace) != place {
+		case there.label(labelPlace) != place:
 			return "", fault.Newf(fault.Refused, op, "%s is in the namespace already and is not of this environment", o.id()).
 				WithNext("give it another name in the manifest: {{instance}} tells changes apart")
 		}
+		before = append(before, there.owned(fieldManager))
 	}
-	for _, o := range objects {
-		if err := d.cluster.apply(ctx, op, s.Namespace, o); err != nil {
-			return "", err
+	for _, dry := range []bool{true, false} {
+		for _, o := range objects {
+			if err := d.cluster.apply(ctx, op, s.Namespace, o, dry); err != nil {
+				return "", err
+			}
+		}
+		if dry {
+			if err := d.remember(ctx, op, s, place, objects, before); err != nil {
+				return "", err
+			}
 		}
 	}
 	within := s.Ready.Within
@@ -174,6 +195,25 @@ func (d *Kubernetes) bring(ctx context.Context, op string, s Spec, objects []obj
 		return address, nil
 	}
 	return address, Probe(ctx, address, s.Ready, d.clock)
+}
+
+// settled is an object as it is there, unless it is being deleted: what would be applied to it then would go
+// with it, so its end is awaited.
+func (d *Kubernetes) settled(ctx context.Context, op, namespace string, id objectID) (object, error) {
+	over := d.clock.After(endingWithin)
+	for {
+		o, err := d.cluster.get(ctx, op, namespace, id)
+		if err != nil || o.meta("deletionTimestamp") == "" {
+			return o, err
+		}
+		select {
+		case <-over:
+			return nil, fault.Newf(fault.Unavailable, op, "%s has been deleted, and is still not gone after %s", id, endingWithin).WithNext("kubectl get -o yaml tells its finalizers")
+		case <-ctx.Done():
+			return nil, fault.Wrap(context.Cause(ctx), fault.Unavailable, op, "the wait for the end of an object was called off")
+		case <-d.clock.After(rolloutPause):
+		}
+	}
 }
 
 // rollout waits until what o describes runs, if it runs anything.
@@ -253,7 +293,10 @@ func (d *Kubernetes) Health(ctx context.Context, i Instance) (Health, error) {
 		case err != nil:
 			return Health{}, err
 		case o.label(labelAssembly) != d.label(h.ID):
-			return Health{State: Gone, Words: fmt.Sprintf("%s belongs to a later assembly", id)}, nil
+			if !o.available() {
+				return Health{State: Degraded, Words: fmt.Sprintf("%s is being replaced and not available", id)}, nil
+			}
+			continue // a later one takes its place, and the cluster keeps pods of this one until that is well
 		}
 		if words, _ := o.progress(); words != "" {
 			return Health{State: Degraded, Words: fmt.Sprintf("%s: %s", id, words)}, nil
@@ -265,53 +308,46 @@ func (d *Kubernetes) Health(ctx context.Context, i Instance) (Health, error) {
 	return healthOf(ctx, op, i.Address, h.Ready)
 }
 
-// Destroy deletes what still has the assembly's label.
+// Destroy deletes what still has the assembly's label, and puts back what it has taken the place of,
+// unless that was destroyed before.
 func (d *Kubernetes) Destroy(ctx context.Context, i Instance) error {
 	const op = "assembly.Kubernetes.Destroy"
 	var h kubernetesHandle
 	if err := mine(op, plan.DriverKubernetes, i, &h); err != nil {
 		return err
 	}
-	return d.remove(ctx, op, h)
-}
-
-func (d *Kubernetes) remove(ctx context.Context, op string, h kubernetesHandle) error {
-	seen := map[string]bool{}
-	for _, id := range h.Objects {
-		if kind := id.APIVersion + " " + id.Kind; seen[kind] {
-			continue
-		} else {
-			seen[kind] = true
-		}
-		list, err := d.cluster.list(ctx, op, h.Namespace, id, labelAssembly+"="+d.label(h.ID))
-		if err != nil {
-			return err
-		}
-		for _, o := range list {
-			one := objectID{APIVersion: id.APIVersion, Kind: id.Kind, Name: o.id().Name}
-			if err := d.cluster.delete(ctx, op, h.Namespace, one, o.meta("uid")); err != nil && !fault.Is(err, fault.NotFound) {
-				return err
-			}
-		}
+	if err := d.revert(ctx, op, h.Namespace, h.ID); err != nil {
+		return err
 	}
-	return nil
+	if err := d.remove(ctx, op, h.Namespace, h.Objects, labelAssembly, d.label(h.ID)); err != nil {
+		return err
+	}
+	return d.remove(ctx, op, h.Namespace, []objectID{{APIVersion: "v1", Kind: "Secret"}}, labelBefore, d.label(h.ID))
 }
 
-// variables is the Secret with the environment's variables and secrets, for envFrom.
-func variables(s Spec, name string) object {
+// variablesOf is the Secret with the environment's variables and secrets, for envFrom. Each assembly has one of
+// its own: another value is another pod, and what is put back finds its own values.
+func variablesOf(s Spec, name string) object {
 	data := map[string]any{}
 	for _, env := range []map[string]string{s.Env, s.Secrets, s.told()} {
 		for key, value := range env {
-			data[key] = value
+			data[key] = base64.StdEncoding.EncodeToString([]byte(value))
 		}
 	}
 	return object{
-		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": name}, "type": "Opaque", "stringData": data,
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": name}, "type": "Opaque", "data": data,
 	}
 }
 
+// untyped is how an API server begins to say that an applied object does not fit its kind, as for a
+// field that nobody knows. Its status is 500, as if the server were ill (Kubernetes 1.37).
+const untyped = "failed to create typed patch object"
+
 // words of a status that is about the request, not about the code.
-func clusterKind(status int) fault.Kind {
+func clusterKind(status int, message string) fault.Kind {
+	if strings.HasPrefix(message, untyped) {
+		return fault.Refused
+	}
 	switch status {
 	case http.StatusNotFound:
 		return fault.NotFound
@@ -339,4 +375,7 @@ func clusterNext(status int) string {
 // clusterWords fits a cluster's message into a sentence.
 func clusterWords(message string) string { return lastLines([]byte(strings.TrimSpace(message))) }
 
-var _ Driver = (*Kubernetes)(nil)
+var (
+	_ Driver  = (*Kubernetes)(nil)
+	_ Sweeper = (*Kubernetes)(nil)
+)

@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,136 +19,6 @@ import (
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/fault"
 )
-
-// fakeCluster is an API server that keeps objects, and the controllers that roll them out.
-type fakeCluster struct {
-	*httptest.Server
-	mu      sync.Mutex
-	objects map[string]object // by path
-	looks   map[string]int    // at each, since it was applied
-	next    int
-
-	slow    int             // looks until a rollout is done
-	stuck   bool            // rollouts never end
-	refuse  map[string]int  // status for requests with this in "VERB path"
-	foreign map[string]bool // paths with fields that others own
-	seen    []string
-}
-
-func newFakeCluster(t *testing.T) *fakeCluster {
-	t.Helper()
-	f := &fakeCluster{objects: map[string]object{}, looks: map[string]int{}, slow: 2, refuse: map[string]int{}, foreign: map[string]bool{}}
-	f.Server = httptest.NewTLSServer(f) // client-go sends no credentials in the clear
-	t.Cleanup(f.Close)
-	return f
-}
-
-func (f *fakeCluster) names() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var names []string
-	for path := range maps.Keys(f.objects) {
-		names = append(names, path[strings.LastIndex(path[:strings.LastIndex(path, "/")], "/")+1:])
-	}
-	slices.Sort(names)
-	return names
-}
-
-func (f *fakeCluster) say(w http.ResponseWriter, status int, message string) {
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "message": message, "code": status})
-}
-
-// ServeHTTP is the API, as far as it is used.
-func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	if r.Header.Get("Authorization") != "Bearer cluster-token" {
-		f.say(w, http.StatusUnauthorized, "Unauthorized")
-		return
-	}
-	path := r.URL.Path
-	f.seen = append(f.seen, r.Method+" "+r.URL.RequestURI())
-	for part, status := range f.refuse {
-		if strings.Contains(r.Method+" "+path, part) {
-			f.say(w, status, "the test says no")
-			return
-		}
-	}
-	there, exists := f.objects[path]
-	switch {
-	case r.Method == http.MethodPatch:
-		f.patch(w, r, there)
-	case r.Method == http.MethodGet && r.URL.Query().Has("labelSelector"):
-		label, value, _ := strings.Cut(r.URL.Query().Get("labelSelector"), "=")
-		items := []object{}
-		for at, o := range f.objects {
-			if strings.HasPrefix(at, path+"/") && o.label(label) == value {
-				items = append(items, o)
-			}
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"items": items})
-	case !exists:
-		f.say(w, http.StatusNotFound, "not found")
-	case r.Method == http.MethodGet:
-		f.roll(path, there)
-		_ = json.NewEncoder(w).Encode(there)
-	case r.Method == http.MethodDelete:
-		var options struct{ Preconditions struct{ UID string } }
-		_ = json.NewDecoder(r.Body).Decode(&options)
-		if options.Preconditions.UID != there.meta("uid") {
-			f.say(w, http.StatusConflict, "another uid")
-			return
-		}
-		delete(f.objects, path)
-		f.say(w, http.StatusOK, "deleted")
-	default:
-		f.say(w, http.StatusMethodNotAllowed, r.Method)
-	}
-}
-
-// patch is a server-side apply.
-func (f *fakeCluster) patch(w http.ResponseWriter, r *http.Request, there object) {
-	var o object
-	err := json.NewDecoder(r.Body).Decode(&o)
-	switch {
-	case r.Header.Get("Content-Type") != "application/apply-patch+yaml" || r.URL.Query().Get("fieldManager") != "gatehouse" || err != nil:
-		f.say(w, http.StatusUnsupportedMediaType, "no apply")
-		return
-	case f.foreign[r.URL.Path]:
-		f.say(w, http.StatusConflict, `Apply failed with 1 conflict: conflict with "autoscaler": .spec.replicas`)
-		return
-	case !strings.HasSuffix(r.URL.Path, "/"+o.meta("name")):
-		f.say(w, http.StatusBadRequest, "the name of the object does not match the name on the URL")
-		return
-	}
-	meta := o.sub("metadata")
-	meta["uid"], meta["generation"] = fmt.Sprint("uid-", f.next), float64(1)
-	f.next++
-	if there != nil {
-		meta["uid"], meta["generation"] = there.meta("uid"), number(there.sub("metadata"), "generation", 0)+1
-		o["status"] = there["status"]
-	}
-	f.objects[r.URL.Path], f.looks[r.URL.Path] = o, 0
-	_ = json.NewEncoder(w).Encode(o)
-}
-
-// roll is what the controllers do meanwhile.
-func (f *fakeCluster) roll(path string, o object) {
-	f.looks[path]++
-	want := number(o.sub("spec"), "replicas", 1)
-	status := map[string]any{"observedGeneration": o.sub("metadata")["generation"], "replicas": want, "updatedReplicas": want}
-	switch {
-	case o.id().Kind != "Deployment" && o.id().Kind != "StatefulSet" || f.looks[path] == 1 && f.slow > 0:
-		return
-	case f.stuck:
-		status["conditions"] = []any{map[string]any{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "ReplicaSet has timed out progressing."}}
-	case f.looks[path] > f.slow:
-		status["availableReplicas"], status["readyReplicas"] = want, want
-	}
-	o["status"] = status
-}
 
 const testManifest = `# comment
 apiVersion: apps/v1
@@ -210,21 +77,20 @@ func TestKubernetesLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := "gate-" + d.place(s)
-	if got, want := f.names(), []string{"configmaps/old-settings", "deployments/hello-c17", "secrets/" + secret, "services/hello-c17"}; !slices.Equal(got, want) {
+	if got, want := f.names(), []string{"configmaps/old-settings", "deployments/hello-c17", "secrets/gate-test-7", "secrets/gate-test-7-before", "services/hello-c17"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if i.Address != "http://hello-c17.apps.svc:8080" || strings.Contains(string(i.Handle), "horse") {
 		t.Errorf("%+v %s", i, i.Handle)
 	}
 	text, _ := json.Marshal(f.objects["/apis/apps/v1/namespaces/apps/deployments/hello-c17"])
-	for _, want := range []string{`"image":"registry.example.test/hello@` + s.Digest, `"gatehouse.assembly":"test-7"`, `"app":"hello"`, `"secretRef":{"name":"` + secret} {
+	for _, want := range []string{`"image":"registry.example.test/hello@` + s.Digest, `"gatehouse.assembly":"test-7"`, `"app":"hello"`, `"secretRef":{"name":"gate-test-7"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s", want, text)
 		}
 	}
-	if text, _ := json.Marshal(f.objects["/api/v1/namespaces/apps/secrets/"+secret]); !strings.Contains(string(text), `"DATABASE_PASSWORD":"correct horse battery"`) {
-		t.Errorf("%s", text)
+	if got, _ := f.objects["/api/v1/namespaces/apps/secrets/gate-test-7"].sub("data")["DATABASE_PASSWORD"].(string); got != base64.StdEncoding.EncodeToString([]byte("correct horse battery")) {
+		t.Errorf("%q", got)
 	}
 	wantHealth(t, d, i, Ready)
 	if same, err := newKubernetesDriver(t, f).Adopt(t.Context(), s, i); err != nil || same.Address != i.Address {
@@ -238,16 +104,14 @@ func TestKubernetesLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantHealth(t, d, i, Gone)
-	if len(f.names()) != 4 {
-		t.Errorf("%q", f.names())
-	}
+	wantHealth(t, d, i, Ready) // until it is destroyed
 	if err := d.Destroy(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := f.names(), []string{"deployments/hello-c17", "secrets/" + secret, "services/hello-c17"}; !slices.Equal(got, want) {
+	if got, want := f.names(), []string{"deployments/hello-c17", "secrets/gate-test-8", "services/hello-c17"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+	wantHealth(t, d, i, Gone)
 	wantHealth(t, d, j, Ready)
 	f.looks["/apis/apps/v1/namespaces/apps/deployments/hello-c17"], f.slow = 0, 1000
 	if words := wantHealth(t, d, j, Degraded); !strings.Contains(words, "0 of 2 are ready") {
@@ -262,6 +126,67 @@ func TestKubernetesLife(t *testing.T) {
 		t.Errorf("left: %q", f.names())
 	}
 	wantHealth(t, d, j, Gone)
+}
+
+// What a deploy changed is put back when it fails, when its assembly is destroyed before the one
+// before it, and when the server was killed in it.
+func TestKubernetesGoesBack(t *testing.T) {
+	const more = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: new-settings}\ndata: {a: b}\n"
+	for name, fail := range map[string]func(t *testing.T, f *fakeCluster, d *Kubernetes, s Spec){
+		"it fails": func(t *testing.T, f *fakeCluster, d *Kubernetes, s Spec) {
+			f.stuck = true
+			if _, err := d.Deploy(t.Context(), s); !Failed(err) {
+				t.Errorf("%v", err)
+			}
+			f.stuck = false
+		},
+		"it is refused halfway": func(t *testing.T, f *fakeCluster, d *Kubernetes, s Spec) {
+			f.refuse["PATCH /api/v1/namespaces/apps/configmaps"] = http.StatusForbidden
+			if _, err := d.Deploy(t.Context(), s); !Failed(err) {
+				t.Errorf("%v", err)
+			}
+		},
+		"it is destroyed": func(t *testing.T, f *fakeCluster, d *Kubernetes, s Spec) {
+			j, err := d.Deploy(t.Context(), s)
+			if err == nil {
+				err = d.Destroy(t.Context(), j)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		},
+		"the server is killed": func(t *testing.T, f *fakeCluster, d *Kubernetes, s Spec) {
+			if _, err := d.Deploy(t.Context(), s); err != nil {
+				t.Error(err)
+			}
+			for range 2 {
+				if err := newKubernetesDriver(t, f).Sweep(t.Context(), Spec{ID: s.ID, Namespace: s.Namespace}); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeCluster(t)
+			d := newKubernetesDriver(t, f)
+			i, err := d.Deploy(t.Context(), kubernetesSpec(t, 7, testManifest))
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := f.names()
+			next := kubernetesSpec(t, 8, strings.Replace(testManifest, "replicas: 2", "replicas: 5\n  paused: false", 1)+more)
+			next.Previous, next.Strategy = &i, plan.BlueGreen
+			fail(t, f, d, next)
+			if got := f.names(); !slices.Equal(got, names) {
+				t.Errorf("%q, want %q", got, names)
+			}
+			o := f.objects["/apis/apps/v1/namespaces/apps/deployments/hello-c17"]
+			if _, paused := o.sub("spec")["paused"]; paused || number(o.sub("spec"), "replicas", 0) != 2 || o.label(labelAssembly) != "test-7" {
+				t.Errorf("%+v", o)
+			}
+			wantHealth(t, d, i, Ready)
+		})
+	}
 }
 
 func TestKubernetesAddress(t *testing.T) {

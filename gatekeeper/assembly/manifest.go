@@ -3,6 +3,7 @@ package assembly
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -109,6 +110,7 @@ func objects(op string, s Spec, text, variables string) ([]object, error) {
 			return nil, bad("it has more than %d objects", maxObjects)
 		}
 		seen[id] = true
+		o.encodeStrings()
 		all = append(all, o)
 	}
 	if len(all) == 0 {
@@ -211,6 +213,47 @@ func (o object) mark(labels map[string]string) {
 	}
 	for key, value := range labels {
 		all[key] = value
+	}
+}
+
+// encodeStrings writes the stringData of a Secret as data. The cluster does so too, and then knows no more
+// who owns the values: one that the next manifest has no longer would stay.
+func (o object) encodeStrings() {
+	texts, isMap := o["stringData"].(map[string]any)
+	if o.id().Kind != "Secret" || !isMap {
+		return
+	}
+	data, _ := o["data"].(map[string]any)
+	if data == nil {
+		data = map[string]any{}
+	}
+	for key, value := range texts {
+		text, isText := value.(string)
+		if !isText {
+			return // for the cluster to refuse
+		}
+		data[key] = base64.StdEncoding.EncodeToString([]byte(text))
+	}
+	o["data"] = data
+	delete(o, "stringData")
+}
+
+// available reports whether the cluster says that enough pods serve, of whichever version.
+func (o object) available() bool {
+	status := o.sub("status")
+	switch o.id().Kind {
+	case "Deployment":
+		conditions, _ := status["conditions"].([]any)
+		for _, c := range conditions {
+			if c, _ := c.(map[string]any); c["type"] == "Available" {
+				return c["status"] == "True"
+			}
+		}
+		return number(status, "availableReplicas", 0) > 0 || number(o.sub("spec"), "replicas", 1) == 0
+	case "StatefulSet":
+		return number(status, "readyReplicas", 0) > 0 || number(o.sub("spec"), "replicas", 1) == 0
+	default:
+		return true
 	}
 }
 

@@ -76,3 +76,41 @@ func (m *mask) begun(text []byte) int {
 func hide(words string, secrets map[string]string) string {
 	return string(newMask(io.Discard, secrets).cover([]byte(words)))
 }
+
+// hideBroken covers secrets in a container's log, also where ends of lines are in the middle of one:
+// podman makes a line of each write when it is asked for the last ones.
+func hideBroken(log string, secrets map[string]string) string {
+	var out strings.Builder
+	all := newMask(io.Discard, secrets).secrets
+	for at := 0; at < len(log); {
+		n := 0
+		for _, secret := range all {
+			if n = broken(log[at:], secret); n > 0 {
+				break
+			}
+		}
+		if n > 0 {
+			out.WriteString(masked)
+			at += n
+		} else {
+			out.WriteByte(log[at])
+			at++
+		}
+	}
+	return out.String()
+}
+
+// broken is how much of the beginning of text is the secret with ends of lines in it, or 0.
+func broken(text string, secret []byte) int {
+	at := 0
+	for n, c := range secret {
+		for n > 0 && at < len(text) && text[at] == '\n' {
+			at++
+		}
+		if at == len(text) || text[at] != c {
+			return 0
+		}
+		at++
+	}
+	return at
+}

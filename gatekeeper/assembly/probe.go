@@ -37,7 +37,7 @@ func Probe(ctx context.Context, address string, p plan.Probe, clock Clock) error
 	}
 	over := clock.After(within)
 	for {
-		last := Ask(ctx, address, p)
+		last := tryOnce(ctx, address, p)
 		if last == nil {
 			return nil
 		}
@@ -53,10 +53,18 @@ func Probe(ctx context.Context, address string, p plan.Probe, clock Clock) error
 	}
 }
 
-// Ask is one try: nil when the assembly at address answers as p says, else what it did instead, in
-// words. A redirect is an answer and is not followed, and the body of an answer is not read: an
-// assembly leads nobody astray, and cannot fill our memory.
+// Ask is one try: nil when the assembly at address answers as p says, else an error of the kind
+// Refused that tells everybody what it did instead. A redirect is an answer and is not followed, and
+// the body of an answer is not read: an assembly leads nobody astray, and cannot fill our memory.
 func Ask(ctx context.Context, address string, p plan.Probe) error {
+	if err := tryOnce(ctx, address, p); err != nil {
+		return &fault.Error{Kind: fault.Refused, Op: "assembly.Ask", Public: err.Error(), Err: context.Cause(ctx)}
+	}
+	return nil
+}
+
+// tryOnce is [Ask] with bare words.
+func tryOnce(ctx context.Context, address string, p plan.Probe) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("%q is no address", address)

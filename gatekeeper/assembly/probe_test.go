@@ -57,7 +57,7 @@ func TestAsk(t *testing.T) {
 	for _, tt := range tests {
 		got := ""
 		if err := Ask(t.Context(), server.URL, plan.Probe{HTTP: tt.path, Status: tt.status}); err != nil {
-			got = err.Error()
+			got = fault.Sentence(err) // as people are told it
 		}
 		if got != tt.want {
 			t.Errorf("%s (%d): %q, want %q", tt.path, tt.status, got, tt.want)
@@ -68,7 +68,7 @@ func TestAsk(t *testing.T) {
 	}
 	<-loose // the server of the huge answer was let go
 	server.Close()
-	if err := Ask(t.Context(), server.URL, plan.Probe{}); err == nil || err.Error() != "nothing listens on its port" {
+	if err := Ask(t.Context(), server.URL, plan.Probe{}); fault.Sentence(err) != "nothing listens on its port" {
 		t.Errorf("nobody: %v", err)
 	}
 }

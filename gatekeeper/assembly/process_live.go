@@ -188,7 +188,7 @@ func (p *process) health() Health {
 
 // ask is one try of its probe, with a look at who answers.
 func (p *process) ask(ctx context.Context) error {
-	if err := Ask(ctx, p.address(), p.spec.Ready); err != nil {
+	if err := tryOnce(ctx, p.address(), p.spec.Ready); err != nil {
 		return err
 	}
 	if whose(p.handle.Port, p.tree()) == foreign {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/gatekeeper/assembly"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/promote"
 	"gatehouse/gitserver/account"
@@ -121,13 +122,31 @@ type logged interface {
 	Log(id int64) string
 }
 
+// heard is a driver that asks elsewhere for what an assembly says.
+type heard interface {
+	// Output is the end of it, with the values masked that the assembly has in the variables that
+	// secrets names.
+	Output(ctx context.Context, i assembly.Instance, secrets []string, limit int) (text []byte, cut bool, err error)
+}
+
 // Output is the end of what an assembly says, at most logKept bytes; cut tells that there is more
 // before it. Only drivers that keep a log have one.
-func (s *Service) Output(_ context.Context, a Assembly) (text []byte, cut bool, err error) {
+func (s *Service) Output(ctx context.Context, a Assembly) (text []byte, cut bool, err error) {
 	const op = "deliver.Output"
 	driver, err := s.driver(a.Driver)
 	if err != nil {
 		return nil, false, err
+	}
+	if h, ok := driver.(heard); ok && a.handle != "" {
+		d, err := s.runs.Deployment(ctx, a.Run, a.StageRun) // knows which variables are secret
+		if err != nil {
+			return nil, false, err
+		}
+		var secrets []string
+		for _, name := range d.Env.Secrets {
+			secrets = append(secrets, plan.SecretEnv(name))
+		}
+		return h.Output(ctx, a.instance(), secrets, logKept)
 	}
 	l, ok := driver.(logged)
 	if !ok {
@@ -175,7 +194,7 @@ func stateRevoked(ctx context.Context, q db.Querier, at Place, st *promote.State
 		}
 		i := slices.IndexFunc(st.Vetoes, func(v promote.Veto) bool { return v.Digest == digest })
 		if i < 0 {
-			st.Vetoes = append(st.Vetoes, promote.Veto{Digest: digest, Why: "it was revoked for good"})
+			st.Vetoes = append(st.Vetoes, promote.Veto{Digest: digest, Why: "it was revoked"})
 		}
 		return nil
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -269,78 +268,6 @@ func (s *Service) orphaned(ctx context.Context, a Assembly) (time.Duration, erro
 		return healthEvery, err
 	}
 	return 0, s.end(ctx, a.ID, "who brought it about is gone")
-}
-
-// end has an assembly taken away.
-func (s *Service) end(ctx context.Context, id int64, why string) error {
-	var a Assembly
-	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
-		var err error
-		if a, err = assemblyByID(ctx, tx, id); err != nil {
-			return err
-		}
-		moved, err := s.move(ctx, tx, id, AssemblyDeleting, why)
-		if err != nil || !moved {
-			return err
-		}
-		return tx.Enqueue(ctx, assemblyJob(id))
-	})
-	s.wake(a.place)
-	return err
-}
-
-// takeAway ends an assembly and what is bound to it. It may be called again for one that is gone.
-func (s *Service) takeAway(ctx context.Context, a Assembly) error {
-	s.unbind(ctx, a)
-	if a.handle != "" {
-		driver, err := s.driver(a.Driver)
-		if err != nil {
-			return err
-		}
-		if s.Names != nil {
-			wait, cancel := context.WithTimeout(ctx, drainLimit)
-			err := s.Names.Drain(wait, a.instance())
-			cancel()
-			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				return err
-			}
-		}
-		if err := driver.Destroy(ctx, a.instance()); err != nil {
-			return err
-		}
-	}
-	crash("assembly.destroyed")
-	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
-		if a.State != AssemblyDeleting {
-			if _, err := s.move(ctx, tx, a.ID, AssemblyDeleting, a.Reason); err != nil {
-				return err
-			}
-		}
-		_, err := s.move(ctx, tx, a.ID, AssemblyDeleted, a.Reason)
-		return err
-	})
-	s.wake(a.place)
-	return err
-}
-
-// clear takes away what is left of an assembly that ended by itself. Its row stays as it is: people
-// are to see that it is what should run, and does not.
-func (s *Service) clear(ctx context.Context, a Assembly) error {
-	if a.handle == "" {
-		return nil
-	}
-	s.unbind(ctx, a)
-	driver, err := s.driver(a.Driver)
-	if err != nil {
-		return err
-	}
-	if err := driver.Destroy(ctx, a.instance()); err != nil {
-		return err
-	}
-	return s.DB.Transact(ctx, func(tx *db.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE assemblies SET handle = '' WHERE id = $1`, a.ID)
-		return err
-	})
 }
 
 // Recover asks for a look at every assembly that is not gone, after a start of the server.

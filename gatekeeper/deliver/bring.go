@@ -60,10 +60,11 @@ type Outcome struct {
 }
 
 func failedBy(err error, what string) Outcome {
+	why := strings.TrimPrefix(what+": "+fault.Sentence(err), ": ")
 	if assembly.Failed(err) {
-		return Outcome{plan.Failed, what + ": " + fault.Sentence(err)}
+		return Outcome{plan.Failed, why}
 	}
-	return Outcome{plan.Errored, what + ": " + fault.Sentence(err)}
+	return Outcome{plan.Errored, why}
 }
 
 // Bring brings an artifact into its environment: it is deployed and answers its probe, gets its
@@ -90,7 +91,7 @@ func (s *Service) Bring(ctx context.Context, d Deployment) Outcome {
 	say(d.Log, "deploying %s (%s) into %s as assembly %d", d.Artifact.Name, short(d.Artifact.Digest), d.Env.Name, a.ID)
 	instance, err := driver.Deploy(ctx, spec)
 	if err != nil {
-		o := failedBy(err, "the deploy failed")
+		o := failedBy(err, "")
 		s.spoilt(ctx, a, o.Reason)
 		return o
 	}
@@ -177,7 +178,7 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 	}
 	deploy := d.Stage.Deploy
 	spec := assembly.Spec{
-		Repository: r.Name, RepoID: r.ID, App: d.App, Environment: d.Env.Name, Instance: d.Instance, Commit: string(d.Commit), Digest: d.Artifact.Digest,
+		Repository: r.Name, RepoID: r.ID, App: d.App, Environment: d.Env.Name, Instance: d.Instance, Commit: string(d.Commit), Digest: d.Artifact.Digest, Type: d.Artifact.Type,
 		Unpack: func(ctx context.Context, dir string) error {
 			return s.Artifacts.Unpack(ctx, d.Artifact, dir, d.Artifact.Name)
 		},
@@ -186,7 +187,10 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 		Manifest: d.Env.Manifest, Namespace: d.Env.Namespace, Image: d.Env.Image, Log: d.Log, Trust: d.Trust,
 		Env: map[string]string{}, Secrets: map[string]string{},
 	}
-	if spec.Strategy == "" {
+	switch {
+	case d.Env.Driver == plan.DriverKubernetes: // a cluster keeps the old pods until the new ones are well
+		spec.Strategy = plan.BlueGreen
+	case spec.Strategy == "":
 		spec.Strategy = plan.Replace
 	}
 	if d.Env.Config != "" {
@@ -305,7 +309,7 @@ func (s *Service) verify(ctx context.Context, d Deployment, a Assembly) Outcome 
 			if ctx.Err() != nil {
 				return Outcome{plan.Canceled, "it was stopped while it was verified"}
 			}
-			return Outcome{plan.Failed, fmt.Sprintf("the verification failed at look %d: %s", looks, fault.Sentence(err))}
+			return Outcome{plan.Failed, fmt.Sprintf("%s, at look %d of the verification", fault.Sentence(err), looks)}
 		}
 		left := end.Sub(s.Clock.Now())
 		if left <= 0 {

@@ -193,9 +193,12 @@ func (s *Service) grouped(ctx context.Context, e Entrance, r repo.Repository, n 
 	return accepted(0, "commit %s of the merge queue is tested as run %d", short(head), run), nil
 }
 
+// groupPrefix holds the groups of merge queues, hidden from clients.
+const groupPrefix = "refs/gate/group/"
+
 // groupHold keeps the objects of a merge queue's group while it is tested.
 func groupHold(entrance int64, head git.OID) string {
-	return "refs/gate/group/" + strconv.FormatInt(entrance, 10) + "-" + string(head)
+	return groupPrefix + strconv.FormatInt(entrance, 10) + "-" + string(head)
 }
 
 // hold fetches a commit, holds it against the content rules and keeps it under a ref of ours.
@@ -221,12 +224,15 @@ func (s *Service) testCommit(ctx context.Context, e Entrance, r repo.Repository,
 		return 0, err
 	}
 	return run, s.DB.Transact(ctx, func(tx *db.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO entrance_runs (run_id, entrance_id, commit_oid, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			run, e.ID, string(commit), db.Micros(s.Now()))
+		_, err := tx.ExecContext(ctx, `INSERT INTO entrance_runs (run_id, entrance_id, commit_oid, at, branch, from_oid) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			run, e.ID, string(commit), db.Micros(s.Now()), branch, string(from))
 		if err != nil {
 			return fmt.Errorf("entrance: run %d: %w", run, err)
 		}
-		return nil
+		if !e.RevertRed {
+			return nil
+		}
+		return tx.Enqueue(ctx, redJob(run)) // it may have ended before this row was there
 	})
 }
 

@@ -76,6 +76,7 @@ type Entrance struct {
 	Report    string // what the names of our statuses begin with, "" to send none
 	Outcome   string // how far what comes in is meant to go, "" for as far as usual
 	Submit    bool   // what comes in asks to land by itself
+	RevertRed bool   // what landed there without us and is red is proposed to be taken back
 	Poll      time.Duration
 	LookedAt  time.Time // when it was last asked
 	Reason    string    // why that failed, "" when it did not
@@ -98,9 +99,11 @@ type NewEntrance struct {
 	Report   string // "" is gatehouse, "none" sends none
 	Outcome  string
 	Submit   bool
-	Poll     time.Duration
-	Secret   string // of deliveries; one is made when it is ""
-	Token    string // for its API and, over https, for git
+	// RevertRed needs a primary there.
+	RevertRed bool
+	Poll      time.Duration
+	Secret    string // of deliveries; one is made when it is ""
+	Token     string // for its API and, over https, for git
 	// AllowLocal permits a folder of this machine and plain http; only administrators may ask for it.
 	AllowLocal bool
 }
@@ -124,6 +127,9 @@ func (n *NewEntrance) check() error {
 	}
 	if !slices.Contains([]string{LandsPush, LandsMerge, LandsNone}, n.Lands) {
 		return bad(fmt.Sprintf("nothing lands by %q", clip(n.Lands)), "use push, merge or none")
+	}
+	if n.RevertRed && n.Lands == LandsNone {
+		return errNotThere(op)
 	}
 	if n.Reviews != "" && n.Reviews != ReviewsCount {
 		return bad(fmt.Sprintf("reviews cannot be %q", clip(n.Reviews)), "use count, or leave it out")
@@ -156,6 +162,11 @@ func (n *NewEntrance) check() error {
 		return bad("this user name cannot be sent", "use letters, digits and . _ @ + -")
 	}
 	return n.checkAPI(bad)
+}
+
+// errNotThere refuses to take back what lands here and nowhere else.
+func errNotThere(op string) error {
+	return fault.New(fault.Invalid, op, "nothing lands there that could be taken back: the branch here is the primary", "leave --revert-red out, or use another --lands")
 }
 
 func (n *NewEntrance) checkAPI(bad func(why, next string) error) error {

@@ -75,7 +75,8 @@ func (s *Service) News(ctx context.Context) ([]News, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err = s.DB.Read().QueryContext(ctx, `SELECT x.run_id, 1, r.finished_at FROM entrance_runs x JOIN runs r ON r.id = x.run_id
+	rows, err = s.DB.Read().QueryContext(ctx, `SELECT x.run_id, COALESCE(v.change_id, 0), r.finished_at FROM entrance_runs x JOIN runs r ON r.id = x.run_id
+		LEFT JOIN entrance_reverts v ON v.run_id = x.run_id
 		WHERE r.finished_at = 0 OR r.finished_at > $1 ORDER BY x.run_id`, db.Micros(s.Now())-settledMicros)
 	if err != nil {
 		return nil, fmt.Errorf("entrance: news: %w", err)

@@ -47,6 +47,8 @@ type Gate interface {
 	// TestCommit runs the stages on a commit that came from another and is not a change, and
 	// gives the run.
 	TestCommit(ctx context.Context, r repo.Repository, branch string, from, commit git.OID) (run int64, err error)
+	// Red says why the run of a commit was refused, "" when it was not, and which page shows it.
+	Red(ctx context.Context, run int64) (why, page string, err error)
 }
 
 // API is what can be asked of a forge beside git.
@@ -115,6 +117,6 @@ func (s *Service) alone(what string) (unlock func()) {
 // Handlers are the workers of the room's jobs, by kind.
 func (s *Service) Handlers() map[string]func(ctx context.Context, key string) (time.Duration, error) {
 	return map[string]func(ctx context.Context, key string) (time.Duration, error){
-		JobNotice: s.Work, JobPoll: s.Poll, JobLanded: s.Landed,
+		JobNotice: s.Work, JobPoll: s.Poll, JobLanded: s.Landed, JobRed: s.TakeBack,
 	}
 }

@@ -54,7 +54,7 @@ func (s *Service) Add(ctx context.Context, r repo.Repository, by account.Actor, 
 	}
 	e := Entrance{
 		Repo: r.ID, Forge: n.Forge, Address: n.Address, Username: n.Username, API: n.API, Project: n.Project, Local: n.AllowLocal, Events: n.Events,
-		Lands: n.Lands, Reviews: n.Reviews, Report: n.Report, Outcome: n.Outcome, Submit: n.Submit, Poll: n.Poll, CreatedBy: by.ID, CreatedAt: s.Now(),
+		Lands: n.Lands, Reviews: n.Reviews, Report: n.Report, Outcome: n.Outcome, Submit: n.Submit, RevertRed: n.RevertRed, Poll: n.Poll, CreatedBy: by.ID, CreatedAt: s.Now(),
 	}
 	err = s.DB.Transact(ctx, func(tx *db.Tx) (err error) {
 		if e.ID, err = tx.NextID(ctx, db.RowIDs); err == nil {
@@ -67,11 +67,11 @@ func (s *Service) Add(ctx context.Context, r repo.Repository, by account.Actor, 
 	}
 	// The files are there before the row that needs them; without a row the janitor takes them.
 	if err := s.keepSecrets(&e, to, n.Secret, n.Token); err != nil {
-		return Entrance{}, "", errors.Join(err, s.forgetSecrets(e.ID))
+		return Entrance{}, "", errors.Join(err, s.files().Forget(e.ID))
 	}
 	if err := s.DB.Transact(ctx, func(tx *db.Tx) error { return s.insert(ctx, tx, r, e) }); err != nil {
 		if fault.KindOf(err) != fault.Internal { // a plain no: certainly no row
-			err = errors.Join(err, s.forgetSecrets(e.ID))
+			err = errors.Join(err, s.files().Forget(e.ID))
 		}
 		return Entrance{}, "", err
 	}
@@ -101,9 +101,9 @@ func (s *Service) insert(ctx context.Context, tx *db.Tx, r repo.Repository, e En
 		events = append(events, string(k))
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO entrances (id, repo_id, forge, address, username, public_key, api, project, local, account_id, events, lands, reviews, report,
-			submit, poll, created_by, created_at, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+			submit, poll, created_by, created_at, outcome, revert_red) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		e.ID, e.Repo, string(e.Forge), e.Address, e.Username, e.PublicKey, e.API, e.Project, db.Bool(e.Local), e.Account, strings.Join(events, " "), e.Lands, e.Reviews, e.Report,
-		db.Bool(e.Submit), e.Poll.Microseconds(), e.CreatedBy, db.Micros(e.CreatedAt), e.Outcome)
+		db.Bool(e.Submit), e.Poll.Microseconds(), e.CreatedBy, db.Micros(e.CreatedAt), e.Outcome, db.Bool(e.RevertRed))
 	if err != nil {
 		return fmt.Errorf("entrance: add: %w", err)
 	}
@@ -169,7 +169,7 @@ func (s *Service) makeStandIn(ctx context.Context, tx *db.Tx, f Forge) (int64, e
 }
 
 const columns = `id, repo_id, forge, address, username, public_key, api, project, local, account_id, events, lands, reviews, report, submit, poll,
-	secret_until, looked_at, reason, created_by, created_at, outcome`
+	secret_until, looked_at, reason, created_by, created_at, outcome, revert_red`
 
 func entrances(ctx context.Context, q db.Querier, rest string, args ...any) ([]Entrance, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM entrances `+rest+` ORDER BY id`, args...)
@@ -181,16 +181,16 @@ func entrances(ctx context.Context, q db.Querier, rest string, args ...any) ([]E
 	for rows.Next() {
 		var e Entrance
 		var events string
-		var local, submit, poll, until, looked, created int64
+		var local, submit, poll, until, looked, created, revert int64
 		err := rows.Scan(&e.ID, &e.Repo, &e.Forge, &e.Address, &e.Username, &e.PublicKey, &e.API, &e.Project, &local, &e.Account, &events, &e.Lands, &e.Reviews, &e.Report,
-			&submit, &poll, &until, &looked, &e.Reason, &e.CreatedBy, &created, &e.Outcome)
+			&submit, &poll, &until, &looked, &e.Reason, &e.CreatedBy, &created, &e.Outcome, &revert)
 		if err != nil {
 			return nil, fmt.Errorf("entrance: list: %w", err)
 		}
 		for name := range strings.FieldsSeq(events) {
 			e.Events = append(e.Events, Kind(name))
 		}
-		e.Local, e.Submit, e.Poll = local != 0, submit != 0, time.Duration(poll)*time.Microsecond
+		e.Local, e.Submit, e.RevertRed, e.Poll = local != 0, submit != 0, revert != 0, time.Duration(poll)*time.Microsecond
 		e.secretUntil, e.LookedAt, e.CreatedAt = db.Time(until), db.Time(looked), db.Time(created)
 		all = append(all, e)
 	}
@@ -228,6 +228,23 @@ func (s *Service) Of(ctx context.Context, repoID, id int64) (Entrance, error) {
 	return e, err
 }
 
+// SetRevertRed says whether what landed on the primary without us, and is red, is proposed to be
+// taken back from now on.
+func (s *Service) SetRevertRed(ctx context.Context, e Entrance, on bool) (Entrance, error) {
+	if on && e.Lands == LandsNone {
+		return e, errNotThere("entrance.Set")
+	}
+	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE entrances SET revert_red = $1 WHERE id = $2`, db.Bool(on), e.ID)
+		if err != nil {
+			return fmt.Errorf("entrance: set %d: %w", e.ID, err)
+		}
+		return nil
+	})
+	e.RevertRed = on
+	return e, err
+}
+
 // Remove removes an entrance with its secrets and all that it was told. The changes that came
 // through it stay, and so does the other server.
 func (s *Service) Remove(ctx context.Context, e Entrance) error {
@@ -235,7 +252,7 @@ func (s *Service) Remove(ctx context.Context, e Entrance) error {
 		if _, err := s.ByID(ctx, tx, e.ID); err != nil {
 			return err
 		}
-		for _, table := range []string{"entrance_people", "entrance_deliveries", "change_origins", "entrance_branches", "entrance_runs", "entrance_statuses"} {
+		for _, table := range []string{"entrance_people", "entrance_deliveries", "change_origins", "entrance_branches", "entrance_runs", "entrance_statuses", "entrance_reverts"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE entrance_id = $1`, e.ID); err != nil {
 				return fmt.Errorf("entrance: remove %d: %w", e.ID, err)
 			}
@@ -249,5 +266,5 @@ func (s *Service) Remove(ctx context.Context, e Entrance) error {
 		return err
 	}
 	s.Bus.Wake(event.RepoTopic(e.Repo))
-	return s.forgetSecrets(e.ID)
+	return s.files().Forget(e.ID)
 }

@@ -103,6 +103,18 @@ func (p *Plan) dropIdle(policy *Plan) {
 	}
 }
 
+// NotesBeside are the notes of the plan, and of those of its stages that another, which was cut
+// from it, does not have.
+func (p *Plan) NotesBeside(cut *Plan) []string {
+	all := slices.Clone(p.Notes)
+	for _, s := range p.Stages {
+		if _, there := cut.Stage(s.Name); !there {
+			all = append(all, s.Notes...)
+		}
+	}
+	return all
+}
+
 // composedLines places stages in the candidate's file and everything else in the policy's.
 func composedLines(policy, candidate *Plan) map[string]int {
 	lines := map[string]int{}

@@ -43,7 +43,7 @@ func evaluateApprove(g Gate, c Approve, e Evidence, now time.Time) Reason {
 		need = strconv.Itoa(c.Min) + " approvals" + from(Review{By: c.By, Not: c.Not})
 	}
 	if len(counted) < c.Min {
-		r.State, r.Who = Closed, approvers(Review{By: c.By, Members: c.Members})
+		r.State, r.Who = Closed, c.able(counted, e.Parts)
 		r.What = fmt.Sprintf("needs %s, has %d", need, len(counted))
 		r.Next = "approve it at gate " + g.Name
 		return r
@@ -54,6 +54,27 @@ func evaluateApprove(g Gate, c Approve, e Evidence, now time.Time) Reason {
 		r.At = ends[c.Min-1]
 	}
 	return r
+}
+
+// able names who could approve and has not: an approval of somebody who has a part in the change
+// would not count where the plan says so.
+func (c Approve) able(counted []string, parts map[string][]string) []string {
+	if len(c.By) == 0 {
+		if len(c.Not) == 0 {
+			return []string{anyone}
+		}
+		return []string{anyone + ", but the " + strings.Join(c.Not, " and the ")}
+	}
+	var names []string
+	for _, m := range c.Members {
+		if !slices.Contains(counted, m) && related(Review{Not: c.Not}, Vote{Is: parts[m]}) == "" {
+			names = append(names, m)
+		}
+	}
+	if len(names) == 0 {
+		return []string{"nobody in " + strings.Join(c.By, ", ") + " who has not approved or taken part"}
+	}
+	return names
 }
 
 // newestApprovals is the last approval of each person at a gate.

@@ -67,6 +67,8 @@ type Evidence struct {
 
 	// Approvals are those of the digests in question, whatever their gates.
 	Approvals []Approval
+	// Parts are what accounts are to the change, by name: Author, Uploader, Committer.
+	Parts map[string][]string
 	// Metrics holds the newest value of each metric; Baselines those of what runs in each
 	// environment.
 	Metrics   map[string]Measured

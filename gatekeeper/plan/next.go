@@ -195,7 +195,7 @@ func Summary(reasons []Reason) string {
 	var parts []string
 	for _, r := range reasons {
 		text := r.What
-		if r.Evidence != "" {
+		if r.Evidence != "" && !strings.Contains(strings.ToLower(r.What), strings.ToLower(r.Evidence)) {
 			text = fmt.Sprintf("%s (%s)", r.What, r.Evidence)
 		}
 		if !slices.Contains(parts, text) {

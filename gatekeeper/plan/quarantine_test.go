@@ -33,10 +33,10 @@ func TestQuarantine(t *testing.T) {
 		want   RunState
 		words  string
 	}{
-		{"failed", done(Failed), green, noon, RunPassed, "flaky failed; that does not count: it is in quarantine until 2026-11-23, alice sees to it (times out on Mondays) (FAILED)"},
+		{"failed", done(Failed), green, noon, RunPassed, "flaky failed; that does not count: it is in quarantine until 2026-11-23, alice sees to it (times out on Mondays)"},
 		{"timed out", done(TimedOut), green, noon, RunPassed, "flaky ran out of time; that does not count"},
 		{"in its last moment", done(Failed), green, lastMoment, RunPassed, ""},
-		{"after its last moment", done(Failed), green, lastMoment.Add(1), RunRefused, "flaky failed (FAILED)"},
+		{"after its last moment", done(Failed), green, lastMoment.Add(1), RunRefused, "flaky failed"},
 		{"by UTC, not by the clock on the wall", done(Failed), green, lastMoment.In(berlin), RunPassed, ""},
 		{"passed", done(Passed), with(Tests{Passed: 1}), noon, RunPassed, "flaky passed"},
 		{"its failing tests", done(Failed), with(Tests{Passed: 1, Failed: 2}), noon, RunPassed, "3 tests passed; failures of flaky do not count: in quarantine"},

@@ -62,11 +62,19 @@ func (v *look) believe() []belief {
 		if k.Run.Errors >= MaxErrors {
 			times++ // the machinery does not get it done: perhaps it is one of them
 		}
-		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) || v.outdated(k) || k.Conflict == "" && v.lucky(k, all) {
+		if times == 0 || k.Run.State == RunPassed || len(k.Members) == 0 || v.moved(k) || v.outdated(k) {
 			continue
 		}
+		if k.Conflict == "" && v.lucky(k, all) {
+			if !k.broken() && !v.givenUp(k) {
+				continue
+			}
+			times = 0 // they are good, and it is not tried again all the same
+		}
 		if f, ok := v.failure(k, times, clash); ok {
-			failures = append(failures, f)
+			if times > 0 {
+				failures = append(failures, f)
+			}
 			v.accuse(f, times, all, cleared)
 		}
 	}
@@ -136,23 +144,35 @@ func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
 		return
 	}
 	for _, i := range f.in {
-		b := &all[i]
+		b, e := &all[i], v.order[i]
 		if len(f.in) == 1 && b.proved && f.k.Seq < cleared[i] {
 			continue
 		}
+		last := !v.mayLandBy(b, e) // no other run will bring it in
 		switch {
 		case f.k.Conflict != "":
 			b.conflict = f.k
-		case f.k.Run.Refusals > 0:
+		case f.k.Run.Refusals > 0 && (times > 0 || last && v.givenUp(f.k)):
 			b.strong += f.k.Run.Refusals
 			if b.last == nil || !f.k.Run.StartedAt.Before(b.last.Run.StartedAt) {
 				b.last = f.k
 			}
 		}
-		if f.k.Run.Errors >= MaxErrors {
+		if f.k.broken() && last {
 			b.broken = f.k
 		}
 	}
+}
+
+// givenUp says that a candidate on the tip has failed too often to be tried once more.
+func (v *look) givenUp(k *Candidate) bool {
+	b := v.branches[k.Branch]
+	return b != nil && k.Seq == b.Seq && k.Run.Refusals >= mostRefusals
+}
+
+// mayLandBy says that a run of the entry has passed by which it may land yet.
+func (v *look) mayLandBy(b *belief, e *Entry) bool {
+	return slices.ContainsFunc(b.with, func(n int) bool { return v.st[n] != void && has(v.Candidates[n].Members, e.Change) })
 }
 
 // weigh finds how likely each entry is good, given all failures: each failure speaks against

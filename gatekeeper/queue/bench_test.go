@@ -79,7 +79,8 @@ func (c *crowd) answer(a queue.Action) []queue.Event {
 		}
 		commit := "c" + strconv.FormatInt(id, 10)
 		c.runs = append(c.runs, queue.RunEnded{Candidate: id, Run: c.ids, Commit: commit})
-		return []queue.Event{queue.Tried{Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Run: c.ids, Base: "b", Commit: commit}}
+		b := c.state.Branches[0]
+		return []queue.Event{queue.Tried{Ask: a.Ask, Seq: b.Seq, Proven: b.Proven, Branch: a.Branch, Members: a.Members, On: a.On, ID: id, Run: c.ids, Base: "b", Commit: commit}}
 	case queue.Land:
 		return []queue.Event{queue.LandDone{Parts: a.Parts, Ask: a.Ask, Landed: true, Tips: map[string]string{"main": "t" + strconv.Itoa(len(c.took))}}, queue.Enqueued{Entry: c.entry()}}
 	case queue.Eject:

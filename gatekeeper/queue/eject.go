@@ -11,6 +11,9 @@ import (
 // twice can be bad luck of the machinery, three times in a row needs a person.
 const MaxErrors = 3
 
+// broken says that the machinery does not get a candidate done: another run is not asked for.
+func (k *Candidate) broken() bool { return k.Run.State == RunErrored && k.Run.Errors >= MaxErrors }
+
 // redPause is how long a branch that is red waits before it is looked at again.
 const redPause = 10 * time.Minute
 
@@ -40,7 +43,7 @@ func (v *look) eject() {
 			if b.proved {
 				v.Model = v.Model.LearnPairs(1, 1)
 			}
-		case b.broken != nil && b.broken.Run.State == RunErrored:
+		case b.broken != nil:
 			x.Reason, x.Candidate = EjectErrored, b.broken.ID
 			x.Words = fmt.Sprintf("its stages could not be run, %d times: %s", b.broken.Run.Errors, b.broken.Run.Reason)
 		default:
@@ -116,9 +119,12 @@ func (v *look) othersFail(i int) bool {
 }
 
 // sound says that what a candidate was made on has passed as what it is: a landing of the queue
-// made it, of the tip below or of what it stands on.
+// made the tip below, or what it stands on landed on just that tip. After another landing in
+// between that says nothing: it may be what mended the branch.
 func (v *look) sound(k *Candidate) bool {
-	return k.Proven || len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool { return !v.hasLanded(k, m) })
+	return k.Proven || len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool {
+		return !v.hasLanded(k, m) || v.stories[k.Branch].seqOf(m.Change) > k.Seq+int64(len(k.On))
+	})
 }
 
 // outdated says that a candidate was made on a tip that came past the queue, and is not the tip any

@@ -265,7 +265,8 @@ func (p *planner) worth(l *alive) bool {
 	branch := p.branches[p.Candidates[l.n].Branch]
 	saved := float64(len(l.members)) * float64(p.takes(l.members, branch))
 	lost := 0.0
-	for _, s := range p.line {
+	for _, at := range p.rivals(l.members) {
+		s := p.line[at]
 		if s.alive < 0 || !p.voids(l, s) {
 			continue
 		}
@@ -279,6 +280,47 @@ func (p *planner) worth(l *alive) bool {
 		}
 	}
 	return true
+}
+
+// rivals are the stops of the line with somebody that one of the entries conflicts with.
+func (p *planner) rivals(members []int) []int {
+	found := p.ground[:0]
+	for _, i := range members {
+		e := p.order[i]
+		if e.Barrier {
+			found = append(found, p.inAll[e.Branch]...)
+		} else {
+			found = append(found, p.inBar[e.Branch]...)
+			for _, t := range e.Targets {
+				found = append(found, p.inLane[laneKey{e.Branch, t}]...)
+			}
+		}
+		for _, c := range e.Parents {
+			if j, queued := p.at[c]; queued && p.place[j] != 0 {
+				found = append(found, j)
+			}
+		}
+		found = append(found, p.linedChildren(e.Change)...)
+	}
+	p.ground = found
+	for n, j := range found {
+		found[n] = p.stopOf[j]
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// linedChildren are those in the line that wait for a change.
+func (p *planner) linedChildren(change int64) []int {
+	if p.children == nil {
+		p.children = map[int64][]int{}
+		for i, e := range p.order {
+			for _, c := range e.Parents {
+				p.children[c] = append(p.children[c], i)
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(p.children[change]), func(i int) bool { return p.place[i] == 0 })
 }
 
 // voids says whether landing a candidate would make a stop of the line worthless.

@@ -70,6 +70,10 @@ func (p *planner) group(i int) []int {
 
 // under is what a group would stand on in the line.
 func (p *planner) under(group []int) []int {
+	if len(group) == 1 { // as good as always
+		on := p.lined(group[0])
+		return slices.DeleteFunc(on, func(j int) bool { return j == group[0] })
+	}
 	var on []int
 	for _, i := range group {
 		for _, j := range p.lined(i) {
@@ -82,12 +86,25 @@ func (p *planner) under(group []int) []int {
 	return on
 }
 
+// usualGround is how many a change seldom stands on more than: room is made for them at once.
+const usualGround = 32
+
 // lined are those in the line that the entry conflicts with, in the order of the line.
 func (p *planner) lined(i int) []int {
+	room := usualGround
+	if e := p.order[i]; e.Barrier {
+		room = len(p.inAll[e.Branch])
+	}
+	found := p.conflicting(i, make([]int, 0, room))
+	slices.SortFunc(found, func(a, b int) int { return p.place[a] - p.place[b] })
+	return slices.Compact(found)
+}
+
+// conflicting adds those in the line that the entry conflicts with, in no order, some twice.
+func (p *planner) conflicting(i int, found []int) []int {
 	e := p.order[i]
-	var found []int
 	if e.Barrier {
-		found = slices.Clone(p.inAll[e.Branch])
+		found = append(found, p.inAll[e.Branch]...)
 	} else {
 		found = append(found, p.inBar[e.Branch]...)
 		for _, t := range e.Targets {
@@ -98,8 +115,7 @@ func (p *planner) lined(i int) []int {
 	for n := 0; n < len(found); n++ { // what it stands on does not stand without its parents
 		found = p.withParents(found, p.order[found[n]])
 	}
-	slices.SortFunc(found, func(a, b int) int { return p.place[a] - p.place[b] })
-	return slices.Compact(found)
+	return found
 }
 
 // withParents adds the entry's parents in the line of its branch.

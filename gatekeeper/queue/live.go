@@ -22,13 +22,14 @@ type alive struct {
 
 // findLive lists the candidates that run or passed, in the order of their places; alternates last.
 func (p *planner) findLive() {
+	found := make([]alive, 0, len(p.Candidates)) // never more: they are pointed to
+	p.live = make([]*alive, 0, len(p.Candidates))
+	p.sortByLast()
 	for n := range p.Candidates {
 		k := &p.Candidates[n]
 		if len(k.Members) == 0 {
 			continue
 		}
-		last := k.Members[len(k.Members)-1].Change
-		p.byLast[last] = append(p.byLast[last], n)
 		if k.Conflict != "" || k.Run.State != RunRunning && k.Run.State != RunPassed {
 			continue
 		}
@@ -43,21 +44,12 @@ func (p *planner) findLive() {
 			}
 			continue
 		}
-		l := &alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare, on: p.positions(k.On), members: p.positions(k.Members)}
+		l := p.aliveOf(n)
 		if len(l.members) == 0 {
 			continue // it was asked for, and its changes have left meanwhile
 		}
-		l.priority = p.priority(l.members)
-		l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
-		for _, i := range l.members {
-			if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
-				l.oldest = at
-			}
-		}
-		if len(l.members) == 1 {
-			l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
-		}
-		p.live = append(p.live, l)
+		found = append(found, l)
+		p.live = append(p.live, &found[len(found)-1])
 		for _, i := range l.members {
 			p.known[i] = true
 		}
@@ -72,6 +64,48 @@ func (p *planner) findLive() {
 		return a.due.Compare(b.due)
 	})
 	p.weighStakes()
+}
+
+func (p *planner) aliveOf(n int) alive {
+	k := &p.Candidates[n]
+	l := alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare, on: p.positions(k.On), members: p.positions(k.Members)}
+	if len(l.members) == 0 {
+		return l
+	}
+	l.priority = p.priority(l.members)
+	l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
+	for _, i := range l.members {
+		if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
+			l.oldest = at
+		}
+	}
+	if len(l.members) == 1 {
+		l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
+	}
+	return l
+}
+
+// sortByLast sorts the candidates by their last member.
+func (p *planner) sortByLast() {
+	last := make([]int, len(p.Candidates)) // + 1
+	count := make([]int, len(p.order))
+	for n := range p.Candidates {
+		if members := p.Candidates[n].Members; len(members) > 0 {
+			if i, queued := p.at[members[len(members)-1].Change]; queued {
+				last[n] = i + 1
+				count[i]++
+			}
+		}
+	}
+	room := make([]int, len(p.Candidates))
+	for i, n := range count {
+		p.byLast[i], room = room[:0:n], room[n:]
+	}
+	for n, i := range last {
+		if i > 0 {
+			p.byLast[i-1] = append(p.byLast[i-1], n)
+		}
+	}
 }
 
 // due is the place of what begins at a time and takes long: it lets those pass that begin a
@@ -133,28 +167,37 @@ func (p *planner) lineUp(priority int, fresh []int, weighing bool) bool {
 // adopt finds the runs of what the line wants among those that it was not drawn from: a run
 // that is hardly likely to pass is drawn late, in its turn, and is that run all the same.
 func (p *planner) adopt() {
-	idle := map[string]int{}
-	for n, l := range p.live {
+	idle := map[int][]int{} // by their last member, the latest first
+	for n, l := range slices.Backward(p.live) {
 		if !l.lined && p.st[l.n] != void {
-			idle[p.Candidates[l.n].Branch+p.name(slices.Sorted(slices.Values(l.on)), l.members)] = n
+			last := l.members[len(l.members)-1]
+			idle[last] = append(idle[last], n)
 		}
-	}
-	if len(idle) == 0 {
-		return
 	}
 	for at := range p.line {
 		s := &p.line[at]
 		if s.alive >= 0 {
 			continue
 		}
-		n, runs := idle[p.order[s.members[0]].Branch+p.name(slices.Sorted(slices.Values(s.on)), s.members)]
-		if runs && !p.live[n].lined {
-			p.live[n].lined, s.alive = true, n
-			if p.live[n].passed {
-				s.passes = 1
+		for _, n := range idle[s.members[len(s.members)-1]] {
+			l := p.live[n]
+			if p.Candidates[l.n].Branch != p.order[s.members[0]].Branch || !slices.Equal(l.members, s.members) || !sameSet(l.on, s.on) {
+				continue
 			}
+			if !l.lined {
+				l.lined, s.alive = true, n
+				if l.passed {
+					s.passes = 1
+				}
+			}
+			break
 		}
 	}
+}
+
+// sameSet says that two lists have the same in them, in any order.
+func sameSet(a, b []int) bool {
+	return len(a) == len(b) && slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // letPass puts those before a candidate that conflict with it and are done much sooner, as long as
@@ -168,8 +211,9 @@ func (p *planner) letPass(l *alive, fresh []int) bool {
 	if l.stake > (p.takes(l.members, p.branches[k.Branch]) - p.now.Sub(k.Run.StartedAt)).Minutes() {
 		return false
 	}
+	at := due(l.oldest, p.order[l.members[0]].Takes)
 	for _, i := range fresh {
-		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(due(l.oldest, p.order[l.members[0]].Takes)) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
+		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(at) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
 			continue
 		}
 		if !slices.ContainsFunc(l.members, func(m int) bool { return p.conflicts(i, m) }) {
@@ -196,10 +240,9 @@ func (p *planner) fits(l *alive) bool {
 		if p.place[i] != 0 || p.barred(i) || p.fatherless(i, l) {
 			return false
 		}
-		for _, j := range p.lined(i) {
-			if !slices.Contains(l.on, j) {
-				return false
-			}
+		p.ground = p.conflicting(i, p.ground[:0])
+		if slices.ContainsFunc(p.ground, func(j int) bool { return !slices.Contains(l.on, j) }) {
+			return false
 		}
 	}
 	return true

@@ -66,8 +66,9 @@ func (m *Model) Passes(e *Entry) float64 {
 func (m *Model) refuses(e *Entry) float64 {
 	all := m.all.refusedBy(startRefused, startSeen)
 	z := logit(m.by["author "+e.Author].refusedBy(all, authorWeight)) + m.slope*(e.Size-sizeMean)
+	usual := logit(all)
 	for _, t := range e.Targets {
-		z += (logit(m.by["target "+t].refusedBy(all, targetWeight)) - logit(all)) / float64(len(e.Targets))
+		z += (logit(m.by["target "+t].refusedBy(all, targetWeight)) - usual) / float64(len(e.Targets))
 	}
 	return 1 / (1 + math.Exp(-z))
 }

@@ -35,11 +35,12 @@ const (
 type planner struct {
 	*look
 	clash  float64
-	n      int             // entries looked at
-	bars   []bool          // entries that may not be tried
-	known  []bool          // entries that a candidate tries
-	tested []bool          // entries that a run tries by themselves
-	byLast map[int64][]int // candidates by their last member
+	n      int     // entries looked at
+	bars   []bool  // entries that may not be tried
+	known  []bool  // entries that a candidate tries
+	tested []bool  // entries that a run tries by themselves
+	byLast [][]int // candidates by their last member
+	ground []int   // room that is used again and again
 	live   []*alive
 	strays []int // candidates whose runs can land nothing, and still tell of their change
 	line   []stop
@@ -49,6 +50,8 @@ type planner struct {
 	inLane map[laneKey][]int
 	inBar  map[string][]int
 	inAll  map[string][]int
+	// children are those that wait for a change, once somebody asked.
+	children map[int64][]int
 	// What is wanted: of the line, of those that have failed, of those too deep in the line.
 	wants, looks, proofs []want
 }
@@ -105,8 +108,9 @@ func (p *planner) priority(members []int) int {
 func (v *look) planner() *planner {
 	p := &planner{look: v, clash: v.Model.Clash()}
 	p.n = min(len(v.order), max(leastSearch, horizon*v.Workers))
-	p.known, p.tested, p.byLast = make([]bool, len(v.order)), make([]bool, len(v.order)), map[int64][]int{}
+	p.known, p.tested, p.byLast = make([]bool, len(v.order)), make([]bool, len(v.order)), make([][]int, len(v.order))
 	p.place, p.stopOf, p.lands = make([]int, len(v.order)), make([]int, len(v.order)), make([]float64, len(v.order))
+	p.line = make([]stop, 0, p.n)
 	p.inLane, p.inBar, p.inAll = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}
 	p.bar()
 	p.findLive()

@@ -180,6 +180,23 @@ func TestWhoIsSentAway(t *testing.T) {
 		k.Run.Errors = times
 		return k
 	}
+	since := func(landings ...queue.Landed) queue.State { // refused twice on 1, on a tip that came past the queue, and passed by others later
+		for n := range landings {
+			landings[n].Seq += int64(n)
+		}
+		s := after(with(start(entry(2, "a")), on(refused(2, 2, 2), 1)), landings...)
+		s.Branches[0].Proven, s.Branches[0].GreenAt = true, noon.Add(-time.Minute)
+		s.Candidates[0].Run.StartedAt = noon.Add(-time.Hour)
+		return s
+	}
+	// One passed on an older patch set of what landed then, and failed on that.
+	newer := after(with(start(entry(2, "a")), on(ran(1, queue.RunPassed, 2), 1), refused(2, 4, 2)), landed(1, "a"))
+	newer.Landed[0].PS, newer.Branches[0].Proven, newer.Branches[0].GreenAt = 2, true, noon.Add(-time.Minute)
+	newer.Candidates[1].Seq, newer.Candidates[1].Proven, newer.Candidates[1].Run.StartedAt = 6, true, noon.Add(-time.Hour)
+	unlucky := with(green(entry(1, "a"), entry(2, "a")), refused(1, 4, 1), on(ran(2, queue.RunPassed, 2), 1))
+	unlucky.Branches[0].Whole = true
+	whole := with(green(entry(1, "a"), entry(2, "a")), errored(3), on(ran(2, queue.RunPassed, 2), 1))
+	whole.Branches[0].Whole = true
 	older := refused(1, 2, 1)
 	older.Members[0].PS = 0
 	landing := with(green(entry(1, "a")), refused(1, 2, 1), ran(2, queue.RunPassed, 1))
@@ -206,6 +223,11 @@ func TestWhoIsSentAway(t *testing.T) {
 		{"refused twice as an older patch set", with(green(entry(1, "a")), older), nil, ""},
 		{"refused twice on one that may be to blame", with(green(entry(1, "a"), entry(2, "a")), on(refused(2, 2, 2), 1)), nil, ""},
 		{"refused twice on one that landed", after(with(green(entry(2, "a")), on(refused(2, 2, 2), 1)), landed(1, "a")), []int64{2}, queue.EjectRefused},
+		{"refused twice on one that landed on just that tip", since(landed(1, "a")), []int64{2}, queue.EjectRefused},
+		{"refused twice on one that landed after another, which may have mended the tip", since(landed(3, "a"), landed(1, "a")), nil, ""},
+		{"refused again and again on another patch set than it passed on", newer, []int64{2}, queue.EjectRefused},
+		{"refused by luck, again and again", unlucky, []int64{1}, queue.EjectRefused},
+		{"refused by luck, again and again, and passed with another", with(green(entry(1, "a"), entry(2, "a")), refused(1, 4, 1), ran(2, queue.RunPassed, 1, 2)), nil, ""},
 		{"refused twice, and the branch is red", with(start(entry(1, "a")), refused(1, 2, 1), bare(queue.RunRefused)), nil, ""},
 		{"refused twice before the branch was pushed to", mended, nil, ""},
 		{"a batch refused twice", with(green(entry(1, "a"), entry(2, "a")), refused(1, 2, 1, 2)), nil, ""},
@@ -216,6 +238,8 @@ func TestWhoIsSentAway(t *testing.T) {
 		{"a batch conflicts, and one of it passed", with(green(entry(1, "a"), entry(2, "a"), change(entry(3), barrier)), conflict(1, 1, 2), on(ran(2, queue.RunPassed, 2), 3)), nil, ""},
 		{"errored twice", with(green(entry(1, "a")), errored(2)), nil, ""},
 		{"errored again and again", with(green(entry(1, "a")), errored(50)), []int64{1}, queue.EjectErrored},
+		{"errored again and again, and one on it passed with all that it holds", whole, []int64{1}, queue.EjectErrored},
+		{"errored again and again, and passed with another", with(green(entry(1, "a"), entry(2, "a")), errored(3), ran(2, queue.RunPassed, 1, 2)), nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			next, actions := step(t, c.state, queue.Tick{})
@@ -259,6 +283,8 @@ func TestWhatIsTried(t *testing.T) {
 	single.Workers, single.Branches[0].MaxBatch = 1, 1
 	asked := ran(0, queue.RunRunning, 1)
 	asked.Run.ID, asked.Commit, asked.Base = 0, "", ""
+	again := ran(1, queue.RunNone, 1) // after it left for the machinery and came back
+	again.Run.Errors = queue.MaxErrors
 	for _, c := range []struct {
 		name  string
 		state queue.State
@@ -275,6 +301,7 @@ func TestWhatIsTried(t *testing.T) {
 		{"asked for already", with(start(entry(1, "a")), asked), nil, []int64{1}},
 		{"lost", with(start(entry(1, "a")), ran(1, queue.RunNone, 1)), []int64{1}, nil},
 		{"errored", with(start(entry(1, "a")), ran(1, queue.RunErrored, 1)), []int64{1}, nil},
+		{"lost after the machinery had failed too often", with(start(entry(1, "a")), again), []int64{1}, nil},
 		{"the branch was pushed to", after(with(start(entry(1, "a")), ran(1, queue.RunPassed, 1)), queue.Landed{Branch: "main", Seq: 6, Barrier: true}), []int64{1}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -14,8 +14,12 @@ func (p *planner) start() {
 		}
 	}
 	p.lookAtBare(nil)
+	shut := map[string]bool{} // no want changes it
+	for _, b := range p.Branches {
+		shut[b.Name] = p.red(b.Name) || p.busy(b.Name)
+	}
 	for _, w := range p.wants {
-		if branch := p.order[w.members[0]].Branch; !p.red(branch) && !p.busy(branch) {
+		if !shut[p.order[w.members[0]].Branch] {
 			p.try(w)
 		}
 	}
@@ -31,7 +35,7 @@ func (p *planner) wanted(l *alive) bool {
 	}
 	k := &p.Candidates[l.n]
 	return slices.ContainsFunc(p.wants, func(w want) bool {
-		return len(w.members) == len(l.members) && p.order[w.members[0]].Branch == k.Branch && p.find(k.Branch, w) == k
+		return slices.Equal(w.members, l.members) && p.order[w.members[0]].Branch == k.Branch && p.find(k.Branch, w) == k
 	})
 }
 
@@ -133,7 +137,7 @@ func (p *planner) spoilt(on, members []int) bool {
 		return !queued || slices.ContainsFunc(lists, func(l []int) bool { return slices.Contains(l, i) })
 	}
 	for _, i := range members {
-		for _, n := range p.byLast[p.order[i].Change] {
+		for _, n := range p.byLast[i] {
 			k := &p.Candidates[n]
 			if k.Run.Refusals == 0 && k.Conflict == "" || k.Run.State == RunPassed || len(k.Members) < 2 || p.moved(k) {
 				continue
@@ -167,7 +171,7 @@ func (p *planner) try(w want) {
 	}
 	branch := p.order[w.members[0]].Branch
 	k := p.find(branch, w)
-	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.Run.Errors >= MaxErrors || k.Conflict != "") {
+	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.broken() || k.Conflict != "") {
 		return
 	}
 	if p.running > p.Workers || p.running == p.Workers && (!w.urgent || !p.preempt(w)) {
@@ -176,7 +180,7 @@ func (p *planner) try(w want) {
 	if k == nil {
 		p.Candidates = append(p.Candidates, Candidate{Branch: branch, Members: p.members(w.members), On: p.members(w.on), Seq: p.branches[branch].Seq})
 		k = &p.Candidates[len(p.Candidates)-1]
-		last := k.Members[len(k.Members)-1].Change
+		last := w.members[len(w.members)-1]
 		p.byLast[last] = append(p.byLast[last], len(p.Candidates)-1)
 	}
 	k.Spare = w.spare
@@ -263,7 +267,7 @@ func (p *planner) stop(l *alive, why string) { p.halt(&p.Candidates[l.n], why) }
 func (p *planner) find(branch string, w want) *Candidate {
 	on := slices.Sorted(slices.Values(w.on))
 	name := p.name(on, w.members)
-	last := p.order[w.members[len(w.members)-1]].Change
+	last := w.members[len(w.members)-1]
 	for _, n := range p.byLast[last] {
 		k := &p.Candidates[n]
 		if k.Branch != branch || len(k.Members) < len(w.members) || len(k.On) < len(w.on) || n < len(p.st) && p.st[n] == void {

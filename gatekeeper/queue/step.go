@@ -22,10 +22,10 @@ func Step(s State, e Event, now time.Time) (State, []Action) {
 	return next, v.actions
 }
 
-// clone copies what a step may write. What the elements point to is never written.
+// clone copies what a step may write. What the elements point to is never written, and the
+// entries are copied by those events that write them.
 func (s State) clone() State {
 	s.Branches = slices.Clone(s.Branches)
-	s.Entries = slices.Clone(s.Entries)
 	s.Candidates = slices.Clone(s.Candidates)
 	s.Landed = slices.Clone(s.Landed)
 	s.Landings = slices.Clone(s.Landings)
@@ -35,6 +35,10 @@ func (s State) clone() State {
 // take writes the event into the state, and stops what came too late to be of use. It is
 // quiet when it changed nothing that a decision rests on.
 func (s *State) take(e Event, now time.Time) (stale []Action, quiet bool) {
+	switch e.(type) {
+	case Enqueued, Removed, LandDone:
+		s.Entries = slices.Clone(s.Entries)
+	}
 	switch e := e.(type) {
 	case Enqueued:
 		s.enqueue(e.Entry, now)

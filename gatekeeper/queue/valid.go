@@ -19,8 +19,17 @@ const (
 type past struct {
 	all      []Landed
 	barriers []int // indexes into all
-	byTarget map[string][]int
-	at       map[int64]int // by change
+	touches  []touch
+	byTarget map[string]int // the last touch of a target + 1
+	at       map[int64]int  // by change
+}
+
+// touch is that one of a past touches a target, chained with the one before it.
+type touch struct{ n, before int }
+
+// newPast has room for so many landings.
+func newPast(room int) *past {
+	return &past{all: make([]Landed, 0, room), touches: make([]touch, 0, room), byTarget: make(map[string]int, room), at: make(map[int64]int, room)}
 }
 
 func (s *past) add(l Landed) {
@@ -31,9 +40,13 @@ func (s *past) add(l Landed) {
 		s.barriers = append(s.barriers, n)
 	}
 	for _, t := range l.Targets {
-		s.byTarget[t] = append(s.byTarget[t], n)
+		s.touches = append(s.touches, touch{n, s.byTarget[t]})
+		s.byTarget[t] = len(s.touches)
 	}
 }
+
+// seqOf is what the landing of one that has landed made the branch's.
+func (s *past) seqOf(change int64) int64 { return s.all[s.at[change]].Seq }
 
 // forgetLast takes back what add added last.
 func (s *past) forgetLast() {
@@ -43,8 +56,10 @@ func (s *past) forgetLast() {
 	if l.Barrier {
 		s.barriers = s.barriers[:len(s.barriers)-1]
 	}
-	for _, t := range l.Targets {
-		s.byTarget[t] = s.byTarget[t][:len(s.byTarget[t])-1]
+	for _, t := range slices.Backward(l.Targets) {
+		last := len(s.touches) - 1
+		s.byTarget[t] = s.touches[last].before
+		s.touches = s.touches[:last]
 	}
 }
 
@@ -95,16 +110,10 @@ func (v *look) undisturbed(k *Candidate, s *past) bool {
 		l := &s.all[n]
 		return !has(k.On, l.Change) && !has(k.Members, l.Change)
 	}
-	since := func(list []int) bool { // whether one of them landed since and is foreign
-		for x := len(list) - 1; x >= 0 && s.all[list[x]].Seq > k.Seq; x-- {
-			if foreign(list[x]) {
-				return true
-			}
+	for x := len(s.barriers) - 1; x >= 0 && s.all[s.barriers[x]].Seq > k.Seq; x-- {
+		if foreign(s.barriers[x]) {
+			return false
 		}
-		return false
-	}
-	if since(s.barriers) {
-		return false
 	}
 	for _, m := range k.Members {
 		barrier, targets := false, []string(nil)
@@ -121,8 +130,10 @@ func (v *look) undisturbed(k *Candidate, s *past) bool {
 			}
 		}
 		for _, t := range targets {
-			if since(s.byTarget[t]) {
-				return false
+			for x := s.byTarget[t]; x > 0 && s.all[s.touches[x-1].n].Seq > k.Seq; x = s.touches[x-1].before {
+				if foreign(s.touches[x-1].n) {
+					return false
+				}
 			}
 		}
 	}

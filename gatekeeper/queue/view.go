@@ -46,7 +46,7 @@ func (v *look) index() {
 	}
 	v.stories = map[string]*past{}
 	for _, b := range v.Branches {
-		v.stories[b.Name] = &past{byTarget: map[string][]int{}, at: map[int64]int{}}
+		v.stories[b.Name] = newPast(len(v.Landed) / len(v.Branches))
 	}
 	for _, l := range v.Landed {
 		if s := v.stories[l.Branch]; s != nil {
@@ -79,6 +79,9 @@ func (v *look) index() {
 // raise gives parents the priority of their children: nobody can land before them.
 func (v *look) raise() {
 	v.raised = map[int64]int{}
+	if !slices.ContainsFunc(v.order, func(e *Entry) bool { return len(e.Parents) > 0 }) {
+		return
+	}
 	entries := map[int64]*Entry{}
 	for _, e := range v.order {
 		entries[e.Change] = e
@@ -108,6 +111,9 @@ func (v *look) priorityOf(e *Entry) int {
 
 // parentsFirst moves each entry behind its parents, which changes nothing for most queues.
 func (v *look) parentsFirst() {
+	if !slices.ContainsFunc(v.order, func(e *Entry) bool { return len(e.Parents) > 0 }) {
+		return
+	}
 	position := make(map[int64]int, len(v.order))
 	for i, e := range v.order {
 		position[e.Change] = i
@@ -162,7 +168,10 @@ func (v *look) conflicts(i, j int) bool {
 
 // positions are those of the members that are queued.
 func (v *look) positions(members []Member) []int {
-	var found []int
+	if len(members) == 0 {
+		return nil
+	}
+	found := make([]int, 0, len(members))
 	for _, m := range members {
 		if i, queued := v.at[m.Change]; queued {
 			found = append(found, i)

@@ -23,7 +23,9 @@ type Result struct {
 	WorkerMinutes   float64 `json:"worker_minutes"`
 	PerLandedCost   float64 `json:"per_landed_cost"`
 	BuildsPerChange float64 `json:"builds_per_change"`
-	DecisionUSP99   float64 `json:"decision_us_p99"`
+	// Makespan is from the first arrival to the last decision.
+	Makespan      float64 `json:"makespan"`
+	DecisionUSP99 float64 `json:"decision_us_p99"`
 }
 
 // Measure sums up a world that has been played.
@@ -50,6 +52,7 @@ func (w *World) Measure(policy string) Result {
 			w.decided[i] = w.Now
 		}
 		turnarounds = append(turnarounds, w.decided[i]-c.Arrival)
+		r.Makespan = max(r.Makespan, w.decided[i]-w.Trace.Changes[0].Arrival)
 	}
 	r.Unfinished = r.Undecided > 0
 	slices.Sort(turnarounds)

@@ -57,6 +57,16 @@ func (r *Repo) RevertTree(ctx context.Context, onto, commit OID) (tree OID, conf
 	return r.threeWay(ctx, cs[1].Tree, cs[0].Tree, before)
 }
 
+// RevertRange takes what came between two commits back on top of onto. The result is that of
+// [Repo.MergeTree].
+func (r *Repo) RevertRange(ctx context.Context, onto, from, to OID) (tree OID, conflicts []string, err error) {
+	cs, err := r.commits(ctx, []OID{onto, from, to})
+	if err != nil {
+		return "", nil, err
+	}
+	return r.threeWay(ctx, cs[2].Tree, cs[0].Tree, cs[1].Tree)
+}
+
 // treeBefore is the tree of a commit's first parent.
 func (r *Repo) treeBefore(ctx context.Context, c Commit) (OID, error) {
 	if len(c.Parents) == 0 {

@@ -159,6 +159,23 @@ func (b *reader) info(oid OID) (kind string, size int64, err error) {
 	return b.header(oid)
 }
 
+// named asks for the object that a ref holds. The name must be one that git cannot take for
+// more than a ref.
+func (b *reader) named(ref string) (OID, error) {
+	if _, err := fmt.Fprintf(b.in, "info %s\n", ref); err != nil {
+		return "", fmt.Errorf("git: read %s: %w", ref, err)
+	}
+	line, err := b.out.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("git: read %s: %w", ref, err)
+	}
+	fields := strings.Fields(line)
+	if len(fields) == 3 && isHex(fields[0], oidLen) {
+		return OID(fields[0]), nil
+	}
+	return "", fault.Newf(fault.NotFound, "git.read", "there is no ref %s", quoteName(ref))
+}
+
 // header reads "OID TYPE SIZE" or "OID missing".
 func (b *reader) header(oid OID) (kind string, size int64, err error) {
 	line, err := b.out.ReadString('\n')

@@ -69,7 +69,7 @@ func refNameFlaw(name string) string {
 			return why
 		}
 	}
-	if parts[2] == "refs" {
+	if parts[1] == "refs" || parts[2] == "refs" { // git would take it for a short name
 		return "has refs/ inside"
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"gatehouse/gitserver/fault"
@@ -109,8 +110,12 @@ func (r *Repo) Resolve(ctx context.Context, rev string) (OID, error) {
 	return ParseOID(strings.TrimSpace(string(out)))
 }
 
-// RefOID is what the ref of that full name holds, [Zero] when there is no such ref.
+// RefOID is what the ref of that full name holds, [Zero] when there is no such ref. A ref that
+// is there is read without starting a process: every page and every tick asks for some.
 func (r *Repo) RefOID(ctx context.Context, ref string) (OID, error) {
+	if oid, ok := r.readRef(ctx, ref); ok {
+		return oid, nil
+	}
 	refs, err := r.Refs(ctx, ref)
 	if err != nil {
 		return "", err
@@ -121,6 +126,26 @@ func (r *Repo) RefOID(ctx context.Context, ref string) (OID, error) {
 		}
 	}
 	return Zero, nil
+}
+
+// described are names that git reads as "the commit whose name begins so" when there is no such
+// ref, as git describe prints them.
+var described = regexp.MustCompile(`-g[0-9a-f]+$`)
+
+// readRef asks a running cat-file what a ref holds. Only a ref that is there gets an answer: a
+// missing one, a broken one and one whose object is missing look alike here, and are left to
+// whoever lists refs. git tries a full name as it stands first, and [CheckRefName] lets no ref
+// be made that it would try next ("refs/tags/refs/heads/main").
+func (r *Repo) readRef(ctx context.Context, ref string) (oid OID, ok bool) {
+	if CheckRefName(ref) != nil || described.MatchString(ref) {
+		return "", false
+	}
+	err := r.withReader(ctx, func(b *reader) error {
+		var err error
+		oid, err = b.named(ref)
+		return err
+	})
+	return oid, err == nil
 }
 
 // symbolic reports whether ref is a symbolic ref. Those are always loose files that begin

@@ -183,6 +183,41 @@ func TestSymbolicRefsAreRefused(t *testing.T) {
 	wantKind(t, r.Fsck(t.Context()), fault.Refused)
 }
 
+// What a ref holds is read from a process that runs on: it must see every move at once, and
+// take no other ref and no commit for one that is not there.
+func TestRefOIDSeesEveryMove(t *testing.T) {
+	r, w, a := seeded(t, nil)
+	ctx := t.Context()
+	b := w.commit("second", map[string]string{"f": "2\n"})
+	must(t, send(t, r, w, []OID{b}, a))
+	const name = "refs/heads/topic"
+	want := func(when string, ref string, oid OID) {
+		t.Helper()
+		if held, err := r.RefOID(ctx, ref); err != nil || held != oid {
+			t.Errorf("%s: %s holds %s %v, want %s", when, ref, held, err, oid)
+		}
+	}
+	want("before", name, Zero)
+	must(t, r.UpdateRefs(ctx, []RefUpdate{{name, Zero, a}}, ""))
+	want("made", name, a)
+	must(t, r.packRefs(ctx))
+	want("packed", name, a)
+	must(t, r.UpdateRefs(ctx, []RefUpdate{{name, a, b}}, ""))
+	want("moved", name, b)
+	must(t, r.packRefs(ctx))
+	want("packed again", name, b)
+	must(t, r.UpdateRefs(ctx, []RefUpdate{{name, b, Zero}}, ""))
+	want("deleted", name, Zero)
+	must(t, r.UpdateRefs(ctx, []RefUpdate{{"refs/tags/heads", Zero, a}, {"refs/heads/long/topic", Zero, b}}, ""))
+	for _, ref := range []string{"refs/heads/x-1-g" + string(a[:12]), "refs/tags/v1-g" + string(a), "refs/heads/long", "refs/heads/heads"} {
+		want("not there", ref, Zero)
+	}
+	for _, ref := range []string{"refs/refs/heads/topic", "refs/tags/refs/heads/topic", "refs/heads/refs/heads/topic"} {
+		wantKind(t, r.UpdateRefs(ctx, []RefUpdate{{ref, Zero, a}}, ""), fault.Invalid)
+	}
+	want("beside names like it", name, Zero)
+}
+
 // A ref that cannot be read is an error, never "not there".
 func TestBrokenRefIsAnError(t *testing.T) {
 	r, _, a := seeded(t, nil)

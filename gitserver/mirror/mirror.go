@@ -138,7 +138,7 @@ func (s *Store) Add(ctx context.Context, repoID int64, n NewMirror) (Mirror, err
 	}
 	// The file is there before the row that needs it; without a row the janitor takes it.
 	if err := s.keepSecret(&m, to, n.Token); err != nil {
-		return Mirror{}, errors.Join(err, s.forgetSecret(m.ID))
+		return Mirror{}, errors.Join(err, s.files().Forget(m.ID))
 	}
 	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
 		if err := s.place(ctx, tx, op, &m); err != nil {
@@ -148,7 +148,7 @@ func (s *Store) Add(ctx context.Context, repoID int64, n NewMirror) (Mirror, err
 	})
 	if err != nil {
 		if fault.KindOf(err) != fault.Internal { // a plain no: certainly no row
-			err = errors.Join(err, s.forgetSecret(m.ID))
+			err = errors.Join(err, s.files().Forget(m.ID))
 		}
 		return Mirror{}, err
 	}
@@ -256,7 +256,7 @@ func (s *Store) Remove(ctx context.Context, id int64) error {
 		return err
 	}
 	s.Bus.Wake(event.RepoTopic(m.Repo))
-	return s.forgetSecret(id)
+	return s.files().Forget(id)
 }
 
 // Retry tries a mirror now, whatever its state: also one that stopped or was paused.

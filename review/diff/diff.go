@@ -56,6 +56,9 @@ type Line struct {
 	// Marks are the parts that changed against the paired line; none when the line has no
 	// pair or has nothing in common with it. [Intraline] fills them.
 	Marks []Span
+	// Pair is, of a deleted line, the number of the added one that it was turned into; -1 when
+	// there is none, 0 as long as nobody looked. [Intraline] fills it.
+	Pair int
 	// Moved is where the line came from (of an added one) or went to (of a deleted one); the
 	// zero value when it was not moved. [Moves] fills it.
 	Moved Place

@@ -8,16 +8,20 @@ import (
 
 // Intraline fills the marks of the hunk's changed lines: each deleted line that was turned
 // into an added one, and that one, are marked where their words differ. Marks that were
-// there are replaced.
+// there are replaced. It notes the pairs, so that [Rows] does not look for them again.
 func Intraline(h *Hunk) {
 	for i := range h.Lines {
-		h.Lines[i].Marks = nil
+		h.Lines[i].Marks, h.Lines[i].Pair = nil, 0
+		if h.Lines[i].Kind == '-' {
+			h.Lines[i].Pair = -1
+		}
 	}
 	work := maxWork
 	for _, b := range blocks(h.Lines) {
 		var found []pair
 		found, work = pairs(h.Lines, b, work)
 		for _, p := range found {
+			h.Lines[p.Del].Pair = h.Lines[p.Add].New
 			work = mark(&h.Lines[p.Del], &h.Lines[p.Add], work)
 		}
 	}
@@ -26,12 +30,14 @@ func Intraline(h *Hunk) {
 // Rows lays a hunk out in two columns: context on both sides, a deleted line beside the
 // added one that it was turned into, and what has no partner filling up beside its neighbours.
 func Rows(h Hunk) []Row {
-	var rows []Row
+	rows := make([]Row, 0, len(h.Lines))
 	at, work := 0, maxWork
 	for _, b := range blocks(h.Lines) {
 		rows = context(rows, h.Lines, at, b.del)
-		var found []pair
-		found, work = pairs(h.Lines, b, work)
+		found, known := noted(h.Lines, b)
+		if !known {
+			found, work = pairs(h.Lines, b, work)
+		}
 		d, a := b.del, b.add
 		for _, p := range found {
 			rows = beside(rows, h.Lines, d, p.Del, a, p.Add)
@@ -42,6 +48,23 @@ func Rows(h Hunk) []Row {
 		at = b.end
 	}
 	return context(rows, h.Lines, at, len(h.Lines))
+}
+
+// noted are the pairs of a block that [Intraline] found; known is false when it was not asked.
+func noted(lines []Line, b block) (found []pair, known bool) {
+	if b.add == b.end {
+		return nil, true
+	}
+	for d := b.del; d < b.add; d++ {
+		if lines[d].Pair == 0 {
+			return nil, false
+		}
+		a := b.add + lines[d].Pair - lines[b.add].New
+		if lines[d].Pair > 0 && a >= b.add && a < b.end && lines[a].New == lines[d].Pair {
+			found = append(found, pair{d, a})
+		}
+	}
+	return found, true
 }
 
 func context(rows []Row, lines []Line, from, to int) []Row {

@@ -165,3 +165,35 @@ func TestIntralineIsBounded(t *testing.T) {
 	diff.Intraline(&long)
 	checkRows(t, long)
 }
+
+// Rows finds the pairs that Intraline noted, and the same ones when it was never asked.
+func TestRowsAreTheSameAfterIntraline(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var lines []string
+		for range rapid.IntRange(0, 30).Draw(t, "lines") {
+			kind := rapid.SampledFrom([]string{" ", "-", "-", "+", "+"}).Draw(t, "kind")
+			lines = append(lines, kind+strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "bb", "(", "ccc", " "}), 0, 5).Draw(t, "words"), " "))
+		}
+		h := hunk(lines...)
+		before := shape(h)
+		diff.Intraline(&h)
+		if d := cmp.Diff(before, shape(h)); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+// shape is the rows of a hunk by the numbers of their lines.
+func shape(h diff.Hunk) (all [][2]int) {
+	for _, r := range diff.Rows(h) {
+		var row [2]int
+		if r.Left != nil {
+			row[0] = r.Left.Old
+		}
+		if r.Right != nil {
+			row[1] = r.Right.New
+		}
+		all = append(all, row)
+	}
+	return all
+}

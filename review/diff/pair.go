@@ -1,5 +1,7 @@
 package diff
 
+import "slices"
+
 // The bounds of the work on one hunk, in steps of comparing two words. What does not fit is
 // shown without marks, or paired by position: plainer, never wrong.
 const (
@@ -47,17 +49,17 @@ func pairs(lines []Line, b block, work int) ([]pair, int) {
 	if dels == 0 || adds == 0 {
 		return nil, work
 	}
-	bags := make([]map[string]int, b.end-b.del)
+	bags, names := make([]bag, b.end-b.del), map[string]int32{}
 	cost := 0
 	for i := range bags {
-		bags[i] = bag(lines[b.del+i].Text)
-		cost += len(bags[i])
+		bags[i] = bagOf(lines[b.del+i].Text, names)
+		cost += len(bags[i].words)
 	}
 	if cost = cost*max(dels, adds) + dels*adds; cost > work {
 		return byPosition(b), work
 	}
 	alike := func(d, a int) int {
-		return likeness(bags[d], bags[dels+a], lines[b.del+d].Text, lines[b.add+a].Text)
+		return bags[d].likeness(bags[dels+a])
 	}
 	return align(b, alike), work - cost
 }
@@ -105,32 +107,69 @@ func align(b block, alike func(del, add int) int) []pair {
 	return all
 }
 
-// bag counts the words of a line; spaces are no words, since every line has some.
-func bag(text string) map[string]int {
-	words := map[string]int{}
+// bag is the words of a line, each with how often it stands there, in the order of their numbers.
+type bag struct {
+	text  string
+	words []count
+	total int // bytes of all words
+}
+
+type count struct{ word, times, length int32 }
+
+// bagOf counts the words of a line; spaces are no words, since every line has some. names
+// gives every word a number, the same in all lines that share it.
+func bagOf(text string, names map[string]int32) bag {
+	b := bag{text: text}
 	for _, span := range tokens(text) {
-		if word := text[span.Start:span.End]; !blank(word) {
-			words[word]++
+		word := text[span.Start:span.End]
+		if blank(word) {
+			continue
 		}
+		id, known := names[word]
+		if !known {
+			id = int32(len(names))
+			names[word] = id
+		}
+		b.words = append(b.words, count{id, 1, int32(len(word))})
+		b.total += len(word)
 	}
-	return words
+	slices.SortFunc(b.words, func(x, y count) int { return int(x.word - y.word) })
+	kept := b.words[:0]
+	for _, w := range b.words {
+		if last := len(kept) - 1; last >= 0 && kept[last].word == w.word {
+			kept[last].times++
+			continue
+		}
+		kept = append(kept, w)
+	}
+	b.words = kept
+	return b
 }
 
 // likeness is how much of the two lines' words they share, in thousandths of their bytes.
-func likeness(old, new map[string]int, oldText, newText string) int {
-	if oldText == newText {
+func likeness(old, new string) int {
+	names := map[string]int32{}
+	return bagOf(old, names).likeness(bagOf(new, names))
+}
+
+func (old bag) likeness(new bag) int {
+	if old.text == new.text {
 		return 1000
 	}
-	shared, total := 0, 0
-	for word, n := range old {
-		shared += 2 * len(word) * min(n, new[word])
-		total += len(word) * n
+	shared := 0
+	for i, j := 0, 0; i < len(old.words) && j < len(new.words); {
+		switch a, b := old.words[i], new.words[j]; {
+		case a.word < b.word:
+			i++
+		case a.word > b.word:
+			j++
+		default:
+			shared += 2 * int(a.length) * int(min(a.times, b.times))
+			i, j = i+1, j+1
+		}
 	}
-	for word, n := range new {
-		total += len(word) * n
-	}
-	if total == 0 {
+	if old.total+new.total == 0 {
 		return 1000 // both blank
 	}
-	return 1000 * shared / total
+	return 1000 * shared / (old.total + new.total)
 }

@@ -72,7 +72,7 @@ func NewPorter(hunks []Hunk) *Porter {
 func (p *Porter) pair(old, new *Line) {
 	if old.Text == new.Text {
 		p.next[old.Old] = Carried{Kept, new.New, new.New, 0}
-	} else if likeness(bag(old.Text), bag(new.Text), old.Text, new.Text) >= minEdited {
+	} else if likeness(old.Text, new.Text) >= minEdited {
 		p.next[old.Old] = Carried{Edited, new.New, new.New, 0}
 	}
 }

@@ -191,7 +191,7 @@ func holds(t *testing.T, seed uint64, old, new []string, hunks []Hunk, context i
 		case Edited:
 			if c.Start < 1 || c.Start > len(new) || new[c.Start-1] == text {
 				bad(line, c, "it is no edited line")
-			} else if likeness(bag(text), bag(new[c.Start-1]), text, new[c.Start-1]) < minEdited {
+			} else if likeness(text, new[c.Start-1]) < minEdited {
 				bad(line, c, "its successor %q is another line", new[c.Start-1])
 			}
 		case Gone:

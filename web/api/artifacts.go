@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/attest"
 	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/secret"
 	"gatehouse/gitserver/account"
@@ -49,7 +50,11 @@ func (s *Server) artifactRoutes() {
 	add(s, route{id: "get-artifact", at: "GET " + artifacts + "/{digest}", summary: "An artifact: where it came from, where it runs, who accepted it", open: true}, s.getArtifact)
 	add(s, route{id: "artifact-content", at: "GET " + artifacts + "/{digest}/content", summary: "The content of an artifact: the file, or the tar archive of the others", open: true}, s.artifactContent)
 	add(s, route{id: "artifact-statement", at: "GET " + artifacts + "/{digest}/statement", summary: "The provenance of an artifact, as an in-toto statement", open: true}, s.artifactStatement)
-	add(s, route{id: "revoke-artifact", at: "POST " + artifacts + "/{digest}/revoke", summary: "Take an artifact back: it enters no environment any more"}, s.revokeArtifact)
+	add(s, route{id: "revoke-artifact", at: "POST " + artifacts + "/{digest}/revoke", summary: "Take an artifact back: it enters no environment any more, until an owner restores it"}, s.revokeArtifact)
+	add(s, route{id: "restore-artifact", at: "POST " + artifacts + "/{digest}/restore", summary: "Let an artifact in again that was revoked by mistake"}, s.restoreArtifact)
+	add(s, route{id: "artifact-envelope", at: "GET " + artifacts + "/{digest}/envelope", summary: "The provenance of an artifact, signed: a DSSE envelope", open: true}, s.artifactEnvelope)
+	add(s, route{id: "signing-keys", at: "GET /signing-keys", summary: "The public keys that the provenance of artifacts is signed with, newest first", open: true}, s.signingKeys)
+	add(s, route{id: "rotate-signing-key", at: "POST /signing-keys", summary: "Sign with a new key from now on; what the old ones signed is still verified", status: 201}, s.rotateSigningKey)
 	add(s, route{id: "list-assemblies", at: "GET " + assemblies, summary: "What runs of a branch, with addresses", open: true}, s.listAssemblies)
 	add(s, route{id: "assembly-log", at: "GET " + assemblies + "/{id}/log", summary: "The end of what an assembly says, as text"}, s.assemblyLog)
 	add(s, route{id: "stop-assembly", at: "POST " + assemblies + "/{id}/stop", summary: "End an assembly that a change has for itself"}, s.stopAssembly)
@@ -140,6 +145,51 @@ func (s *Server) artifactStatement(ctx context.Context, who account.Actor, in *A
 	return &textOut{ContentType: statementType, Body: []byte(b.Statement())}, nil
 }
 
+// envelopeType is that of a signed statement (DSSE 1.0.2, envelope.md).
+const envelopeType = "application/vnd.dsse.envelope.v1+json"
+
+func (s *Server) artifactEnvelope(ctx context.Context, who account.Actor, in *ArtifactPath) (*textOut, error) {
+	b, err := s.Gate.ArtifactNamed(ctx, who, in.repository(), in.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if b.Envelope() == "" {
+		return nil, fault.New(fault.NotFound, "api.envelope", fmt.Sprintf("%s was built before this server signed", b.Digest), "its statement is there, unsigned")
+	}
+	return &textOut{ContentType: envelopeType, Body: []byte(b.Envelope() + "\n")}, nil
+}
+
+// SigningKey is a public key that statements are signed with.
+type SigningKey struct {
+	ID    string `json:"id" doc:"The SHA-256 of the key in DER, in hexadecimal: the keyid of envelopes."`
+	Signs bool   `json:"signs" doc:"The server signs with it now; with the others it did before."`
+	PEM   string `json:"pem"`
+}
+
+func signingKey(k attest.PublicKey) SigningKey {
+	return SigningKey{ID: k.ID, Signs: k.Signs, PEM: string(k.PEM())}
+}
+
+func (s *Server) signingKeys(context.Context, account.Actor, *struct{}) (*answer[list[SigningKey]], error) {
+	keys, err := s.Gate.SigningKeys()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]SigningKey, 0, len(keys))
+	for _, k := range keys {
+		all = append(all, signingKey(k))
+	}
+	return listed(all), nil
+}
+
+func (s *Server) rotateSigningKey(ctx context.Context, who account.Actor, _ *struct{}) (*answer[SigningKey], error) {
+	k, err := s.Gate.RotateSigningKey(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[SigningKey]{signingKey(k)}, nil
+}
+
 func (s *Server) revokeArtifact(ctx context.Context, who account.Actor, in *struct {
 	ArtifactPath
 	body[Reason]
@@ -148,6 +198,20 @@ func (s *Server) revokeArtifact(ctx context.Context, who account.Actor, in *stru
 		return nil, err
 	}
 	done, err := s.Gate.Revoke(ctx, who, in.repository(), in.Digest, in.Body.Message)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[gatekeeper.Revoked]{done}, nil
+}
+
+func (s *Server) restoreArtifact(ctx context.Context, who account.Actor, in *struct {
+	ArtifactPath
+	body[Reason]
+}) (*answer[gatekeeper.Revoked], error) {
+	if err := person(who); err != nil {
+		return nil, err
+	}
+	done, err := s.Gate.Restore(ctx, who, in.repository(), in.Digest, in.Body.Message)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func init() {
 		"deliveries": onSite("?branch=site", nil), "delivery": onSite("", nil), "delivery-of-change": plain(nil), "approve": onSite("?branch=site", api.NewApproval{}),
 		"bypass": plain(api.NewBypass{Node: "review", Reason: "x"}), "set-outcome": plain(api.NewOutcome{}),
 		"post-status":    onSite("", api.NewStatus{Subject: strings.Repeat("a", 40), Context: "ci", State: "PASSED"}),
-		"list-artifacts": onSite("", nil), "get-artifact": onSite("", nil), "artifact-content": onSite("", nil), "artifact-statement": onSite("", nil), "revoke-artifact": onSite("", api.Reason{Message: "x"}),
+		"list-artifacts": onSite("", nil), "get-artifact": onSite("", nil), "artifact-content": onSite("", nil), "artifact-statement": onSite("", nil), "artifact-envelope": onSite("", nil), "signing-keys": plain(nil), "rotate-signing-key": plain(nil), "revoke-artifact": onSite("", api.Reason{Message: "x"}), "restore-artifact": onSite("", api.Reason{Message: "x"}),
 		"list-assemblies": onSite("?branch=site", nil), "assembly-log": onSite("", nil), "stop-assembly": onSite("", nil),
 		"list-secrets": onSite("", nil), "set-secret": onSite("", api.NewSecret{Value: "a long secret"}), "remove-secret": onSite("", nil),
 	})
@@ -69,7 +69,7 @@ func (w *world) siteRows(r repo.Repository, id int64, tip git.OID) {
 		`INSERT INTO stage_runs (id, run_id, stage, attempt, state, log_key, created_at) VALUES ($1, $1, 'build', 1, 'PASSED', 'log0', $2) ON CONFLICT DO NOTHING`,
 		`DELETE FROM artifacts WHERE id = $1 AND repo_id = $2`,
 		`INSERT INTO artifacts (id, repo_id, stage_run_id, name, type, digest, size, commit_oid, tree_oid, state, statement, created_at)
-			VALUES ($1, $2, $1, 'server', 'file', '` + siteDigest + `', 4, '` + string(tip) + `', 'x', 'ATTESTED', '{}', 1)`,
+			VALUES ($1, $2, $1, 'server', 'file', '` + siteDigest + `', 4, '` + string(tip) + `', 'x', 'ATTESTED', '{"payload":"e30=","payloadType":"x","signatures":[{"keyid":"k","sig":"AA=="}]}', 1)`,
 		`DELETE FROM promotions WHERE repo_id = $2 AND $1 > 0`,
 		`INSERT INTO promotions (id, repo_id, branch, environment, run_id, stage, seq, kind, artifact, digest, commit_oid, state, created_at)
 			VALUES ($1, $2, 'site', 'staging', $1, 'staging', 1, 'forward', 'server', '` + siteDigest + `', '` + string(tip) + `', 'REQUESTED', 1)`,

@@ -170,6 +170,7 @@ func (s *site) artifacts(one, two gatekeeper.EnvironmentView) {
 	if a := s.ask("", "GET", at+"/statement", nil); !strings.Contains(a.Body.String(), strings.TrimPrefix(two.Current.Digest, "sha256:")) || a.Header().Get("Content-Type") != "application/vnd.in-toto+json" {
 		s.t.Errorf("its statement: %s with %v", a.Body, a.Header())
 	}
+	s.signed(at, info)
 
 	s.refused("maintainer", "POST", at+"/revoke", api.Reason{}, http.StatusBadRequest, "reason")
 	done := get[gatekeeper.Revoked](s.world, "maintainer", "POST", at+"/revoke", api.Reason{Message: "it leaks"})
@@ -186,6 +187,28 @@ func (s *site) artifacts(one, two gatekeeper.EnvironmentView) {
 		s.t.Errorf("canceled: %+v", over)
 	}
 	s.refused("maintainer", "POST", siteAt+"/promotions/"+itoa(back.ID)+"/cancel", nil, http.StatusUnprocessableEntity, "CANCELED")
+	s.restored(at)
+}
+
+// restored lets in again what was revoked: for owners, with a reason, and both words stay.
+func (s *site) restored(at string) {
+	s.t.Helper()
+	s.refused("maintainer", "POST", at+"/restore", api.Reason{Message: "it was me"}, http.StatusForbidden, "")
+	s.refused("owner", "POST", at+"/restore", api.Reason{}, http.StatusBadRequest, "reason")
+	if done := get[gatekeeper.Revoked](s.world, "owner", "POST", at+"/restore", api.Reason{Message: "it leaks elsewhere"}); done.Artifact.State != gatekeeper.ArtifactAttested || done.Next != "" {
+		s.t.Errorf("restored: %+v", done)
+	}
+	s.refused("owner", "POST", at+"/restore", api.Reason{Message: "again"}, http.StatusConflict, "not revoked")
+	d := get[gatekeeper.ArtifactDetail](s.world, "reader", "GET", at, nil)
+	if d.State != gatekeeper.ArtifactAttested || len(d.Words) != 2 || d.Words[0].State != gatekeeper.ArtifactRevoked || d.Words[0].By != "maintainer" || d.Words[0].Reason != "it leaks" ||
+		d.Words[1].State != gatekeeper.ArtifactAttested || d.Words[1].By != "owner" || d.Words[1].Reason != "it leaks elsewhere" {
+		s.t.Errorf("what was said: %+v", d.Words)
+	}
+	// A rollback to it waits for nothing now but its turn.
+	back := get[deliver.Promotion](s.world, "maintainer", "POST", siteAt+"/environments/production/rollback", api.NewRollback{What: short(d.Digest), Reason: "x"})
+	until(s.world, "reader", siteAt+"/environments/production", "it runs there", func(v gatekeeper.EnvironmentView) bool {
+		return v.Current != nil && v.Current.Digest == d.Digest && len(v.Next) == 0 && back.ID != 0
+	})
 }
 
 func (s *site) figures() {

@@ -27,11 +27,13 @@ type Entrance struct {
 	Report    string           `json:"report,omitempty" doc:"What the names of statuses begin with; none are sent when it is empty."`
 	Outcome   string           `json:"outcome,omitempty" doc:"How far what comes in is meant to go."`
 	Submit    bool             `json:"submit" doc:"What comes in asks to land by itself."`
+	RevertRed bool             `json:"revert_red" doc:"What landed there without us and is red is proposed to be taken back."`
 	Poll      string           `json:"poll,omitempty" doc:"How often it is looked at, as 1m0s."`
 	LookedAt  *time.Time       `json:"looked_at,omitempty"`
 	Reason    string           `json:"reason,omitempty" doc:"Why it does not do all that it should."`
 	Branches  []EntranceBranch `json:"branches,omitempty"`
 	People    []EntrancePerson `json:"people,omitempty"`
+	Reverts   []EntranceRevert `json:"reverts,omitempty" doc:"What was decided about the last red commits that landed there without us, newest first."`
 	Secret    string           `json:"secret,omitempty" doc:"One that was made: shown now and never again."`
 }
 
@@ -42,6 +44,20 @@ type EntranceBranch struct {
 	State  string     `json:"state" enum:"synced,rewritten,refused,away"`
 	Reason string     `json:"reason,omitempty"`
 	SeenAt *time.Time `json:"seen_at,omitempty"`
+}
+
+// EntranceRevert is what was decided about a red commit.
+type EntranceRevert struct {
+	Branch string    `json:"branch"`
+	Commit string    `json:"commit"`
+	Change int64     `json:"change,omitempty" doc:"That takes it back."`
+	Reason string    `json:"reason,omitempty" doc:"Why there is none."`
+	At     time.Time `json:"at"`
+}
+
+// EntranceChange sets what can be changed of an entrance; what is left out stays.
+type EntranceChange struct {
+	RevertRed *bool `json:"revert_red,omitempty" doc:"Propose to take back what landed there without us and is red."`
 }
 
 // EntrancePerson is who a login there is here.
@@ -63,6 +79,7 @@ type NewEntrance struct {
 	Report   string   `json:"report,omitempty" maxLength:"40" doc:"none sends none; left out, it is gatehouse."`
 	Outcome  string   `json:"outcome,omitempty" maxLength:"40" doc:"An outcome of the plan; left out, the usual."`
 	Submit   bool     `json:"submit,omitempty"`
+	Revert   bool     `json:"revert_red,omitempty" doc:"Propose to take back what landed there without us and is red."`
 	Poll     int      `json:"poll_seconds,omitempty" minimum:"0" maximum:"86400" doc:"How often it is looked at; 0 waits for webhooks."`
 	Secret   string   `json:"secret,omitempty" maxLength:"4000" doc:"What deliveries are signed with; one is made when it is left out."`
 	Token    string   `json:"token,omitempty" maxLength:"4000" doc:"For its API, and over https for git."`
@@ -104,6 +121,7 @@ func (s *Server) entranceRoutes() {
 	add(s, route{id: "list-entrances", at: "GET " + all, summary: "List the servers where changes are proposed too"}, s.listEntrances)
 	add(s, route{id: "add-entrance", at: "POST " + all, summary: "Add an entrance", status: 201}, s.addEntrance)
 	add(s, route{id: "get-entrance", at: "GET " + all + "/{id}", summary: "Show an entrance, its branches and people"}, s.getEntrance)
+	add(s, route{id: "set-entrance", at: "PATCH " + all + "/{id}", summary: "Change how an entrance acts"}, s.setEntrance)
 	add(s, route{id: "remove-entrance", at: "DELETE " + all + "/{id}", summary: "Remove an entrance; the other server stays as it is"}, s.removeEntrance)
 	add(s, route{id: "rotate-entrance", at: "POST " + all + "/{id}/rotate", summary: "Replace the secret, or the token; the secret before counts for a day"}, s.rotateEntrance)
 	add(s, route{id: "look-entrance", at: "POST " + all + "/{id}/look", summary: "Look now what is proposed there"}, s.lookEntrance)
@@ -115,7 +133,7 @@ func (s *Server) entranceRoutes() {
 func (s *Server) entranceOf(e entrance.Entrance) Entrance {
 	out := Entrance{
 		ID: e.ID, Forge: string(e.Forge), Primary: e.Address, Username: e.Username, PublicKey: e.PublicKey, API: e.API, Project: e.Project,
-		Hook: s.URL + "/hooks/" + strconv.FormatInt(e.ID, 10), Events: []string{}, Lands: e.Lands, Reviews: e.Reviews, Report: e.Report, Outcome: e.Outcome, Submit: e.Submit,
+		Hook: s.URL + "/hooks/" + strconv.FormatInt(e.ID, 10), Events: []string{}, Lands: e.Lands, Reviews: e.Reviews, Report: e.Report, Outcome: e.Outcome, Submit: e.Submit, RevertRed: e.RevertRed,
 		LookedAt: moment(e.LookedAt), Reason: e.Reason,
 	}
 	for _, k := range e.Events {
@@ -154,7 +172,7 @@ func (s *Server) addEntrance(ctx context.Context, who account.Actor, in *struct 
 	b := in.Body
 	n := entrance.NewEntrance{
 		Forge: entrance.Forge(b.Forge), Address: b.Primary, Username: b.Username, API: b.API, Project: b.Project, Lands: b.Lands, Reviews: b.Reviews,
-		Report: b.Report, Outcome: b.Outcome, Submit: b.Submit, Poll: time.Duration(b.Poll) * time.Second, Secret: b.Secret, Token: b.Token,
+		Report: b.Report, Outcome: b.Outcome, Submit: b.Submit, RevertRed: b.Revert, Poll: time.Duration(b.Poll) * time.Second, Secret: b.Secret, Token: b.Token,
 		// A folder of the server's machine, or its own network, reaches what the server can.
 		AllowLocal: s.may(ctx, who, account.Administer, account.Resource{}) == nil,
 	}
@@ -193,6 +211,13 @@ func (s *Server) getEntrance(ctx context.Context, who account.Actor, in *Entranc
 	for _, b := range branches {
 		out.Branches = append(out.Branches, EntranceBranch{Branch: b.Name, Commit: string(b.Outside), State: b.State, Reason: b.Reason, SeenAt: moment(b.SeenAt)})
 	}
+	reverts, err := s.Entrances.Reverts(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range reverts {
+		out.Reverts = append(out.Reverts, EntranceRevert{Branch: v.Branch, Commit: string(v.Commit), Change: v.Change, Reason: v.Reason, At: v.At})
+	}
 	people, err := s.Entrances.People(ctx, e)
 	if err != nil {
 		return nil, err
@@ -209,6 +234,22 @@ func (s *Server) getEntrance(ctx context.Context, who account.Actor, in *Entranc
 		out.People = append(out.People, EntrancePerson{Login: p.Login, Account: name(p.Account)})
 	}
 	return &answer[Entrance]{out}, nil
+}
+
+func (s *Server) setEntrance(ctx context.Context, who account.Actor, in *struct {
+	EntrancePath
+	body[EntranceChange]
+}) (*answer[Entrance], error) {
+	_, e, err := s.theEntrance(ctx, who, in.EntrancePath)
+	if err != nil {
+		return nil, err
+	}
+	if on := in.Body.RevertRed; on != nil {
+		if e, err = s.Entrances.SetRevertRed(ctx, e, *on); err != nil {
+			return nil, err
+		}
+	}
+	return &answer[Entrance]{s.entranceOf(e)}, nil
 }
 
 func (s *Server) removeEntrance(ctx context.Context, who account.Actor, in *EntrancePath) (*nothing, error) {

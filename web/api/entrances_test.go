@@ -17,7 +17,7 @@ import (
 func init() {
 	maps.Copy(calls, map[string]call{
 		"list-entrances": plain(nil), "add-entrance": plain(api.NewEntrance{Forge: "github", Primary: "nowhere"}), "get-entrance": onEntrance(nil), "remove-entrance": onEntrance(nil),
-		"rotate-entrance": onEntrance(api.EntranceSecrets{}), "look-entrance": onEntrance(nil), "accept-entrance": onEntrance(api.EntranceAccept{Branch: "main"}),
+		"set-entrance": onEntrance(api.EntranceChange{}), "rotate-entrance": onEntrance(api.EntranceSecrets{}), "look-entrance": onEntrance(nil), "accept-entrance": onEntrance(api.EntranceAccept{Branch: "main"}),
 		"set-entrance-person": onEntrance(api.EntrancePerson{Login: "x"}), "list-entrance-deliveries": onEntrance(nil),
 	})
 }

@@ -20,6 +20,7 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gatekeeper/artifact"
+	"gatehouse/gatekeeper/attest"
 	"gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gatekeeper/job"
@@ -77,9 +78,11 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	secrets, err := secret.New(filepath.Join(dir, "secrets"))
 	must(t, err)
+	signing, err := attest.Open(filepath.Join(dir, "signing"))
+	must(t, err)
 	gate := gatekeeper.New(gatekeeper.Config{
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Mirrors: mirrors, Jobs: jobs, Blobs: w.blobs,
-		Runner: &builder{artifacts: artifacts}, Delivery: w.delivery(d, accounts, repos, artifacts, bus, log, dir), Artifacts: artifacts, Secrets: secrets, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Workers: 1,
+		Runner: &builder{artifacts: artifacts}, Delivery: w.delivery(d, accounts, repos, artifacts, bus, log, dir), Artifacts: artifacts, Signing: signing, Secrets: secrets, Bus: bus, Now: time.Now, Log: log, URL: "https://gate.test", Workers: 1,
 	})
 	w.Server = &api.Server{
 		DB: d, Accounts: accounts, Repos: repos, Mirrors: mirrors, Review: reviews, Gate: gate, Bus: bus, Log: log, Now: time.Now,

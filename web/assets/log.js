@@ -4,6 +4,7 @@
   const doc = document, log = doc.querySelector('.log.paged'), id = (name) => doc.getElementById(name);
   if (!log) return;
   const most = 6000, list = log.querySelector('ol'); // lines that are held while a log is followed
+  const shown = new URLSearchParams(location.search).get('times'), keep = /^(since|clock)$/.test(shown) ? '&times=' + shown : '';
   const all = (s) => [...log.querySelectorAll(s)];
 
   const inside = (head) => {
@@ -32,7 +33,7 @@
     for (const e of all('.lit')) e.classList.remove('lit');
     if (!m) return;
     const [a, b] = [Number(m[1]), Number(m[2] || m[1])].sort((x, y) => x - y), first = id('L' + a);
-    if (!first) { if (show) location.replace(location.pathname + '?at=' + a + '-' + b + location.hash); return; }
+    if (!first) { if (show) location.replace(location.pathname + '?at=' + a + '-' + b + keep + location.hash); return; }
     for (let n = a; n <= Math.min(b, a + most); n++) if (id('L' + n)) id('L' + n).classList.add('lit');
     for (let e = first; e && first.hidden; e = e.previousElementSibling) if (e.matches('.group')) fold(e, true);
     if (show) first.scrollIntoView({ block: 'center' });
@@ -55,7 +56,7 @@
     else if (number) {
       const n = Number(number.textContent), to = e.shiftKey && last || n, [a, b] = n < to ? [n, to] : [to, n];
       if (!e.shiftKey) last = n;
-      history.replaceState(null, '', location.pathname + '?at=' + a + (a < b ? '-' + b : '') + '#L' + a + (a < b ? '-L' + b : ''));
+      history.replaceState(null, '', location.pathname + '?at=' + a + (a < b ? '-' + b : '') + keep + '#L' + a + (a < b ? '-L' + b : ''));
       light();
     } else if (hit('.group') && !String(getSelection())) turn(hit('.group'));
   });

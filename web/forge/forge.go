@@ -20,6 +20,7 @@ const JobReport = "forge-report"
 type Gate interface {
 	Explain(ctx context.Context, actor account.Actor, change int64) (gatekeeper.Explanation, error)
 	RunOf(ctx context.Context, actor account.Actor, run int64) (gatekeeper.Run, error)
+	Red(ctx context.Context, run int64) (why, page string, err error)
 }
 
 // Service is the room's door. Its fields are set once, before use.

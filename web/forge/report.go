@@ -266,9 +266,28 @@ func (s *Service) ofRun(ctx context.Context, id int64) (entrance.Entrance, []Sta
 		st.State, st.Words = Success, "the stages have passed"
 	case gatekeeper.RunRefused:
 		st.State, st.Words = Failure, run.Reason
-	case gatekeeper.RunErrored, gatekeeper.RunSuperseded:
+		if st.URL, err = s.redPage(ctx, id); err != nil {
+			return e, nil, err
+		}
+		v, made, err := s.Entrances.RevertOfRun(ctx, id)
+		if err != nil {
+			return e, nil, err
+		}
+		if made && v.Change != 0 {
+			st.Words += fmt.Sprintf("; change %d takes it back", v.Change)
+		}
+	case gatekeeper.RunErrored, gatekeeper.RunSuperseded, gatekeeper.RunCanceled:
 		st.State, st.Words = Errored, run.Reason
 	case gatekeeper.RunRunning:
 	}
 	return e, []Status{st}, nil
+}
+
+// redPage is the page that shows why a run was refused.
+func (s *Service) redPage(ctx context.Context, run int64) (string, error) {
+	_, page, err := s.Gate.Red(ctx, run)
+	if page == "" {
+		page = s.URL
+	}
+	return page, err
 }

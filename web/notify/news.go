@@ -94,6 +94,7 @@ var newsOf = map[string]news{
 	"queue.ejected":    {to: toOwner, server: true, words: func(s subject) string { return because("was put out of the queue", s.event.Data["words"]) }},
 	"run.ended":        {to: toOwner, server: true, words: runWords, silent: runSilent},
 	"landed":           {to: toAll, server: true, words: func(s subject) string { return "landed on " + s.change.Branch + " as " + short(s.event.Data["commit"]) }},
+	"primary.red":      {to: toRepoOwners, server: true, words: redWords},
 	"mirror.diverged": {to: toRepoOwners, server: true, words: func(s subject) string {
 		return "a mirror has gone its own way and is stopped: " + s.event.Data["reason"]
 	}},
@@ -119,6 +120,14 @@ func patchSetKind(kind string) string {
 		return ", which says the same"
 	}
 	return ""
+}
+
+func redWords(s subject) string {
+	what := fmt.Sprintf("%s landed on %s elsewhere and is red: ", short(s.event.Data["commit"]), s.event.Data["branch"])
+	if n := s.event.Data["change"]; n != "" && n != "0" {
+		return what + "change " + n + " takes it back"
+	}
+	return what + "it is not taken back: " + s.event.Data["reason"]
 }
 
 func runWords(s subject) string { return because("was refused by its stages", s.event.Data["reason"]) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -262,7 +263,7 @@ func (s *Service) notify(ctx context.Context, tx *db.Tx, sub subject, t news, p 
 	if err != nil {
 		return err
 	}
-	if s.Mail != nil && !muted && prefs.wants(t, p) {
+	if s.Mail != nil && !muted && prefs.wants(t, p) && sub.mails(p) {
 		n.mail, n.due = mailSoon, s.Now().Add(s.Quiet)
 		if t.talk && prefs.Comments != CommentsSoon && p.reason != reasonMentioned {
 			n.mail = mailSummary
@@ -281,6 +282,21 @@ func (s *Service) notify(ctx context.Context, tx *db.Tx, sub subject, t news, p 
 		return tx.Enqueue(ctx, db.Job{Kind: JobSummary, Key: strconv.FormatInt(n.Account, 10), At: n.due})
 	}
 	return nil
+}
+
+// mails reports whether whoever did it lets somebody have mail of it. Only mail can be held
+// back so: the notification itself is written all the same.
+func (sub subject) mails(p person) bool {
+	owner := p.account == sub.change.Owner
+	switch sub.event.Data["notify"] {
+	case review.NotifyNone:
+		return false
+	case review.NotifyOwner:
+		return owner
+	case review.NotifyReviewers:
+		return owner || slices.ContainsFunc(sub.reviewed, func(r review.Reviewer) bool { return !r.CC && r.Account == p.account })
+	}
+	return true
 }
 
 // summaryDue is when the next summary of an account goes out: the one that waits already, or

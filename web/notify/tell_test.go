@@ -2,12 +2,14 @@ package notify
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"gatehouse/gitserver/event"
 	"gatehouse/migrations/db"
+	"gatehouse/review"
 )
 
 // Who is told of what: a table of one change's life.
@@ -267,4 +269,33 @@ func (w *world) count(query string, args ...any) int {
 	var n int
 	w.must(w.s.DB.Read().QueryRowContext(w.ctx, query, args...).Scan(&n))
 	return n
+}
+
+// A push bounds who gets mail of it; what happened is told to everybody all the same.
+func TestPushBoundsMail(t *testing.T) {
+	for _, c := range []struct{ whom, want string }{
+		{"", "alice bob carol"}, {"all", "alice bob carol"}, {review.NotifyNone, ""}, {review.NotifyOwner, "alice"}, {review.NotifyReviewers, "alice bob"},
+	} {
+		w := newWorld(t)
+		w.exec(`INSERT INTO watches (id, account_id, repo_id, created_at) VALUES (1, $1, $2, 1)`, w.people["carol"].ID, w.repo.ID)
+		id := w.change(w.repo, "alice", "Greet")
+		w.ask(id, "alice", "bob")
+		w.quiet()
+		before := len(w.mails())
+		w.event(event.Event{Kind: "patchset.created", Repo: w.repo.ID, Change: id, Account: w.people["dan"].ID, Data: map[string]string{"patch_set": "2", "notify": c.whom}})
+		w.quiet()
+		var got []string
+		for _, m := range w.mails()[before:] {
+			name, _, _ := strings.Cut(m.to, "@")
+			got = append(got, name)
+		}
+		if slices.Sort(got); strings.Join(got, " ") != c.want {
+			t.Errorf("notify=%s: mail to %q, want %q", c.whom, got, c.want)
+		}
+		for _, who := range []string{"alice", "bob", "carol"} {
+			if told := w.told(who); !strings.Contains(told, "patch set 2") {
+				t.Errorf("notify=%s: %s is told %q", c.whom, who, told)
+			}
+		}
+	}
 }

@@ -11,20 +11,25 @@ import (
 	"time"
 
 	"gatehouse/cmd/gate/gatetest"
+	"gatehouse/gatekeeper/sim"
 )
 
 // What the changes of the crowd do.
 const (
-	fine     = "fine"
-	bad      = "bad"       // fails, always
-	flaky    = "flaky"     // the first run that has it in it fails
-	left     = "left"      // fails together with right, and each passes alone
-	right    = "right"     //
-	rival    = "rival"     // writes what the other rival writes
-	stacked  = "stacked"   // on the one before it
-	needs    = "needs"     // by Depends-On, the one after it
-	hurries  = "hurries"   // is made a hotfix while all others wait
-	crowdRun = time.Second // how long the stage of one takes
+	fine    = "fine"
+	bad     = "bad"     // fails, always
+	flaky   = "flaky"   // the first run that has it in it fails
+	left    = "left"    // fails together with right, and each passes alone
+	right   = "right"   //
+	rival   = "rival"   // writes what the other rival writes
+	stacked = "stacked" // on the one before it
+	needs   = "needs"   // by Depends-On, the one after it
+	hurries = "hurries" // is made a hotfix while all others wait
+)
+
+const (
+	crowdWorkers    = 4
+	crowdStageTakes = 8 * time.Second // in the benchmark: a short stage of a small project
 )
 
 // crowd is who comes, in this order, in turn for one of three targets.
@@ -61,9 +66,45 @@ func TestACrowd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute; make test runs it")
 	}
+	came := comeTogether(t, time.Second)
+	came.check(t)
+	t.Logf("%d changes whose stage takes a second were decided in %s", len(crowd), came.took)
+}
+
+// BenchmarkCrowd holds how long the crowd takes against what `gate sim` predicts for it: the same
+// arrivals, the same luck, a server that needs no time of its own. The stage takes as long as a
+// short one does, so that the figure is of the queue rather than of starting a shell.
+func BenchmarkCrowd(b *testing.B) {
+	for b.Loop() {
+		came := comeTogether(b, crowdStageTakes)
+		came.check(b)
+		told, err := sim.Run(came.trace(crowdStageTakes), "ours", crowdWorkers, sim.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		said := time.Duration(told.Makespan * float64(time.Minute))
+		b.ReportMetric(came.took.Seconds(), "s")
+		b.ReportMetric(said.Seconds(), "s-predicted")
+		b.ReportMetric(came.took.Seconds()/said.Seconds(), "x-predicted")
+	}
+}
+
+// crowding is what became of a crowd.
+type crowding struct {
+	world    *gatetest.World
+	state    string // the folder in which stages leave what they saw
+	arrivals []time.Duration
+	took     time.Duration
+	changes  []crowdChange
+}
+
+// comeTogether starts a server, pushes the crowd and waits until everybody is decided.
+func comeTogether(t testing.TB, takes time.Duration) *crowding {
+	t.Helper()
 	w := gatetest.New(t)
-	w.Flags = []string{"--sandbox=none", "--workers=4"}
-	work, state := filepath.Join(w.Dir, "crowd"), filepath.Join(w.Dir, "state")
+	w.Flags = []string{"--sandbox=none", fmt.Sprintf("--workers=%d", crowdWorkers)}
+	c := &crowding{world: w, state: filepath.Join(w.Dir, "state"), arrivals: make([]time.Duration, len(crowd))}
+	work := filepath.Join(w.Dir, "crowd")
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -73,11 +114,11 @@ func TestACrowd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(state, 0o755); err != nil {
+	if err := os.Mkdir(c.state, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	stage := filepath.Join(w.Dir, "stage.sh")
-	write(stage, strings.NewReplacer("SECONDS", fmt.Sprint(crowdRun.Seconds()), "STATE", state).Replace(crowdStage))
+	write(stage, strings.NewReplacer("SECONDS", fmt.Sprint(takes.Seconds()), "STATE", c.state).Replace(crowdStage))
 	w.Git(w.Dir, "init", "-q", "-b", "main", work)
 	write(filepath.Join(work, "gatehouse.yaml"), strings.ReplaceAll(crowdPlan, "STAGE", stage))
 	for _, target := range []string{"a", "b", "c"} {
@@ -106,43 +147,63 @@ func TestACrowd(t *testing.T) {
 		}
 		w.Git(work, "add", "-A")
 		w.Git(work, "commit", "-qm", message)
+		c.arrivals[i] = time.Since(began)
 		if i+1 < len(crowd) && crowd[i+1] == stacked {
 			continue // pushed with the one on top of it
 		}
 		w.Git(work, "push", "-q", "-o", "submit", w.HTTPRemote("crowd"), "HEAD:refs/for/main")
+		c.arrivals[i] = time.Since(began)
 	}
 	w.Gate("queue", "promote", fmt.Sprint(len(crowd)), "--hotfix", "--reason", "production is down")
+	w.Until("everybody is decided", func() bool { return c.decided(t) })
+	c.took = time.Since(began)
+	return c
+}
 
-	var changes []crowdChange
-	w.Until("everybody is decided", func() bool {
-		changes = nil
-		if err := json.Unmarshal([]byte(w.Gate("change", "list", "--repo", "crowd", "--status", "all", "--limit", "100", "--json")), &changes); err != nil {
-			t.Fatal(err)
-		}
-		for i := range changes {
-			if c := &changes[i]; c.Status == "open" {
-				var why struct{ State string }
-				if err := json.Unmarshal([]byte(w.Gate("why", fmt.Sprint(c.Number), "--json")), &why); err != nil {
-					t.Fatal(err)
-				}
-				c.State = why.State
+// decided reads what became of everybody, and whether that is final. It asks for each change
+// only when the queue is empty: who asks all the time takes the machine from those who are asked.
+func (c *crowding) decided(t testing.TB) bool {
+	t.Helper()
+	w := c.world
+	var queued struct{ Standings []json.RawMessage }
+	if err := json.Unmarshal([]byte(w.Gate("queue", "show", "crowd", "--json")), &queued); err != nil {
+		t.Fatal(err)
+	}
+	if len(queued.Standings) > 0 {
+		return false
+	}
+	c.changes = nil
+	if err := json.Unmarshal([]byte(w.Gate("change", "list", "--repo", "crowd", "--status", "all", "--limit", "100", "--json")), &c.changes); err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.changes {
+		if one := &c.changes[i]; one.Status == "open" {
+			var why struct{ State string }
+			if err := json.Unmarshal([]byte(w.Gate("why", fmt.Sprint(one.Number), "--json")), &why); err != nil {
+				t.Fatal(err)
+			}
+			if one.State = why.State; one.State != "REFUSED" && one.State != "CONFLICT" {
+				return false
 			}
 		}
-		return len(changes) == len(crowd) && !slices.ContainsFunc(changes, func(c crowdChange) bool {
-			return c.Status == "open" && c.State != "REFUSED" && c.State != "CONFLICT"
-		})
-	})
-	t.Logf("%d changes whose stage takes %s were decided in %s", len(crowd), crowdRun, time.Since(began))
-	passed, err := os.ReadFile(filepath.Join(state, "passed"))
+	}
+	return len(c.changes) == len(crowd)
+}
+
+// check says who landed that should not have, or the other way, or as what no run passed.
+func (c *crowding) check(t testing.TB) {
+	t.Helper()
+	w := c.world
+	passed, err := os.ReadFile(filepath.Join(c.state, "passed"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	tested := strings.Split(string(passed), "\n")
 	dir := w.RepositoryDir("crowd")
 	landed, pairs := 0, map[string]int{}
-	for _, c := range changes {
-		i := slices.IndexFunc(crowdKeys(), func(k string) bool { return k == c.Key })
-		kind, lands := crowd[i], c.Status == "landed"
+	for _, one := range c.changes {
+		i := slices.IndexFunc(crowdKeys(), func(k string) bool { return k == one.Key })
+		kind, lands := crowd[i], one.Status == "landed"
 		switch kind {
 		case left, right:
 			pairs["left and right"] += btoi(lands)
@@ -150,7 +211,7 @@ func TestACrowd(t *testing.T) {
 			pairs["the rivals"] += btoi(lands)
 		default:
 			if lands != (kind != bad) {
-				t.Errorf("%d, %s %d, is %s %s", c.Number, kind, i, c.Status, c.State)
+				t.Errorf("%d, %s %d, is %s %s", one.Number, kind, i, one.Status, one.State)
 			}
 		}
 		if !lands {
@@ -158,9 +219,9 @@ func TestACrowd(t *testing.T) {
 		}
 		landed++
 		target := crowdTarget(i)
-		names := strings.Fields(strings.ReplaceAll(w.Git(dir, "ls-tree", "--name-only", c.Landed, target+"/"), target+"/", ""))
+		names := strings.Fields(strings.ReplaceAll(w.Git(dir, "ls-tree", "--name-only", one.Landed, target+"/"), target+"/", ""))
 		if line := strings.Join(append([]string{target + ":"}, names...), " "); !slices.Contains(tested, line) {
-			t.Errorf("%s %d landed as %s, which no run passed: %s", kind, i, c.Landed, line)
+			t.Errorf("%s %d landed as %s, which no run passed: %s", kind, i, one.Landed, line)
 		}
 	}
 	for who, n := range pairs {
@@ -171,6 +232,29 @@ func TestACrowd(t *testing.T) {
 	if chain := strings.Fields(w.Git(dir, "rev-list", "--first-parent", "refs/heads/main")); len(chain) != landed+1 {
 		t.Errorf("main has %d first-parent commits, want %d", len(chain), landed+1)
 	}
+}
+
+// trace is the crowd as the simulator takes it. It knows no stacks, no Depends-On and no hotfix:
+// those wait for nothing there, which makes its prediction the shorter one.
+func (c *crowding) trace(takes time.Duration) *sim.Trace {
+	t := &sim.Trace{Name: "crowd", Hours: 1, Analyzer: true}
+	first := map[string]int{}
+	for i, kind := range crowd {
+		one := sim.Change{Arrival: c.arrivals[i].Minutes(), Minutes: takes.Minutes(), OK: btoi(kind != bad), Modules: []int{int(crowdTarget(i)[0])}}
+		switch kind {
+		case flaky:
+			one.Flakes = []int{0}
+		case left, rival:
+			if j, ok := first[kind]; ok {
+				one.Conflicts = []int{j}
+			}
+			first[kind] = i
+		case right:
+			one.Conflicts = []int{first[left]}
+		}
+		t.Changes = append(t.Changes, one)
+	}
+	return t
 }
 
 type crowdChange struct {

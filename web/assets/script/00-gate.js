@@ -36,6 +36,7 @@ const tr = (text, ...places) => (told[text] || text).replace(/\{(\d)\}/g, (m, n)
     box.innerHTML = html;
     for (const fresh of [...box.content.children]) {
       const old = fresh.id && doc.getElementById(fresh.id);
+      copies(fresh); // as the old one has them
       if (!old || bare(old.outerHTML) === bare(fresh.outerHTML)) continue;
       const active = old.contains(doc.activeElement) ? doc.activeElement : null;
       if (active && /^(TEXTAREA|INPUT|SELECT)$/.test(active.tagName)) continue; // never under somebody's hands
@@ -96,7 +97,7 @@ const tr = (text, ...places) => (told[text] || text).replace(/\{(\d)\}/g, (m, n)
   const log = $('#log');
   if (log && log.dataset.stream) {
     let from = log.dataset.from;
-    listen(() => log.dataset.stream + '?from=' + from, {
+    listen(() => log.dataset.stream + (log.dataset.stream.includes('?') ? '&' : '?') + 'from=' + from, {
       log: (e) => {
         const bottom = innerHeight + scrollY > body.scrollHeight - 80;
         $('ol', log).insertAdjacentHTML('beforeend', e.data);
@@ -130,12 +131,14 @@ const tr = (text, ...places) => (told[text] || text).replace(/\{(\d)\}/g, (m, n)
   });
 
   // ---- copying ----
-  for (const e of $$('.cmd')) {
-    if (!navigator.clipboard) break;
-    const b = doc.createElement('button');
-    b.type = 'button'; b.className = 'copy'; b.textContent = tr('Copy');
-    e.prepend(b);
-  }
+  const copies = (at) => {
+    for (const e of navigator.clipboard ? $$('.cmd', at) : []) {
+      const b = doc.createElement('button');
+      b.type = 'button'; b.className = 'copy'; b.textContent = tr('Copy');
+      e.prepend(b);
+    }
+  };
+  copies(doc);
   const copy = (b) => {
     const text = [...b.parentElement.childNodes].filter((n) => n !== b).map((n) => n.textContent).join('').trim();
     navigator.clipboard.writeText(text).then(() => { b.textContent = tr('Copied'); setTimeout(() => { b.textContent = tr('Copy'); }, 1500); });

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log"
 	"net"
@@ -18,8 +19,11 @@ func main() {
 		return
 	}
 	fmt.Println("service", os.Getenv("VERSION"), "begins")
-	port := os.Getenv("PORT")
+	port, at := os.Getenv("PORT"), cmp.Or(os.Getenv("LISTEN"), "127.0.0.1") // a container listens on all
 	switch os.Getenv("MODE") {
+	case "hello":
+		fmt.Println("hello")
+		return
 	case "exit":
 		fmt.Println("cannot open the database at", os.Getenv("DATABASE_PASSWORD"))
 		os.Exit(3)
@@ -66,5 +70,5 @@ func main() {
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+port, nil))
+	log.Fatal(http.ListenAndServe(net.JoinHostPort(at, port), nil))
 }
