@@ -17,6 +17,7 @@ type alive struct {
 	need        float64 // how likely its ground comes true, once weighed
 	spare       bool
 	priority    int
+	stake       float64 // minutes of all that would have to run again without it
 }
 
 // findLive lists the candidates that run or passed, in the order of their places; alternates last.
@@ -62,6 +63,7 @@ func (p *planner) findLive() {
 		}
 		return a.due.Compare(b.due)
 	})
+	p.weighStakes()
 }
 
 func (p *planner) aliveOf(n int) alive {
@@ -129,28 +131,37 @@ func (p *planner) drawLive(from, to int) {
 			fresh = append(fresh, i)
 		}
 	}
-	for moved := true; moved; {
-		moved = false
-		for n := range p.live {
-			l := p.live[n]
-			if l.lined || l.priority != priority || !p.fits(l) {
-				continue
-			}
-			passes := p.joint(l.on, l.members)
-			if l.passed {
-				passes = 1
-			}
-			if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
-				continue // others go on without it; it tells how it is all the same
-			}
-			if p.letPass(l, fresh) {
-				continue
-			}
-			l.lined = true
-			p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
-			moved = true
+	for p.lineUp(priority, fresh, true) || p.lineUp(priority, fresh, false) {
+		continue
+	}
+}
+
+// lineUp adds the candidates that fit to the line, in their order, and says whether there were any.
+// Weighing, it leaves those to later for which more would have to run again; else it adds one of those.
+func (p *planner) lineUp(priority int, fresh []int, weighing bool) bool {
+	moved := false
+	for n := range p.live {
+		l := p.live[n]
+		if l.lined || l.priority != priority || !p.fits(l) || weighing && p.outweighed(l) {
+			continue
+		}
+		passes := p.joint(l.on, l.members)
+		if l.passed {
+			passes = 1
+		}
+		if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
+			continue // others go on without it; it tells how it is all the same
+		}
+		if p.letPass(l, fresh) {
+			continue
+		}
+		l.lined = true
+		p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
+		if moved = true; !weighing {
+			return true
 		}
 	}
+	return moved
 }
 
 // adopt finds the runs of what the line wants among those that it was not drawn from: a run
@@ -189,10 +200,15 @@ func sameSet(a, b []int) bool {
 	return len(a) == len(b) && slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// letPass puts those before a candidate that conflict with it and are done much sooner.
+// letPass puts those before a candidate that conflict with it and are done much sooner, as long as
+// it and those behind it lose less by that than they would wait for it.
 func (p *planner) letPass(l *alive, fresh []int) bool {
 	passed := false
 	if l.passed || p.running >= p.Workers || len(l.members) > 1 {
+		return false
+	}
+	k := &p.Candidates[l.n]
+	if l.stake > (p.takes(l.members, p.branches[k.Branch]) - p.now.Sub(k.Run.StartedAt)).Minutes() {
 		return false
 	}
 	at := due(l.oldest, p.order[l.members[0]].Takes)

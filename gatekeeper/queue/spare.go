@@ -2,8 +2,8 @@ package queue
 
 import "slices"
 
-// spares wants, for each candidate of the line that may well fail, one without it of those
-// that come after it.
+// spares wants, for each candidate of the line that may well fail, those that come after it without
+// it: together, and each by itself, for another of them may fail too.
 func (p *planner) spares() {
 	free := p.Workers*8/10 - p.running - len(p.wants)
 	if free <= 0 {
@@ -19,6 +19,9 @@ func (p *planner) spares() {
 		if w, ok := p.without(at); ok {
 			found = append(found, w)
 		}
+	}
+	for at := range p.line {
+		found = p.withoutOne(at, found)
 	}
 	slices.SortStableFunc(found, func(a, b want) int {
 		switch {
@@ -88,6 +91,36 @@ func (p *planner) without(at int) (want, bool) {
 	needed := p.needed(&alive{on: w.on, members: w.members})
 	w.value = needed * passes * float64(len(w.members))
 	return w, needed > 2*worthless && w.value >= worthSpare && !p.spoilt(w.on, w.members)
+}
+
+// withoutOne adds the alternates of a candidate of the line that leave out one of those before it,
+// where they land often enough.
+func (p *planner) withoutOne(at int, found []want) []want {
+	s := &p.line[at]
+	if slices.ContainsFunc(s.members, p.tied) {
+		return found
+	}
+	all := p.hoped(s.on)
+	for _, j := range s.on {
+		out := p.line[p.stopOf[j]].members
+		if j != out[0] || p.tied(j) {
+			continue
+		}
+		lands := p.hoped(out)
+		w := want{members: s.members, value: all / lands * (1 - lands) * s.passes * float64(len(s.members)), spare: true}
+		if w.value < worthSpare {
+			continue
+		}
+		for _, k := range s.on {
+			if !slices.Contains(out, k) {
+				w.on = append(w.on, k)
+			}
+		}
+		if !p.spoilt(w.on, w.members) {
+			found = append(found, w)
+		}
+	}
+	return found
 }
 
 // coveredWithout says whether a candidate that runs tests the members without those.
