@@ -80,7 +80,9 @@ func (c *Controller) say(ctx context.Context, actor account.Actor, repository, d
 			state = ArtifactExpired
 		}
 	}
-	err = c.DB.Transact(ctx, func(tx *db.Tx) error { return c.writeWord(ctx, tx, actor, b, branches, ArtifactWord{State: state, Reason: reason}) })
+	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
+		return c.writeWord(ctx, tx, actor, b, branches, ArtifactWord{State: state, Reason: reason})
+	})
 	if err != nil {
 		return Revoked{}, err
 	}

@@ -49,7 +49,7 @@ type facts struct {
 	// noStages is why this server runs no stages.
 	noStages string
 	// more is the evidence where the plan asks for more than votes and results, nil otherwise.
-	more *plan.Evidence
+	more  *plan.Evidence
 	notes []string // what of its plan does not hold yet, beside the notes of stages that run before the landing
 	// parts are what accounts are to the change, where the plan asks for more.
 	parts map[string][]string

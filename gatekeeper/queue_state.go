@@ -232,7 +232,7 @@ func nextRun(before, run queue.Run, state RunState) queue.Run {
 	case RunErrored:
 		run.State = queue.RunErrored
 		run.Errors++
-	case RunSuperseded:
+	case RunSuperseded, RunCanceled:
 		return queue.Run{Refusals: before.Refusals, Errors: before.Errors, Reason: run.Reason, StartedAt: run.StartedAt}
 	default:
 		panic("gatekeeper: unknown run state " + string(state))

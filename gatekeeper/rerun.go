@@ -70,6 +70,9 @@ func (c *Controller) Rerun(ctx context.Context, actor account.Actor, change int6
 		if runs, err = c.forgetVerdicts(ctx, tx, m, what.Stages, "rechecked by "+actor.Name); err != nil {
 			return err
 		}
+		if err := c.goOn(ctx, tx, actor, ch); err != nil {
+			return err
+		}
 		if err := c.Review.Say(ctx, tx, ch.ID, ch.Current, what.words(actor.Name, ch.Current)); err != nil {
 			return err
 		}

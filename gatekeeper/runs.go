@@ -83,7 +83,7 @@ func fillStages(ctx context.Context, q db.Querier, runs map[int64]*runRow) error
 
 func queryStages(ctx context.Context, q db.Querier, where string, args ...any) ([]StageRun, error) {
 	rows, err := q.QueryContext(ctx, `SELECT s.id, s.run_id, r.change_id, s.stage, s.attempt, s.state, s.reason, s.exit_code,
-			s.lease, s.owner, s.log_key, s.tests, s.created_at, s.started_at, s.finished_at, s.result_key, s.reused_from, s.holds
+			s.lease, s.owner, s.log_key, s.tests, s.created_at, s.started_at, s.finished_at, s.result_key, s.reused_from, s.holds, s.stopped_by
 		FROM stage_runs s JOIN runs r ON r.id = s.run_id WHERE `+where+` ORDER BY s.id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("gatekeeper: stage runs: %w", err)
@@ -93,11 +93,12 @@ func queryStages(ctx context.Context, q db.Querier, where string, args ...any) (
 	for rows.Next() {
 		var s StageRun
 		var tests string
-		var created, started, finished int64
+		var created, started, finished, stoppedBy int64
 		if err := rows.Scan(&s.ID, &s.Run, &s.Change, &s.Stage, &s.Attempt, &s.State, &s.Reason, &s.ExitCode,
-			&s.lease, &s.owner, &s.logKey, &tests, &created, &started, &finished, &s.key, &s.ReusedFrom, &s.holds); err != nil {
+			&s.lease, &s.owner, &s.logKey, &tests, &created, &started, &finished, &s.key, &s.ReusedFrom, &s.holds, &stoppedBy); err != nil {
 			return nil, fmt.Errorf("gatekeeper: stage runs: %w", err)
 		}
+		s.stopped = stoppedBy != 0
 		s.CreatedAt, s.StartedAt, s.FinishedAt = db.Time(created), db.Time(started), db.Time(finished)
 		if tests != "" {
 			s.Tests = &plan.Tests{}

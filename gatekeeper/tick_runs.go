@@ -152,7 +152,7 @@ func (t *tick) retry(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow) 
 	for name, s := range run.latest() {
 		states[name] = s.State
 		stage, _ := p.Stage(name)
-		again := s.State == plan.Canceled || s.State == plan.Errored && errored[name] <= retriesOf(stage)
+		again := s.State == plan.Canceled && !s.stopped || s.State == plan.Errored && errored[name] <= retriesOf(stage)
 		if !again {
 			continue
 		}
@@ -178,6 +178,9 @@ func (t *tick) verdict(ctx context.Context, tx *db.Tx, p *plan.Plan, run *runRow
 	case plan.RunRefused:
 		return t.endRun(ctx, tx, run, RunRefused, why)
 	case plan.RunErrored:
+		if words := run.stoppedWords(); words != "" {
+			return t.endRun(ctx, tx, run, RunCanceled, words)
+		}
 		return t.endRun(ctx, tx, run, RunErrored, why)
 	case plan.RunRunning:
 		return nil

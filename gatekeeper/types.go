@@ -89,6 +89,7 @@ const (
 	RunRefused    RunState = "REFUSED"
 	RunErrored    RunState = "ERRORED"
 	RunSuperseded RunState = "SUPERSEDED"
+	RunCanceled   RunState = "CANCELED" // a person stopped it: no verdict
 )
 
 // StageRun is one attempt at one stage of a run.
@@ -111,6 +112,7 @@ type StageRun struct {
 	lease, owner, logKey string
 	key                  string // what its result is kept under, "" when it is not kept
 	holds                string // what it holds while it runs
+	stopped              bool   // by a person
 }
 
 // QueueView is the queue of one branch as people see it.

@@ -68,6 +68,8 @@ func (f *facts) mayQueue() string {
 		return "its stages refused it"
 	case f.check != nil && f.check.State == RunErrored:
 		return "its stages could not be run"
+	case f.check != nil && f.check.State == RunCanceled:
+		return f.check.Reason + ": recheck it"
 	}
 	for _, p := range f.openParents() {
 		if !p.Queued {

@@ -71,7 +71,8 @@ func (w *world) pass(d time.Duration) { w.ahead.Add(int64(d)) }
 type scripted struct {
 	mu      sync.Mutex
 	verdict func(r runner.Request) runner.Result
-	ran     []string // "stage commit", in the order of starting
+	until   func(ctx context.Context, r runner.Request) runner.Result // in place of verdict
+	ran     []string                                                  // "stage commit", in the order of starting
 	machine string
 }
 
@@ -90,10 +91,13 @@ func (s *scripted) Identity() string {
 func (s *scripted) Run(ctx context.Context, r runner.Request) runner.Result {
 	s.mu.Lock()
 	s.ran = append(s.ran, r.Stage.Name+" "+string(r.Commit))
-	verdict := s.verdict
+	verdict, until := s.verdict, s.until
 	s.mu.Unlock()
 	_, _ = io.WriteString(r.Log, "ran "+r.Stage.Name+"\n")
-	if verdict == nil {
+	switch {
+	case until != nil:
+		return until(ctx, r)
+	case verdict == nil:
 		return passed()
 	}
 	return verdict(r)
@@ -109,6 +113,13 @@ func (s *scripted) set(verdict func(r runner.Request) runner.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.verdict = verdict
+}
+
+// setContext has stages end as the test says, which is told when they are to stop.
+func (s *scripted) setContext(until func(ctx context.Context, r runner.Request) runner.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.until = until
 }
 
 // but is a verdict on every candidate; the branch itself passes, as it does where nobody is to

@@ -59,6 +59,7 @@ func (w *world) bench(b *testing.B, c *client, path string, cold bool) {
 		times = append(times, time.Since(begin))
 	}
 	spentSoFar(b).since(began).report(b)
+	w.besideGit(b, path, times)
 	report(b, times, size)
 }
 

@@ -91,6 +91,7 @@ type needView struct {
 	SourceURL        string
 	Log              string
 	Who, Next        string
+	Named            bool // the reason begins with a name
 	You              bool // the reader can do it
 }
 

@@ -187,7 +187,7 @@ func (v *changeView) setNeeds(actor account.Actor) {
 	parts := review.Parts(v.PatchSets, account.Account{ID: actor.ID, Email: actor.Email})
 	for _, r := range v.Why.Requirements {
 		n := needView{
-			Name: r.Name, Word: word(r.State), Tone: tone("gate", r.State), Reason: v.sentence(r.Reason), Evidence: r.Evidence,
+			Name: r.Name, Word: word(r.State), Tone: tone("gate", r.State), Reason: r.Reason, Named: v.named(r.Reason), Evidence: r.Evidence,
 			Source: r.Source, Next: r.Next, Who: strings.Join(r.Who, ", "), Left: r.Left,
 		}
 		if r.State == string(plan.Open) || plan.StageState(r.State) == plan.Passed {
@@ -208,13 +208,13 @@ func (v *changeView) setNeeds(actor account.Actor) {
 	}
 }
 
-// sentence begins a reason like one, unless it begins with somebody's name.
-func (v *changeView) sentence(reason string) string {
+// named reports whether a reason begins with somebody's name, which stays as it is written.
+func (v *changeView) named(reason string) bool {
 	first, _, _ := strings.Cut(reason, " ")
 	for _, a := range v.names {
 		if a.Name == first {
-			return reason
+			return true
 		}
 	}
-	return sentence(reason)
+	return false
 }

@@ -76,7 +76,7 @@ func (w *Web) envOf(l *lookup, p placePage, e gatekeeper.EnvironmentView, i int)
 		}
 	}
 	for _, o := range e.Orders {
-		order := orderView{Order: o, Action: v.Action, MayLift: pickBool(o.Kind == deliver.OrderFreeze, p.MayStop, p.MayAct)}
+		order := orderView{Order: o, Action: v.Action, MayLift: pick(o.Kind == deliver.OrderFreeze, p.MayStop, p.MayAct)}
 		order.Of = l.digest(e, o.Digest)
 		v.Orders = append(v.Orders, order)
 	}
@@ -87,13 +87,6 @@ func (w *Web) envOf(l *lookup, p placePage, e gatekeeper.EnvironmentView, i int)
 	v.choices()
 	v.state()
 	return v
-}
-
-func pickBool(condition, yes, no bool) bool {
-	if condition {
-		return yes
-	}
-	return no
 }
 
 func (l *lookup) promotion(p deliver.Promotion) promotionView {

@@ -27,6 +27,25 @@ func (g *fakeGate) Rerun(ctx context.Context, a account.Actor, change int64, wha
 	return nil
 }
 
+// Stop refuses whom the controller would refuse.
+func (g *fakeGate) Stop(ctx context.Context, a account.Actor, what gatekeeper.Stop) error {
+	s, err := g.Stage(ctx, a, what.StageRun)
+	if err != nil {
+		return err
+	}
+	ch, err := g.w.web.Review.Get(ctx, a, s.Change)
+	if err != nil {
+		return err
+	}
+	r, err := g.w.web.Repos.ByID(ctx, g.w.web.DB.Read(), ch.Repo)
+	if err != nil {
+		return err
+	}
+	resource := r.Resource(ch.Branch)
+	resource.ChangeOwner = ch.Owner
+	return g.w.web.Accounts.May(ctx, g.w.web.DB.Read(), a, account.Hold, resource)
+}
+
 // StageReport is what a test set for the stage run.
 func (g *fakeGate) StageReport(ctx context.Context, a account.Actor, id int64) (gatekeeper.StageReport, error) {
 	_, err := g.Stage(ctx, a, id)

@@ -115,10 +115,13 @@ func pageFuncs(now func() time.Time, l *words.Language) template.FuncMap {
 	return template.FuncMap{
 		"vis": visible, "plain": plain, "message": message, "icon": icon, "mark": func() template.HTML { return brandMark }, "asset": assetURL,
 		"when": func(t time.Time) template.HTML { return when(now(), t, l) },
-		"took": took, "short": short, "plural": l.Plural, "word": word, "tone": tone, "pick": pick, "sentence": sentence,
+		"took": took, "short": short, "plural": l.Plural, "word": word, "tone": tone, "pick": pick[string], "sentence": sentence,
 		"repourl": anyRepoURL, "join": strings.Join, "add": func(a, b int) int { return a + b },
 		"signed": func(n int) string { return fmt.Sprintf("%+d", n) }, "dict": dict, "base": path.Base,
 		"lang": l.String, "scriptwords": func() string { return scriptWords(l) }, "title": func(s string) string { return plain(l.Word(s)) },
+		"said":        func(s string) template.HTML { return said(l, s, false) },
+		"sayso":       func(s string) template.HTML { return said(l, s, true) },
+		"who":         func(s string) template.HTML { return saidAll(l, s) },
 		words.SayFunc: l.SayBare,
 	}
 }

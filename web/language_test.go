@@ -77,10 +77,17 @@ func templateMessages() []string {
 func spoken(w *world) {
 	l := pseudo()
 	mark := func(s template.HTML) template.HTML { return contentBegin + s + contentEnd }
+	marked := func(s string) string { return contentBegin + s + contentEnd }
 	w.web.speeches = []*speech{{lang: l, pages: parsePages(w.clock, l, template.FuncMap{
 		"vis":     func(v string) template.HTML { return mark(visible(v)) },
 		"plain":   func(v string) string { return contentBegin + plain(v) + contentEnd },
 		"message": func(s string) template.HTML { return mark(message(s)) },
+		"said": func(s string) template.HTML {
+			return saidWith(l, s, false, marked, func(s string) template.HTML { return mark(visible(s)) })
+		},
+		"sayso": func(s string) template.HTML {
+			return saidWith(l, s, true, marked, func(s string) template.HTML { return mark(visible(s)) })
+		},
 	})}}
 }
 

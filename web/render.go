@@ -147,6 +147,7 @@ var notices = map[string]string{
 	"wip":       "The change is work in progress: nobody is asked to review it.",
 	"ready":     "The change is ready for review.",
 	"rechecked": "The stages run again.",
+	"stopped":   "It is stopped. That says nothing about the change: run it again when you want to know.",
 	"topic":     "The topic is changed.",
 	"key":       "The key is added.",
 	"unkeyed":   "The key is removed: it does not sign in any more.",

@@ -73,6 +73,7 @@ func routes() []route {
 		{"settings.password.do", post, "/settings/password", rightSession, false, (*Web).setPassword},
 
 		{"stage", get, "/stage/{id:[0-9]+}/log", rightRead, true, (*Web).stageLog},
+		{"stage.stop.do", post, "/stage/{id:[0-9]+}/stop", rightSession, false, (*Web).stopStage},
 		{"stage.events", get, "/stage/{id:[0-9]+}/events", rightRead, false, (*Web).stageEvents},
 	}
 	all = append(all, notifyRoutes()...)

@@ -46,7 +46,7 @@ func samples(commit string) map[string]sample {
 		"change.apply.do":   {path: "/c/1/apply", form: "pick=1.0"},
 		"change.stack":      {path: "/c/1/stack"},
 		"change.file":       {path: "/c/1/file?file=a.txt"}, "change.viewed.do": {path: "/c/1/viewed", form: "ps=1&view=a.txt"}, "repo.lines": {path: "/closed/-/lines/main/a.txt?id=f0&cols=4&gap=1-1"},
-		"change.recheck.do": {path: "/c/1/recheck", form: "x=y"}, "change.wip.do": {path: "/c/1/wip", form: "x=y"}, "change.ready.do": {path: "/c/1/ready", form: "x=y"},
+		"stage.stop.do": {path: "/stage/11/stop", form: "x=y"}, "change.recheck.do": {path: "/c/1/recheck", form: "x=y"}, "change.wip.do": {path: "/c/1/wip", form: "x=y"}, "change.ready.do": {path: "/c/1/ready", form: "x=y"},
 		"change.submit.do": {path: "/c/1/submit", form: "x=y"}, "change.withdraw.do": {path: "/c/1/withdraw", form: "x=y"},
 		"change.abandon.do": {path: "/c/1/abandon", form: "x=y"}, "change.restore.do": {path: "/c/1/restore", form: "x=y"},
 		"change.acts": {path: "/c/1/acts"}, "change.edit": {path: "/c/1/edit"}, "change.edit.do": {path: "/c/1/edit", form: "ps=1&message=New"},

@@ -35,7 +35,7 @@ type memberView struct {
 	Message        string
 	Files          int
 	Added, Deleted int
-	said
+	saidOn
 }
 
 // member is a change of a stack with the patch set that takes part in it.

@@ -9,8 +9,8 @@ import (
 	"gatehouse/web/words"
 )
 
-// said is how much is said on a change of a stack.
-type said struct {
+// saidOn is how much is said on a change of a stack.
+type saidOn struct {
 	Comments int
 	Open     int // threads that need an answer
 }
@@ -112,7 +112,7 @@ func (t *talk) apart(lists func(path string) bool) []*threadView {
 }
 
 // Said is how much is said on a change, in words.
-func (s said) Said() any {
+func (s saidOn) Said() any {
 	if s.Comments == 0 {
 		return nil
 	}

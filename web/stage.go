@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/git"
 	"gatehouse/review"
@@ -28,6 +29,7 @@ type stageView struct {
 	Branch   string        // that was
 	Commit   git.OID
 	MayRerun bool
+	MayStop  bool
 	Report   reportView
 	Tests    testsView
 	Log      logPart
@@ -133,7 +135,8 @@ func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
 			commit, newest = r.Candidate, i == 0 && r.State != gatekeeper.RunRunning && r.State != gatekeeper.RunSuperseded
 		}
 	}
-	if !newest || !c.signedIn() || v.Change.Status != review.Open {
+	live := s.State == plan.Queued || s.State == plan.Running
+	if !newest && !live || !c.signedIn() || v.Change.Status != review.Open {
 		return commit, nil
 	}
 	r, err := w.Repos.ByID(c.ctx(), w.DB.Read(), v.Change.Repo)
@@ -142,7 +145,8 @@ func (w *Web) subject(c *call, v *stageView) (commit git.OID, err error) {
 	}
 	resource := r.Resource(v.Change.Branch)
 	resource.ChangeOwner = v.Change.Owner
-	v.MayRerun = w.may(c, account.Propose, resource) == nil
+	v.MayRerun = newest && w.may(c, account.Propose, resource) == nil
+	v.MayStop = live && w.may(c, account.Hold, resource) == nil
 	return commit, nil
 }
 

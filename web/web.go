@@ -43,6 +43,7 @@ type Gate interface {
 	Explain(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error)
 	Submit(ctx context.Context, a account.Actor, change int64) (gatekeeper.Explanation, error)
 	Rerun(ctx context.Context, a account.Actor, change int64, what gatekeeper.Rerun) error
+	Stop(ctx context.Context, a account.Actor, what gatekeeper.Stop) error
 	Runs(ctx context.Context, a account.Actor, change int64) ([]gatekeeper.Run, error)
 	Stage(ctx context.Context, a account.Actor, stageRun int64) (gatekeeper.StageRun, error)
 	WhatIf(ctx context.Context, a account.Actor, change int64, all []gatekeeper.Supposition) (gatekeeper.WhatIf, error)

@@ -138,7 +138,7 @@ func tone(kind string, state any) string {
 }
 
 // pick is a template's "this if true, else that".
-func pick(condition bool, yes, no string) string {
+func pick[T any](condition bool, yes, no T) T {
 	if condition {
 		return yes
 	}

@@ -67,6 +67,7 @@ type commands struct {
 	Abandon abandonCmd `cmd:"" help:"Give a change up."`
 	Restore restoreCmd `cmd:"" help:"Take an abandoned change up again."`
 	Recheck recheckCmd `cmd:"" help:"Run stages of a change again: what did not pass, or those that are named."`
+	Stop    stopCmd    `cmd:"" help:"Stop a stage that runs, without a verdict; gate recheck runs it again."`
 	Checks  checksCmd  `cmd:"" help:"What stages say about the lines of a change: findings and coverage."`
 	WIP     wipCmd     `cmd:"" name:"wip" help:"Mark a change as work in progress, or with --off as ready."`
 	Queue   queueCmd   `cmd:"" help:"The queue in front of a branch."`

@@ -24,6 +24,19 @@ func (c *recheckCmd) Run(p *process) error {
 	return c.act(p, c.Number, http.MethodPost, "/recheck", api.Recheck{Stages: c.Stage, Reason: c.Reason}, c.reading)
 }
 
+type stopCmd struct {
+	target
+	ID     int64  `arg:"" help:"The stage run, as gate log names it."`
+	All    bool   `help:"Stop the whole run that it is of."`
+	Reason string `short:"m" placeholder:"TEXT" help:"Why; the change's story keeps it."`
+}
+
+func (c *stopCmd) Run(p *process) error {
+	return c.with(p, func(cl *client) error {
+		return cl.do(http.MethodPost, "/stages/"+number(c.ID)+"/stop", api.StageStop{All: c.All, Reason: c.Reason}, nil)
+	})
+}
+
 type checksCmd struct {
 	target
 	reading

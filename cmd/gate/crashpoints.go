@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"gatehouse/gatekeeper"
+	"gatehouse/gatekeeper/deliver"
 	"gatehouse/gatekeeper/entrance"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
@@ -27,4 +28,5 @@ func init() {
 		}
 	}
 	git.CrashPoint, mirror.CrashPoint, review.CrashPoint, gatekeeper.CrashPoint, entrance.CrashPoint = die, die, die, die, die
+	deliver.CrashPoint = die
 }

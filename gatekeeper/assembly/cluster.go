@@ -116,7 +116,7 @@ func (c *cluster) do(ctx context.Context, op, method, to, what, kind string, in,
 		var said struct{ Message string }
 		_ = json.Unmarshal(text, &said) // a proxy before it says something else
 		return &fault.Error{
-			Kind: clusterKind(answer.StatusCode), Op: op, Public: fmt.Sprintf("the cluster does not %s (%d): %s", what, answer.StatusCode, clusterWords(said.Message)),
+			Kind: clusterKind(answer.StatusCode, said.Message), Op: op, Public: fmt.Sprintf("the cluster does not %s (%d): %s", what, answer.StatusCode, clusterWords(said.Message)),
 			Next: clusterNext(answer.StatusCode), Err: &clusterRefusal{answer.StatusCode},
 		}
 	}

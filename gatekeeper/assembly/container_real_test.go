@@ -25,7 +25,9 @@ func imageSpec(t *testing.T, id int64, env ...string) Spec {
 	s.Secrets = map[string]string{"DATABASE_PASSWORD": "correct horse battery"}
 	layout := t.TempDir()
 	s.Digest = enginetest.WriteLayout(t, layout, map[string]string{"service": filepath.Join(service(t), "service")}, "/service")
-	s.Unpack = func(_ context.Context, to string) error { return os.CopyFS(filepath.Join(to, "server"), os.DirFS(layout)) }
+	s.Unpack = func(_ context.Context, to string) error {
+		return os.CopyFS(filepath.Join(to, "server"), os.DirFS(layout))
+	}
 	return s
 }
 

@@ -339,8 +339,15 @@ func variablesOf(s Spec, name string) object {
 	}
 }
 
+// untyped is how an API server begins to say that an applied object does not fit its kind, as for a
+// field that nobody knows. Its status is 500, as if the server were ill (Kubernetes 1.37).
+const untyped = "failed to create typed patch object"
+
 // words of a status that is about the request, not about the code.
-func clusterKind(status int) fault.Kind {
+func clusterKind(status int, message string) fault.Kind {
+	if strings.HasPrefix(message, untyped) {
+		return fault.Refused
+	}
 	switch status {
 	case http.StatusNotFound:
 		return fault.NotFound

@@ -101,7 +101,7 @@ func failInCluster(t *testing.T, c *realCluster) {
 	c.roll("stuck")
 	c.wantRefused(next("args: [--first, --second]", "args: [--first]", "replicas: 2", "replicas: 5", "{containerPort: 9090}", "{containerPort: 7070}"), true, "does not go on: ProgressDeadlineExceeded")
 	c.roll("")
-	c.wantRefused(next("replicas: 2", "replicas: 3, replica: 4"), true, "does not apply Deployment hello-c17 (40", "replica")
+	c.wantRefused(next("replicas: 2", "replicas: 3\n  replica: 4"), true, ".spec.replica: field not declared in schema")
 	c.wantRefused(next("app: hello}}\n  template", "app: other}}\n  template"), true, "selector")
 	c.wantRefused(next("port: 80,", "port: 800000,"), true, "does not apply Service hello-c17 (422)")
 	s := next()

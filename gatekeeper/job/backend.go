@@ -32,6 +32,8 @@ const (
 	alonePatience = 10 * time.Second
 	// alonePoll is the pause between two tries to get the lock.
 	alonePoll = 100 * time.Millisecond
+	// lookAnyway is how often River looks on SQLite although nobody woke it: should a wake get lost.
+	lookAnyway = 10 * time.Second
 )
 
 // on is River with the transactions of one database.
@@ -70,12 +72,63 @@ func (o on[TTx]) worker(config *river.Config) (worker, error) {
 }
 
 // onSQLite is River on SQLite.
-type onSQLite struct{ on[*sql.Tx] }
+type onSQLite struct {
+	on[*sql.Tx]
+	db   *db.DB
+	wake chan<- string
+}
 
-func newSQLite(d *db.DB, log *slog.Logger, wake <-chan string) (backend, error) {
+func newSQLite(d *db.DB, log *slog.Logger, wake chan string) (backend, error) {
 	driver := &wakingDriver{Driver: riversqlite.New(d.SQL()), wake: wake}
 	o, err := newOn[*sql.Tx](driver, log, (*db.Tx).SQLTx)
-	return onSQLite{o}, err
+	return onSQLite{o, d, wake}, err
+}
+
+// worker has River look by itself only now and then: each of its looks is a write, of each kind.
+func (o onSQLite) worker(config *river.Config) (worker, error) {
+	config.FetchPollInterval = lookAnyway
+	return o.on.worker(config)
+}
+
+// watch looks for the jobs of all kinds in one read, and wakes those kinds that have some.
+func (o onSQLite) watch(ctx context.Context) {
+	look := time.NewTicker(fetchPoll)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		kinds, err := o.waiting(ctx)
+		if err != nil && ctx.Err() == nil {
+			o.log.Error("job: looking for work", "err", err)
+		}
+		for _, kind := range kinds {
+			select {
+			case o.wake <- kind:
+			default: // enough are on their way
+			}
+		}
+	}
+}
+
+// waiting are the kinds of which a job could be worked now.
+func (o onSQLite) waiting(ctx context.Context) ([]string, error) {
+	rows, err := o.db.Read().QueryContext(ctx, `SELECT DISTINCT queue FROM river_job WHERE state = 'available' AND scheduled_at <= datetime('now', 'subsec')`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var kinds []string
+	for rows.Next() {
+		var kind string
+		if err := rows.Scan(&kind); err != nil {
+			return nil, err
+		}
+		kinds = append(kinds, kind)
+	}
+	return kinds, rows.Err()
 }
 
 // claim has nothing to do: one process at a time serves a data folder, and its lock is the caller's.
@@ -94,6 +147,9 @@ func newPostgres(d *db.DB, log *slog.Logger) (backend, error) {
 	o, err := newOn[pgx.Tx](riverpgxv5.New(d.Pool()), log, (*db.Tx).PgxTx)
 	return onPostgres{o, d.Pool(), alonePatience}, err
 }
+
+// watch has nothing to do: the database tells of new jobs, and River's look is one cheap query.
+func (onPostgres) watch(context.Context) {}
 
 // migrate lets one process at a time create tables.
 func (o onPostgres) migrate(ctx context.Context) error {

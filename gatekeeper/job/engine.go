@@ -19,8 +19,8 @@ const (
 	// fetchCooldown is the shortest pause between two looks for work of one kind: it bounds the
 	// load of a burst, and adds to the latency of its second job.
 	fetchCooldown = 2 * time.Millisecond
-	// fetchPoll is how often each kind looks without having been told: for jobs that another
-	// process stored, and for those whose time has come.
+	// fetchPoll is how often it is looked for jobs without having been told: for those that another
+	// process stored, and those whose time has come.
 	fetchPoll = 250 * time.Millisecond
 	// nearFuture is how far ahead a job is given to its kind at once, to wait there; River's own
 	// scheduler looks only every five seconds.
@@ -63,6 +63,7 @@ type Engine struct {
 	queues   map[string]river.QueueConfig
 	worker   worker
 	alone    func(context.Context) // gives up being the only server
+	unwatch  func()
 }
 
 // backend is River on one kind of database.
@@ -70,6 +71,9 @@ type backend interface {
 	migrate(ctx context.Context) error
 	insert(ctx context.Context, tx *db.Tx, args args, opts *river.InsertOpts) error
 	worker(config *river.Config) (worker, error)
+	// watch wakes, until ctx ends, the kinds of which jobs wait. It returns at once where River's
+	// own looks are cheap.
+	watch(ctx context.Context)
 	// claim makes this the only engine that works on the database, until release is called.
 	claim(ctx context.Context) (release func(context.Context), err error)
 }
@@ -189,6 +193,10 @@ func (e *Engine) Start(ctx context.Context) error {
 		return fmt.Errorf("job: start: %w", err)
 	}
 	e.worker, e.alone = w, release
+	watching, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { e.backend.watch(watching) })
+	e.unwatch = func() { cancel(); watch.Wait() }
 	return nil
 }
 
@@ -216,6 +224,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	if e.worker == nil {
 		return nil
 	}
+	e.unwatch()
 	if err := e.worker.Stop(ctx); err != nil {
 		return fmt.Errorf("job: stop: %w", err)
 	}

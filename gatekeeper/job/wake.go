@@ -9,7 +9,7 @@ import (
 )
 
 // wakeBuffer bounds the wakes that nobody has taken yet; one that does not fit is dropped, and the
-// next look (fetchPoll) finds the job.
+// next look (fetchPoll) wakes for it again.
 const wakeBuffer = 256
 
 // topicInsert is the topic under which River hears of new jobs.
@@ -17,7 +17,7 @@ const topicInsert = "river_insert"
 
 // wakingDriver is River's SQLite driver with another ear. The original stores each notification in
 // a table that it reads twenty times a second; here a job of this process wakes its queue at once,
-// and one of another process is found by polling.
+// and one of another process is found by a look at the table.
 type wakingDriver struct {
 	*riversqlite.Driver
 	wake <-chan string

@@ -66,10 +66,10 @@ func (v *look) believe() []belief {
 			continue
 		}
 		if k.Conflict == "" && v.lucky(k, all) {
-			if !k.broken() {
+			if !k.broken() && !v.givenUp(k) {
 				continue
 			}
-			times = 0 // they are good, and cannot land all the same while nobody gets it done
+			times = 0 // they are good, and it is not tried again all the same
 		}
 		if f, ok := v.failure(k, times, clash); ok {
 			if times > 0 {
@@ -148,19 +148,26 @@ func (v *look) accuse(f failure, times int, all []belief, cleared []int64) {
 		if len(f.in) == 1 && b.proved && f.k.Seq < cleared[i] {
 			continue
 		}
+		last := !v.mayLandBy(b, e) // no other run will bring it in
 		switch {
 		case f.k.Conflict != "":
 			b.conflict = f.k
-		case f.k.Run.Refusals > 0 && times > 0:
+		case f.k.Run.Refusals > 0 && (times > 0 || last && v.givenUp(f.k)):
 			b.strong += f.k.Run.Refusals
 			if b.last == nil || !f.k.Run.StartedAt.Before(b.last.Run.StartedAt) {
 				b.last = f.k
 			}
 		}
-		if f.k.broken() && !v.mayLandBy(b, e) {
+		if f.k.broken() && last {
 			b.broken = f.k
 		}
 	}
+}
+
+// givenUp says that a candidate on the tip has failed too often to be tried once more.
+func (v *look) givenUp(k *Candidate) bool {
+	b := v.branches[k.Branch]
+	return b != nil && k.Seq == b.Seq && k.Run.Refusals >= mostRefusals
 }
 
 // mayLandBy says that a run of the entry has passed by which it may land yet.

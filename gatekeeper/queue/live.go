@@ -43,22 +43,12 @@ func (p *planner) findLive() {
 			}
 			continue
 		}
-		found = append(found, alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare, on: p.positions(k.On), members: p.positions(k.Members)})
-		l := &found[len(found)-1]
+		l := p.aliveOf(n)
 		if len(l.members) == 0 {
 			continue // it was asked for, and its changes have left meanwhile
 		}
-		l.priority = p.priority(l.members)
-		l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
-		for _, i := range l.members {
-			if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
-				l.oldest = at
-			}
-		}
-		if len(l.members) == 1 {
-			l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
-		}
-		p.live = append(p.live, l)
+		found = append(found, l)
+		p.live = append(p.live, &found[len(found)-1])
 		for _, i := range l.members {
 			p.known[i] = true
 		}
@@ -72,6 +62,25 @@ func (p *planner) findLive() {
 		}
 		return a.due.Compare(b.due)
 	})
+}
+
+func (p *planner) aliveOf(n int) alive {
+	k := &p.Candidates[n]
+	l := alive{n: n, passed: k.Run.State == RunPassed, spare: k.Spare, on: p.positions(k.On), members: p.positions(k.Members)}
+	if len(l.members) == 0 {
+		return l
+	}
+	l.priority = p.priority(l.members)
+	l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
+	for _, i := range l.members {
+		if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
+			l.oldest = at
+		}
+	}
+	if len(l.members) == 1 {
+		l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
+	}
+	return l
 }
 
 // sortByLast sorts the candidates by their last member.

@@ -16,7 +16,8 @@ func (s *State) refutes(passed, failed *Candidate) bool {
 		})
 	}
 	if passed.Seq < failed.Seq && slices.ContainsFunc(s.Landed, func(l Landed) bool { // it lacks what the failed one was on
-		return l.Branch == failed.Branch && l.Seq > passed.Seq && l.Seq <= failed.Seq && !has(passed.On, l.Change) && !has(passed.Members, l.Change)
+		m := Member{l.Change, l.PS} // another patch set of it is another change
+		return l.Branch == failed.Branch && l.Seq > passed.Seq && l.Seq <= failed.Seq && !slices.Contains(passed.On, m) && !slices.Contains(passed.Members, m)
 	}) {
 		return false
 	}

@@ -189,6 +189,12 @@ func TestWhoIsSentAway(t *testing.T) {
 		s.Candidates[0].Run.StartedAt = noon.Add(-time.Hour)
 		return s
 	}
+	// One passed on an older patch set of what landed then, and failed on that.
+	newer := after(with(start(entry(2, "a")), on(ran(1, queue.RunPassed, 2), 1), refused(2, 4, 2)), landed(1, "a"))
+	newer.Landed[0].PS, newer.Branches[0].Proven, newer.Branches[0].GreenAt = 2, true, noon.Add(-time.Minute)
+	newer.Candidates[1].Seq, newer.Candidates[1].Proven, newer.Candidates[1].Run.StartedAt = 6, true, noon.Add(-time.Hour)
+	unlucky := with(green(entry(1, "a"), entry(2, "a")), refused(1, 4, 1), on(ran(2, queue.RunPassed, 2), 1))
+	unlucky.Branches[0].Whole = true
 	whole := with(green(entry(1, "a"), entry(2, "a")), errored(3), on(ran(2, queue.RunPassed, 2), 1))
 	whole.Branches[0].Whole = true
 	older := refused(1, 2, 1)
@@ -219,6 +225,9 @@ func TestWhoIsSentAway(t *testing.T) {
 		{"refused twice on one that landed", after(with(green(entry(2, "a")), on(refused(2, 2, 2), 1)), landed(1, "a")), []int64{2}, queue.EjectRefused},
 		{"refused twice on one that landed on just that tip", since(landed(1, "a")), []int64{2}, queue.EjectRefused},
 		{"refused twice on one that landed after another, which may have mended the tip", since(landed(3, "a"), landed(1, "a")), nil, ""},
+		{"refused again and again on another patch set than it passed on", newer, []int64{2}, queue.EjectRefused},
+		{"refused by luck, again and again", unlucky, []int64{1}, queue.EjectRefused},
+		{"refused by luck, again and again, and passed with another", with(green(entry(1, "a"), entry(2, "a")), refused(1, 4, 1), ran(2, queue.RunPassed, 1, 2)), nil, ""},
 		{"refused twice, and the branch is red", with(start(entry(1, "a")), refused(1, 2, 1), bare(queue.RunRefused)), nil, ""},
 		{"refused twice before the branch was pushed to", mended, nil, ""},
 		{"a batch refused twice", with(green(entry(1, "a"), entry(2, "a")), refused(1, 2, 1, 2)), nil, ""},

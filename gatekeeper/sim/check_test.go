@@ -37,6 +37,7 @@ var found = map[string][]uint64{
 	"who failed by the machinery alone was neither tried nor sent away":    {79513, 86241, 87495},
 	"what stood on a red tip counted once another landing had mended it":   {99234},
 	"a verdict that came too late counted in the rows only":                {11908, 21675, 75457, 85336},
+	"what passed on another patch set than landed took failures back":      {519272},
 	"what landed past the queue was not told yet":                          {38819, 43104, 43144},
 }
 

@@ -29,7 +29,24 @@ func (s *Server) gateRoutes() {
 	add(s, route{id: "explain", at: "GET /changes/{number}/explain", summary: "Why a change has not landed, and who can do what", open: true}, s.explain)
 	add(s, route{id: "list-runs", at: "GET /changes/{number}/runs", summary: "List the runs of a change with their stages", open: true}, s.listRuns)
 	add(s, route{id: "stage-log", at: "GET /stages/{id}/log", summary: "The log of a stage run, as text", open: true}, s.stageLog)
+	add(s, route{id: "stop-stage", at: "POST /stages/{id}/stop", summary: "Stop a stage that runs, or its whole run: no verdict comes of it"}, s.stopStage)
 	s.flakeRoutes()
+}
+
+// StageStop says how much to stop, and why.
+type StageStop struct {
+	All    bool   `json:"all,omitempty" doc:"The whole run that the stage is of."`
+	Reason string `json:"reason,omitempty" maxLength:"1000"`
+}
+
+func (s *Server) stopStage(ctx context.Context, who account.Actor, in *struct {
+	ID int64 `path:"id"`
+	body[StageStop]
+}) (*nothing, error) {
+	if err := person(who); err != nil {
+		return nil, err
+	}
+	return nil, s.Gate.Stop(ctx, who, gatekeeper.Stop{StageRun: in.ID, All: in.Body.All, Reason: in.Body.Reason})
 }
 
 func (s *Server) explain(ctx context.Context, who account.Actor, in *struct {

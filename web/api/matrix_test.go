@@ -51,9 +51,22 @@ var calls = map[string]call{
 	"list-changes": onQuery, "get-change": plain(nil), "list-comments": plain(nil), "list-files": plain(nil), "get-diff": plain(nil), "set-viewed": plain(api.ViewedFile{Path: review.CommitMessage, Viewed: true}),
 	"review": plain(api.Review{Message: "hm"}), "submit": plain(nil), "withdraw": plain(nil),
 	"abandon": plain(api.Reason{}), "restore": plain(api.Reason{}), "set-wip": plain(api.Progress{}), "set-topic": plain(api.Topic{Topic: "x"}), "recheck": plain(nil),
-	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "stage-report": onStage, "stage-tests": onStage, "checks": plain(nil), "list-tests": plain(nil), "test-history": onTest, "list-queues": plain(nil), "queue": onMain(nil), "flakes": plain(nil),
+	"explain": plain(nil), "list-runs": plain(nil), "stage-log": onStage, "stop-stage": onRunning, "stage-report": onStage, "stage-tests": onStage, "checks": plain(nil), "list-tests": plain(nil), "test-history": onTest, "list-queues": plain(nil), "queue": onMain(nil), "flakes": plain(nil),
 	"promote": plain(api.Promotion{Reason: "x"}), "demote": plain(nil), "hold": plain(api.Order{}), "release": plain(nil),
 	"remove": plain(api.Order{}), "requeue": plain(nil), "freeze": onMain(api.NewFreeze{Reason: "x"}), "thaw": onMain(nil), "board": onMain(nil),
+}
+
+// onRunning makes a stage run of the change that runs.
+func onRunning(w *world, r repo.Repository, c review.Change) (map[string]string, string, any) {
+	vars, query, _ := onStage(w, r, c)
+	w.transact(func(tx *db.Tx) error {
+		if _, err := tx.ExecContext(w.ctx, `UPDATE stage_runs SET state = 'RUNNING' WHERE id = $1`, 1_000_000+c.ID); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(w.ctx, `UPDATE runs SET state = 'RUNNING' WHERE id = (SELECT run_id FROM stage_runs WHERE id = $1)`, 1_000_000+c.ID)
+		return err
+	})
+	return vars, query, api.StageStop{Reason: "x"}
 }
 
 // onTest makes a test that ran in a stage run of the change.

@@ -276,7 +276,7 @@ func (s *Service) ofRun(ctx context.Context, id int64) (entrance.Entrance, []Sta
 		if made && v.Change != 0 {
 			st.Words += fmt.Sprintf("; change %d takes it back", v.Change)
 		}
-	case gatekeeper.RunErrored, gatekeeper.RunSuperseded:
+	case gatekeeper.RunErrored, gatekeeper.RunSuperseded, gatekeeper.RunCanceled:
 		st.State, st.Words = Errored, run.Reason
 	case gatekeeper.RunRunning:
 	}

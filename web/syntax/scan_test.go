@@ -2,12 +2,12 @@ package syntax
 
 import (
 	"fmt"
+	"go/build"
 	goscanner "go/scanner"
 	"go/token"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +115,7 @@ func eachLine(want string) string {
 // The comments, strings, numbers and keywords of Go's own library are those that Go's own
 // scanner finds, byte for byte.
 func TestGoIsWhatGoSays(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(runtime.GOROOT(), "src", "net", "*", "*.go"))
+	files, err := filepath.Glob(filepath.Join(build.Default.GOROOT, "src", "net", "*", "*.go"))
 	if err != nil || len(files) == 0 {
 		t.Skip("the library's source is not here")
 	}
@@ -240,7 +240,7 @@ func TestNoTextIsSlow(t *testing.T) {
 }
 
 func BenchmarkColour(b *testing.B) {
-	text, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", "net", "http", "server.go"))
+	text, err := os.ReadFile(filepath.Join(build.Default.GOROOT, "src", "net", "http", "server.go"))
 	if err != nil {
 		b.Skip(err)
 	}

@@ -29,7 +29,11 @@ CREATE TABLE artifact_words (
 );
 CREATE INDEX artifact_words_digest ON artifact_words (repo_id, digest);
 
+-- Who stopped a stage run: one that a person stopped is not tried again by itself.
+ALTER TABLE stage_runs ADD COLUMN stopped_by BIGINT NOT NULL DEFAULT 0;
+
 -- +goose Down
+ALTER TABLE stage_runs DROP COLUMN stopped_by;
 DROP TABLE artifact_words;
 DROP TABLE entrance_reverts;
 ALTER TABLE entrance_runs DROP COLUMN from_oid;
