@@ -49,7 +49,7 @@ func TestComposeDelivery(t *testing.T) {
 		"strategy: blue-green", "strategy: replace",
 		"    accept_bypassed: false\n", "",
 		"outcomes:\n", "outcomes:\n  quick: {reach: [land], bypass: [unit], by: [maintainers]}\n",
-		"  load: {after", "  new: {after: [build], run: ./new, network: true, environment: mine, deploy: {artifact: server, run: ./hello}, secrets: [], uses: {server: s}, bypassable: {by: [maintainers]}}\n  gone: {after: [build], environment: mine, deploy: {artifact: server, run: ./hello}}\n  behind: {after: [gone], run: x}\n  late: {after: [land], run: x}\n  load: {after",
+		"  load: {after", "  new: {after: [build], run: ./new, network: true, environment: mine, deploy: {artifact: server, run: ./server}, secrets: [], uses: {server: s}, bypassable: {by: [maintainers]}}\n  gone: {after: [build], environment: mine, deploy: {artifact: server, run: ./server}}\n  behind: {after: [gone], run: x}\n  late: {after: [land], run: x}\n  load: {after",
 		"reach: [production]", "reach: [production, accepted, new, late, gone, behind]",
 	)
 	p, problems := Compose(policy, own)
@@ -100,7 +100,7 @@ func TestComposeDelivery(t *testing.T) {
 func TestComposeRemoved(t *testing.T) {
 	policy := mustParse(t, fiveGates)
 	t.Run("after the landing", func(t *testing.T) {
-		own := edit(t, "  load: {after: [land], environment: perf, deploy: {artifact: server, run: ./hello}, run: ./load.sh, network: true, results: {metrics: load.json}, bypassable: {by: [release-managers], expires: 1d}}\n", "",
+		own := edit(t, "  load: {after: [land], environment: perf, deploy: {artifact: server, run: ./server}, run: ./load.sh, network: true, results: {metrics: load.json}, bypassable: {by: [release-managers], expires: 1d}}\n", "",
 			"  performance: {subject: artifact, after: [load], require: [{metric: {name: p95_ms, max: 120}}, {metric: {name: rps, better: higher, regression: {against: production, max: 10%}}}]}\n", "",
 			"after: [performance, staging]", "after: [staging]", ", performance]", "]")
 		p, problems := Compose(policy, own)
@@ -113,14 +113,14 @@ func TestComposeRemoved(t *testing.T) {
 		}
 	})
 	t.Run("a stage that only deploys", func(t *testing.T) {
-		own := edit(t, "  preview: {after: [build, unit], environment: preview, deploy: {artifact: server, run: ./hello, ready: {http: /healthz, within: 60s}}}\n", "", "after: [unit, preview]", "after: [unit, build]", "  preview: {reach: [preview]}\n", "", "  preview-untested: {reach: [preview], bypass: [unit], by: [maintainers]}\n", "")
+		own := edit(t, "  preview: {after: [build, unit], environment: preview, deploy: {artifact: server, run: ./server, ready: {http: /healthz, within: 60s}}}\n", "", "after: [unit, preview]", "after: [unit, build]", "  preview: {reach: [preview]}\n", "", "  preview-untested: {reach: [preview], bypass: [unit], by: [maintainers]}\n", "")
 		p, problems := Compose(policy, own)
 		if s, _ := p.Stage("preview"); len(problems) > 0 || s.Removed || s.Deploy == nil {
 			t.Errorf("%v %+v", problems, s)
 		}
 	})
 	t.Run("a stage that only deploys now", func(t *testing.T) {
-		own := edit(t, "    deploy: {artifact: server, run: ./hello}\n    run: go test -tags=integration ./it/...\n", "    deploy: {artifact: server, run: ./hello}\n")
+		own := edit(t, "    deploy: {artifact: server, run: ./server}\n    run: go test -tags=integration ./it/...\n", "    deploy: {artifact: server, run: ./server}\n")
 		p, problems := Compose(policy, own)
 		if s, _ := p.Stage("integration"); len(problems) != 1 || !s.Removed {
 			t.Errorf("%v %+v", problems, s)

@@ -38,19 +38,19 @@ environments:
 stages:
   unit: {run: go test -json ./... > unit.json, results: {gotest: unit.json}, timeout: 10m, bypassable: {by: [maintainers], reason: required}}
   build: {run: go build -o out/hello ./cmd/hello, produces: {server: out/hello}}
-  preview: {after: [build, unit], environment: preview, deploy: {artifact: server, run: ./hello, ready: {http: /healthz, within: 60s}}}
+  preview: {after: [build, unit], environment: preview, deploy: {artifact: server, run: ./server, ready: {http: /healthz, within: 60s}}}
   integration:
     after: [smoke]
     environment: it
-    deploy: {artifact: server, run: ./hello}
+    deploy: {artifact: server, run: ./server}
     run: go test -tags=integration ./it/...
     network: true
-  load: {after: [land], environment: perf, deploy: {artifact: server, run: ./hello}, run: ./load.sh, network: true, results: {metrics: load.json}, bypassable: {by: [release-managers], expires: 1d}}
-  staging: {after: [land], environment: staging, deploy: {artifact: server, run: ./hello}}
+  load: {after: [land], environment: perf, deploy: {artifact: server, run: ./server}, run: ./load.sh, network: true, results: {metrics: load.json}, bypassable: {by: [release-managers], expires: 1d}}
+  staging: {after: [land], environment: staging, deploy: {artifact: server, run: ./server}}
   production:
     after: [accepted]
     environment: production
-    deploy: {artifact: server, run: ./hello, strategy: blue-green}
+    deploy: {artifact: server, run: ./server, strategy: blue-green}
     verify: {for: 15m, http: /healthz, status: 200}
 gates:
   review: {subject: change, require: [{review: {min: 1, by: [maintainers], not: [author, uploader]}}]}
@@ -197,7 +197,7 @@ func TestParseDelivery(t *testing.T) {
 	s, _ := p.Stage("production")
 	s.Secrets, s.Line = nil, 0
 	wantStage := Stage{Name: "production", Timeout: DefaultTimeout, After: []string{"accepted"}, Environment: "production", Retry: -1,
-		Deploy: &Deploy{Artifact: "server", Run: "./hello", Ready: Probe{Within: time.Minute}, Strategy: BlueGreen, Line: 40},
+		Deploy: &Deploy{Artifact: "server", Run: "./server", Ready: Probe{Within: time.Minute}, Strategy: BlueGreen, Line: 40},
 		Verify: &Verify{For: 15 * time.Minute, Every: DefaultEvery, Probe: Probe{HTTP: "/healthz", Status: 200}, Line: 41}}
 	if diff := cmp.Diff(wantStage, s); diff != "" {
 		t.Errorf("stage (-want +got):\n%s", diff)
