@@ -261,13 +261,30 @@ func (s *Service) ails(ctx context.Context, a Assembly, h assembly.Health) error
 	return err
 }
 
-// orphaned takes away what a stage run began that is over by now: its process was killed.
+// orphaned takes away what a stage run began that is over by now: its process was killed. What it
+// brought about is ready before it is settled, so that is asked for first and both at once: the
+// assembly may have become ready since it was looked at.
 func (s *Service) orphaned(ctx context.Context, a Assembly) (time.Duration, error) {
-	state, _, _, err := s.runs.Stage(ctx, s.DB.Read(), a.StageRun)
-	if err != nil || !state.Settled() {
+	crash("assembly.unready")
+	left := false
+	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
+		left = false
+		state, _, _, err := s.runs.Stage(ctx, tx, a.StageRun)
+		if err != nil || !state.Settled() {
+			return err
+		}
+		now, err := assemblyByID(ctx, tx, a.ID)
+		if err != nil || now.State != AssemblyDeploying && now.State != AssemblyStarting {
+			return err
+		}
+		left = true
+		return s.ending(ctx, tx, a.ID, "who brought it about is gone")
+	})
+	if err != nil || !left {
 		return healthEvery, err
 	}
-	return 0, s.end(ctx, a.ID, "who brought it about is gone")
+	s.wake(a.place)
+	return 0, nil
 }
 
 // Recover asks for a look at every assembly that is not gone, after a start of the server.

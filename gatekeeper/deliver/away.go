@@ -16,14 +16,18 @@ func (s *Service) end(ctx context.Context, id int64, why string) error {
 		if a, err = assemblyByID(ctx, tx, id); err != nil {
 			return err
 		}
-		moved, err := s.move(ctx, tx, id, AssemblyDeleting, why)
-		if err != nil || !moved {
-			return err
-		}
-		return tx.Enqueue(ctx, assemblyJob(id))
+		return s.ending(ctx, tx, id, why)
 	})
 	s.wake(a.place)
 	return err
+}
+
+func (s *Service) ending(ctx context.Context, tx *db.Tx, id int64, why string) error {
+	moved, err := s.move(ctx, tx, id, AssemblyDeleting, why)
+	if err != nil || !moved {
+		return err
+	}
+	return tx.Enqueue(ctx, assemblyJob(id))
 }
 
 // takeAway ends an assembly and what is bound to it. It may be called again for one that is gone.
