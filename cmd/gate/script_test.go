@@ -24,7 +24,7 @@ import (
 
 // patience bounds every wait of a script for something that must happen: far more than the
 // slowest machine needs, so that only a server that is stuck reaches it.
-const patience = 3 * time.Minute
+const patience = 8 * time.Minute
 
 // lookAgain is how often a waiting script looks.
 const lookAgain = 20 * time.Millisecond
