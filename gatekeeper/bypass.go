@@ -206,9 +206,7 @@ func (c *Controller) SetOutcome(ctx context.Context, actor account.Actor, change
 // mayAim asks who may say how far a change goes: its owner, and whoever may edit the changes of
 // others, because one that stops early does not land.
 func (c *Controller) mayAim(ctx context.Context, actor account.Actor, r repo.Repository, ch review.Change) error {
-	resource := r.Resource(ch.Branch)
-	resource.ChangeOwner = ch.Owner
-	return c.May(ctx, actor, account.Edit, resource)
+	return c.Review.May(ctx, c.DB.Read(), actor, account.Edit, ch, r)
 }
 
 // mayReach finds an outcome of the plan, and refuses it to who is not in its roles.

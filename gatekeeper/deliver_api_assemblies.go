@@ -65,8 +65,7 @@ func (c *Controller) StopAssembly(ctx context.Context, actor account.Actor, repo
 }
 
 func (c *Controller) mayStop(ctx context.Context, actor account.Actor, r repo.Repository, a deliver.Assembly) error {
-	resource := r.Resource(a.Place().Branch)
-	err := c.May(ctx, actor, account.Deploy, resource)
+	err := c.May(ctx, actor, account.Deploy, r.Resource(a.Place().Branch))
 	if err == nil || a.Change == 0 || a.Instance == "" {
 		return err
 	}
@@ -74,8 +73,7 @@ func (c *Controller) mayStop(ctx context.Context, actor account.Actor, r repo.Re
 	if loadErr != nil {
 		return loadErr
 	}
-	resource.ChangeOwner = ch.Owner
-	return c.May(ctx, actor, account.Edit, resource)
+	return c.Review.May(ctx, c.DB.Read(), actor, account.Edit, ch, r)
 }
 
 // assemblyFor finds an assembly of a repository that an actor may see. Others answer like none.

@@ -183,9 +183,7 @@ func (c *Controller) arrange(ctx context.Context, op string, actor account.Actor
 		return err
 	}
 	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
-		resource := r.Resource(ch.Branch)
-		resource.ChangeOwner = ch.Owner
-		if err := c.Accounts.May(ctx, tx, actor, verb, resource); err != nil {
+		if err := c.Review.May(ctx, tx, actor, verb, ch, r); err != nil {
 			return err
 		}
 		o := &ordering{Controller: c, tx: tx, actor: actor}

@@ -48,9 +48,7 @@ func (c *Controller) Rerun(ctx context.Context, actor account.Actor, change int6
 	if err != nil {
 		return err
 	}
-	resource := r.Resource(ch.Branch)
-	resource.ChangeOwner = ch.Owner
-	if err := c.May(ctx, actor, account.Propose, resource); err != nil {
+	if err := c.Review.May(ctx, c.DB.Read(), actor, account.Propose, ch, r); err != nil {
 		return err
 	}
 	if ch.Status != review.Open {

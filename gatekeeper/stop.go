@@ -76,9 +76,7 @@ func (c *Controller) mayStopRun(ctx context.Context, actor account.Actor, r repo
 		if err != nil {
 			return err
 		}
-		resource := r.Resource(run.branch)
-		resource.ChangeOwner = ch.Owner
-		if err := c.May(ctx, actor, account.Hold, resource); err != nil {
+		if err := c.Review.May(ctx, c.DB.Read(), actor, account.Hold, ch, r); err != nil {
 			return err
 		}
 	}

@@ -93,14 +93,6 @@ land: {after: [review, tested], how: merge}
 	w.stages.set(func(runner.Request) runner.Result { <-hold; return passed() })
 	defer close(hold)
 	id := w.propose("alice", "a", "1\n")
-	ask := func(text string) gatekeeper.WhatIf {
-		t.Helper()
-		all, err := gatekeeper.ParseSuppositions([]string{text})
-		w.must(err)
-		got, err := w.control.WhatIf(w.ctx, w.people["alice"], id, all)
-		w.must(err)
-		return got
-	}
 	for text, want := range map[string]string{
 		"bob approves":                               "if bob votes Code-Review+2, once somebody asks to land it, it would queue first (about ",
 		"bob approves and submit":                    "if bob votes Code-Review+2 and somebody asks to land it, it would queue first (about ",
@@ -112,7 +104,7 @@ land: {after: [review, tested], how: merge}
 		"unit passes":                                "if unit passes, it would still wait: gate review: needs",
 		"bob approves, carol votes -2, bob votes -1": "it would be refused",
 	} {
-		if got := ask(text).Sentence(); !strings.Contains(got, want) {
+		if got := w.whatIf(id, text).Sentence(); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", text, got)
 		}
 	}
@@ -146,14 +138,6 @@ func TestWhatIfBesideVotesAndStages(t *testing.T) {
 	w.stages.set(func(runner.Request) runner.Result { <-hold; return passed() })
 	defer close(hold)
 	id := w.propose("alice", "a", "1\n")
-	ask := func(text string) gatekeeper.WhatIf {
-		t.Helper()
-		all, err := gatekeeper.ParseSuppositions([]string{text})
-		w.must(err)
-		got, err := w.control.WhatIf(w.ctx, w.people["alice"], id, all)
-		w.must(err)
-		return got
-	}
 	const all = "bob approves, unit passes, build passes, carol approves at gate accepted, ci/windows passes"
 	for text, want := range map[string]string{
 		"bob approves":     "queue first",
@@ -166,11 +150,11 @@ func TestWhatIfBesideVotesAndStages(t *testing.T) {
 		"bob approves, unit passes, p95_ms is 130":                   "it would be refused: tested: p95_ms is 130, at most 120 is allowed",
 		"bob approves, metric:p95_ms=120, unit passes, build passes": "and wait there: gate accepted: needs approval",
 	} {
-		if got := ask(text).Sentence(); !strings.Contains(got, want) {
+		if got := w.whatIf(id, text).Sentence(); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", text, got)
 		}
 	}
-	if got := ask(all + ", the time is right"); !got.Queues || strings.Contains(got.Outcome, "wait") || strings.Contains(strings.Join(got.Missing, "|"), "accepted") {
+	if got := w.whatIf(id, all+", the time is right"); !got.Queues || strings.Contains(got.Outcome, "wait") || strings.Contains(strings.Join(got.Missing, "|"), "accepted") {
 		t.Errorf("all of it: %s; missing %q", got.Sentence(), got.Missing)
 	}
 	for text, want := range map[string]string{
@@ -193,4 +177,14 @@ func TestWhatIfBesideVotesAndStages(t *testing.T) {
 	if e := w.explain(id); e.WhatIf == nil || strings.Contains(strings.Join(e.WhatIf.If, " "), "somebody approves") || strings.Contains(strings.Join(e.WhatIf.Missing, " "), "review") || strings.Contains(e.Summary, "review") {
 		t.Errorf("left out, and yet %+v; %s", e.WhatIf, e.Summary)
 	}
+}
+
+// whatIf is what alice is told would become of a change.
+func (w *world) whatIf(id int64, text string) gatekeeper.WhatIf {
+	w.Helper()
+	all, err := gatekeeper.ParseSuppositions([]string{text})
+	w.must(err)
+	got, err := w.control.WhatIf(w.ctx, w.people["alice"], id, all)
+	w.must(err)
+	return got
 }

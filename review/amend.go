@@ -93,7 +93,7 @@ func (s *Service) mayAmend(ctx context.Context, op string, actor account.Actor, 
 	if err := mustBeOpen(op, c); err != nil {
 		return err
 	}
-	if err := s.may(ctx, s.DB.Read(), actor, account.Edit, c, r); err != nil {
+	if err := s.May(ctx, s.DB.Read(), actor, account.Edit, c, r); err != nil {
 		return err
 	}
 	if basePS != c.Current {

@@ -234,7 +234,7 @@ func (s *Service) mayEdit(ctx context.Context, q db.Querier, p Proposal, ch Chan
 	if p.Origin != "" && strings.HasPrefix(ch.Key, OriginPrefix(p.Origin)) {
 		return true, nil // whoever owns it here, it is what stands there
 	}
-	if err := s.may(ctx, q, p.Actor, account.Edit, ch, p.Repo); err != nil {
+	if err := s.May(ctx, q, p.Actor, account.Edit, ch, p.Repo); err != nil {
 		if fault.Is(err, fault.NotFound) { // a private change, and the pusher may propose: so much is known
 			err = fault.New(fault.Denied, "review.Prepare", fmt.Sprintf("%s may not edit this change", p.Actor.Name), "ask its owner")
 		}

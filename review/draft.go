@@ -53,7 +53,7 @@ func (s *Service) SaveDraft(ctx context.Context, actor account.Actor, change int
 	d := Draft{Change: c.ID, Account: actor.ID, NewComment: n}
 	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
 		d.NewComment = n
-		if err := s.may(ctx, tx, actor, account.Comment, c, r); err != nil {
+		if err := s.May(ctx, tx, actor, account.Comment, c, r); err != nil {
 			return err
 		}
 		var there int

@@ -10,8 +10,9 @@ import (
 	"gatehouse/migrations/db"
 )
 
-// may asks the one decision point whether actor may do verb to a change.
-func (s *Service) may(ctx context.Context, q db.Querier, actor account.Actor, verb account.Verb, c Change, r repo.Repository) error {
+// May asks the one decision point whether actor may do verb to a change, as its owner where they
+// are, and as nobody who knows of it where it is private and they are not of those.
+func (s *Service) May(ctx context.Context, q db.Querier, actor account.Actor, verb account.Verb, c Change, r repo.Repository) error {
 	resource := r.Resource(c.Branch)
 	resource.ChangeOwner = c.Owner
 	if c.Private {

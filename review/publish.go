@@ -105,7 +105,7 @@ func (s *Service) mentioned(ctx context.Context, q db.Querier, b *ballot, r repo
 			return nil, err
 		}
 		actor := account.Actor{ID: a.ID, Name: a.Name, Email: a.Email, Admin: a.Admin}
-		switch err := s.may(ctx, q, actor, account.Read, b.change, r); fault.KindOf(err) {
+		switch err := s.May(ctx, q, actor, account.Read, b.change, r); fault.KindOf(err) {
 		case fault.Denied, fault.NotFound, fault.Unauthenticated:
 			continue
 		default:

@@ -20,7 +20,7 @@ func (s *Service) Retarget(ctx context.Context, actor account.Actor, id int64, b
 	if err != nil {
 		return err
 	}
-	if err := s.may(ctx, s.DB.Read(), actor, account.Edit, c, r); err != nil {
+	if err := s.May(ctx, s.DB.Read(), actor, account.Edit, c, r); err != nil {
 		return err
 	}
 	branch = strings.TrimPrefix(branch, "refs/heads/")

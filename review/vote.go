@@ -191,7 +191,7 @@ func (s *Service) actOn(ctx context.Context, op string, actor account.Actor, id 
 // the branch looked at and watchers woken. do sees the change as it is in the transaction.
 func (s *Service) act(ctx context.Context, actor account.Actor, verb account.Verb, c Change, r repo.Repository, do func(tx *db.Tx, c Change) error) error {
 	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
-		if err := s.may(ctx, tx, actor, verb, c, r); err != nil {
+		if err := s.May(ctx, tx, actor, verb, c, r); err != nil {
 			return err
 		}
 		now, err := s.Load(ctx, tx, c.ID)

@@ -301,18 +301,10 @@ func (c *assemblyLogCmd) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = resp.Body.Close() }()
-		var to io.Writer = &tameLog{w: p.stdout}
-		if c.Raw {
-			to = p.stdout
-		}
 		if resp.Header.Get("Gate-Cut") == "true" {
 			say(p.stderr, "this is its end; there is more before it")
 		}
-		if _, err := io.Copy(to, resp.Body); err != nil {
-			return cl.unreachable(err)
-		}
-		return nil
+		return cl.printLog(p, resp, c.Raw)
 	})
 }
 

@@ -27,16 +27,21 @@ func (c *logCmd) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = resp.Body.Close() }()
-		var to io.Writer = &tameLog{w: p.stdout}
-		if c.Raw {
-			to = p.stdout
-		}
-		if _, err := io.Copy(to, resp.Body); err != nil {
-			return cl.unreachable(err)
-		}
-		return nil
+		return cl.printLog(p, resp, c.Raw)
 	})
+}
+
+// printLog writes a log that the server sends, as what it is or fit for a terminal.
+func (c *client) printLog(p *process, resp *http.Response, raw bool) error {
+	defer func() { _ = resp.Body.Close() }()
+	var to io.Writer = &tameLog{w: p.stdout}
+	if raw {
+		to = p.stdout
+	}
+	if _, err := io.Copy(to, resp.Body); err != nil {
+		return c.unreachable(err)
+	}
+	return nil
 }
 
 type planCheckCmd struct {

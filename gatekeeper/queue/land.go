@@ -287,14 +287,7 @@ func (p *planner) rivals(members []int) []int {
 	found := p.ground[:0]
 	for _, i := range members {
 		e := p.order[i]
-		if e.Barrier {
-			found = append(found, p.inAll[e.Branch]...)
-		} else {
-			found = append(found, p.inBar[e.Branch]...)
-			for _, t := range e.Targets {
-				found = append(found, p.inLane[laneKey{e.Branch, t}]...)
-			}
-		}
+		found = p.inItsLanes(e, found)
 		for _, c := range e.Parents {
 			if j, queued := p.at[c]; queued && p.place[j] != 0 {
 				found = append(found, j)

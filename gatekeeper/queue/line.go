@@ -103,17 +103,22 @@ func (p *planner) lined(i int) []int {
 // conflicting adds those in the line that the entry conflicts with, in no order, some twice.
 func (p *planner) conflicting(i int, found []int) []int {
 	e := p.order[i]
-	if e.Barrier {
-		found = append(found, p.inAll[e.Branch]...)
-	} else {
-		found = append(found, p.inBar[e.Branch]...)
-		for _, t := range e.Targets {
-			found = append(found, p.inLane[laneKey{e.Branch, t}]...)
-		}
-	}
+	found = p.inItsLanes(e, found)
 	found = p.withParents(found, e)
 	for n := 0; n < len(found); n++ { // what it stands on does not stand without its parents
 		found = p.withParents(found, p.order[found[n]])
+	}
+	return found
+}
+
+// inItsLanes adds those in the line that share a lane with an entry, some twice.
+func (p *planner) inItsLanes(e *Entry, found []int) []int {
+	if e.Barrier {
+		return append(found, p.inAll[e.Branch]...)
+	}
+	found = append(found, p.inBar[e.Branch]...)
+	for _, t := range e.Targets {
+		found = append(found, p.inLane[laneKey{e.Branch, t}]...)
 	}
 	return found
 }

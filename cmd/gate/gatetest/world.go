@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -256,15 +255,6 @@ func (w *World) Run(dir string, env []string, name string, args ...string) (stri
 		err = fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, errs.String())
 	}
 	return strings.TrimRight(out.String(), "\n"), err
-}
-
-// ExitCode is the exit code in an error of Run, 0 for none.
-func ExitCode(err error) int {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode()
-	}
-	return 0
 }
 
 // Account makes an account and returns a token for it.
