@@ -17,7 +17,8 @@ type alive struct {
 	need        float64 // how likely its ground comes true, once weighed
 	spare       bool
 	priority    int
-	stake       float64 // minutes of all that would have to run again without it
+	own         float64 // minutes that would have to run again without it
+	stake       float64 // and those of all that stand on it
 }
 
 // findLive lists the candidates that run or passed, in the order of their places; alternates last.
@@ -60,6 +61,9 @@ func (p *planner) findLive() {
 				return 1
 			}
 			return -1
+		}
+		if p.lanes {
+			return p.Candidates[a.n].Run.StartedAt.Compare(p.Candidates[b.n].Run.StartedAt)
 		}
 		return a.due.Compare(b.due)
 	})
@@ -130,6 +134,10 @@ func (p *planner) drawLive(from, to int) {
 		if !p.known[i] && !p.barred(i) && !p.suspected(i) && len(p.order[i].With) == 0 && len(p.order[i].Parents) == 0 {
 			fresh = append(fresh, i)
 		}
+	}
+	if p.lanes {
+		p.drawLanes(priority, fresh)
+		return
 	}
 	for p.lineUp(priority, fresh, true) || p.lineUp(priority, fresh, false) {
 		continue

@@ -9,6 +9,10 @@ import (
 func (p *planner) start() {
 	for n := range p.live {
 		l := p.live[n]
+		if p.dispensable(l) && (len(l.on) > 0 || len(l.members) > 1) && p.doomed(l) {
+			p.stop(l, "it tries again what has failed")
+			continue
+		}
 		if p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) && !p.wanted(l) {
 			p.stop(l, "it is not needed any more")
 		}
@@ -78,7 +82,7 @@ func (p *planner) provedAll(list []int) bool {
 // yet, and what they stand on is likely good.
 func (p *planner) tells(l *alive) bool {
 	if p.provedAll(l.members) {
-		return len(l.on) == 0 && p.waited(l.members[0], longAgo) // it may land as it is
+		return len(l.on) == 0 && (p.waited(l.members[0], longAgo) || p.untested(l.members[0])) // it may land as it is
 	}
 	if len(l.on) == 0 {
 		return true
@@ -170,6 +174,9 @@ func (p *planner) try(w want) {
 		return
 	}
 	branch := p.order[w.members[0]].Branch
+	if p.lanes && p.failedIn(w.on, w.members) {
+		return
+	}
 	k := p.find(branch, w)
 	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.broken() || k.Conflict != "") {
 		return
