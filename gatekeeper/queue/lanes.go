@@ -165,13 +165,18 @@ func (p *planner) losses(i int) float64 {
 	return sum
 }
 
-// doomed says that a run tries again what has failed, and more.
+// doomed says that a run tries again what has failed, and more. The only one that runs is left alone:
+// it would be asked for again.
 func (p *planner) doomed(l *alive) bool {
-	return p.lanes && !l.passed && p.failedIn(l.on, l.members)
+	return !l.passed && p.running > 1 && p.failedIn(l.on, l.members)
 }
 
-// failedIn says that all of a smaller candidate which has failed is in what another tries.
+// failedIn says that all of a smaller candidate which has failed is in what another tries. Of those
+// that land with others it says nothing: only all of them together tell whether they are good.
 func (p *planner) failedIn(on, members []int) bool {
+	if !p.lanes || slices.ContainsFunc(members, p.tied) {
+		return false
+	}
 	in := func(k *Candidate, m Member) bool {
 		i, queued := p.at[m.Change]
 		if !queued {
@@ -196,8 +201,12 @@ func (p *planner) failedIn(on, members []int) bool {
 	return false
 }
 
-// untested says that an entry has passed, and so much has landed since that it must pass again before
-// others stand on it.
-func (p *planner) untested(i int) bool {
-	return p.lanes && p.beliefs[i].proved && p.beliefs[i].passes < stale
+// lonely says that an entry is tried by itself before it gets a place in a lane: it is hardly likely to
+// pass, or so much has landed since it passed that it must pass again before others stand on it.
+func (p *planner) lonely(i int) bool {
+	least := likelyLands
+	if p.beliefs[i].proved {
+		least = stale
+	}
+	return p.lanes && p.beliefs[i].passes < least
 }

@@ -82,7 +82,7 @@ func (p *planner) provedAll(list []int) bool {
 // yet, and what they stand on is likely good.
 func (p *planner) tells(l *alive) bool {
 	if p.provedAll(l.members) {
-		return len(l.on) == 0 && (p.waited(l.members[0], longAgo) || p.untested(l.members[0])) // it may land as it is
+		return len(l.on) == 0 && (p.waited(l.members[0], longAgo) || p.lonely(l.members[0])) // it may land as it is
 	}
 	if len(l.on) == 0 {
 		return true
@@ -174,7 +174,7 @@ func (p *planner) try(w want) {
 		return
 	}
 	branch := p.order[w.members[0]].Branch
-	if p.lanes && p.failedIn(w.on, w.members) {
+	if p.running > 0 && p.failedIn(w.on, w.members) {
 		return
 	}
 	k := p.find(branch, w)

@@ -65,7 +65,7 @@ func (p *planner) drawWaiting(from, to int) {
 				continue
 			}
 		}
-		if p.untested(i) && len(group) == 1 && !p.below(i) {
+		if p.lonely(i) && len(group) == 1 && !p.below(i) {
 			deep = append(deep, i)
 			continue
 		}
@@ -94,7 +94,7 @@ func (p *planner) drawWaiting(from, to int) {
 func (p *planner) prove(deep []int, free int) {
 	var groups []want
 	for at, i := range deep {
-		if p.beliefs[i].proved && !p.untested(i) || p.tested[i] {
+		if p.beliefs[i].proved && !p.lonely(i) || p.tested[i] {
 			continue
 		}
 		e := p.order[i]
