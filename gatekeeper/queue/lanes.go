@@ -17,7 +17,9 @@ const (
 	lanePatience = 4
 	// laneSpare is how many landings an alternate must save on average: there are many more of them
 	// than in one line, and each is of use to few.
-	laneSpare = 0.3
+	laneSpare = 0.4
+	// regret is what a minute that must run again weighs beside one of waiting: it is paid for twice.
+	regret = 1.5
 	// stale is how likely good one that has passed must be yet, after all that landed since, to
 	// have others stand on it before it has passed again.
 	stale = 0.9
@@ -145,7 +147,7 @@ func (p *planner) letThrough(l *alive, fresh []int) bool {
 			continue
 		}
 		on := p.lined(i)
-		if len(on) > maxDepth || p.hoped(on) < worthMain || p.losses(i) > (left-e.Takes).Minutes() {
+		if len(on) > maxDepth || p.hoped(on) < worthMain || regret*p.losses(i) > (left-e.Takes).Minutes() {
 			continue
 		}
 		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})

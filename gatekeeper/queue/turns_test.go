@@ -90,7 +90,7 @@ func TestLateProofGoesBehind(t *testing.T) {
 // Where workers are idle, those behind one that may fail are tried without it one by one: another of them
 // may fail too.
 func TestAlternatesOneByOne(t *testing.T) {
-	s := warned(start(change(entry(1, "a"), risky), entry(2, "a"), entry(3, "a")), 9, 11)
+	s := warned(start(change(entry(1, "a"), risky), entry(2, "a"), entry(3, "a")), 9, 10)
 	s.Workers, s.Branches[0].MaxBatch = 20, 1
 	s = with(s, ran(1, queue.RunRunning, 1), on(ran(2, queue.RunRunning, 2), 1), on(ran(3, queue.RunRunning, 3), 1, 2))
 	_, actions := step(t, s, queue.Tick{})
