@@ -258,6 +258,9 @@ type Status struct {
 	Groups  []string
 	URL     string
 	At      time.Time
+	// OfChange says that it is about the commit of the patch set, of which nothing is built: gates
+	// about artifacts do not hear it.
+	OfChange bool
 }
 
 // Bypass is the record of a stage or a gate that was left out.
