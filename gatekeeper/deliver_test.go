@@ -1,6 +1,7 @@
 package gatekeeper_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,6 +85,22 @@ func (w *world) waitsForApproval(change int64) {
 		d, err := w.control.DeliveryGates(w.ctx, w.people["carol"], change)
 		return err == nil && d["performance"] == plan.Open && d["accepted"] == plan.Closed
 	})
+}
+
+// What has landed and waits for its gates is there: whoever asks for it is told what it waits for.
+func TestPromotedBeforeItsGates(t *testing.T) {
+	w := newWorld(t, shipPlan)
+	w.stages.set(w.builds(100))
+	id := w.propose("alice", "version.txt", "one\n", "submit")
+	w.vote("bob", id, 2)
+	w.state(id, gatekeeper.Landed)
+	w.waitsForApproval(id)
+	for _, what := range []string{"", strconv.FormatInt(id, 10)} {
+		_, err := w.control.PromoteArtifact(w.ctx, w.people["carol"], w.repo.Name, "", deliver.Ask{Environment: "production", What: what})
+		w.refused(err, fault.Refused, "cannot enter production yet: it waits for gate accepted: ")
+	}
+	_, err := w.control.PromoteArtifact(w.ctx, w.people["carol"], w.repo.Name, "", deliver.Ask{Environment: "production", What: "4711"})
+	w.refused(err, fault.NotFound, "no artifact 4711")
 }
 
 func TestOneBuildIsPromoted(t *testing.T) {

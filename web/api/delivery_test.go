@@ -368,6 +368,9 @@ func TestAssembliesOverHTTP(t *testing.T) {
 	s.refused("owner", "POST", "/api/v1/repositories/"+other.Name+"/assemblies/"+itoa(a.ID)+"/stop", nil, http.StatusNotFound, "no assembly")
 	s.refused("owner", "GET", "/api/v1/repositories/"+other.Name+"/assemblies/"+itoa(a.ID)+"/log", nil, http.StatusNotFound, "no assembly")
 	const kept = 256 << 10
+	if got := s.ask("writer", "GET", at+"/log", nil); got.Code != http.StatusOK || got.Body.Len() != 0 {
+		t.Errorf("what has said nothing yet: %d %s", got.Code, got.Body)
+	}
 	must(t, os.WriteFile(s.sites.Log(a.ID), []byte("begin\n"+strings.Repeat("x", kept)), 0o600))
 	if got := s.ask("writer", "GET", at+"/log", nil); got.Body.Len() != kept || strings.Contains(got.Body.String(), "begin") || got.Header().Get("Gate-Cut") != "true" {
 		t.Errorf("the end of a long log: %d bytes, cut %q", got.Body.Len(), got.Header().Get("Gate-Cut"))
