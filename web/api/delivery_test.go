@@ -368,6 +368,7 @@ func TestAssembliesOverHTTP(t *testing.T) {
 	s.refused("owner", "POST", "/api/v1/repositories/"+other.Name+"/assemblies/"+itoa(a.ID)+"/stop", nil, http.StatusNotFound, "no assembly")
 	s.refused("owner", "GET", "/api/v1/repositories/"+other.Name+"/assemblies/"+itoa(a.ID)+"/log", nil, http.StatusNotFound, "no assembly")
 	const kept = 256 << 10
+	must(t, os.Remove(s.sites.Log(a.ID)))
 	if got := s.ask("writer", "GET", at+"/log", nil); got.Code != http.StatusOK || got.Body.Len() != 0 {
 		t.Errorf("what has said nothing yet: %d %s", got.Code, got.Body)
 	}
