@@ -134,9 +134,13 @@ func saidWith(l *words.Language, text string, capital bool, value func(string) s
 
 // saidAll is a list of those who can act: names stay, the words of the gate are said.
 func saidAll(l *words.Language, names string) template.HTML {
+	name := visible
+	if l != nil {
+		name = func(s string) template.HTML { return `<span translate="no">` + visible(s) + `</span>` }
+	}
 	var all []string
-	for name := range strings.SplitSeq(names, ", ") {
-		all = append(all, string(said(l, name, false)))
+	for who := range strings.SplitSeq(names, ", ") {
+		all = append(all, string(saidWith(l, who, false, func(s string) string { return s }, name)))
 	}
 	return template.HTML(strings.Join(all, ", ")) //nolint:gosec // each was escaped
 }
