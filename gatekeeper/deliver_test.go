@@ -127,7 +127,7 @@ func TestOneBuildIsPromoted(t *testing.T) {
 	if !strings.Contains(b.Statement(), strings.TrimPrefix(b.Digest, "sha256:")) {
 		t.Errorf("its statement does not name it: %s", b.Statement())
 	}
-	w.until(first, "its preview has ended", func(gatekeeper.Explanation) bool { return w.driver.serves(b.Digest) == 2 }) // staging and production
+	w.until(first, "its preview has ended", func(gatekeeper.Explanation) bool { return w.driver.Serves(b.Digest) == 2 }) // staging and production
 }
 
 func TestABadReleaseGoesBack(t *testing.T) {
@@ -138,7 +138,7 @@ func TestABadReleaseGoesBack(t *testing.T) {
 	good := w.serving("production", first).Current.Digest
 
 	second := w.ship("two")
-	w.driver.set(func(s assembly.Spec) error {
+	w.driver.Tell(func(s assembly.Spec) error {
 		if s.Environment == "production" && s.Digest != good {
 			return never(s)
 		}

@@ -354,7 +354,7 @@ func TestPreviewsOfPrivateChanges(t *testing.T) {
 	if ended.State != deliver.AssemblyDeleting && ended.State != deliver.AssemblyDeleted || !strings.Contains(ended.Reason, "stopped by author: seen enough") {
 		t.Errorf("stopped: %+v", ended)
 	}
-	until(s.world, "author", siteAt+"/assemblies", "it is gone", func(l list[deliver.Assembly]) bool { return len(l.Items) == 0 && s.sites.count() == 0 })
+	until(s.world, "author", siteAt+"/assemblies", "it is gone", func(l list[deliver.Assembly]) bool { return len(l.Items) == 0 && s.sites.Serves("") == 0 })
 	s.refused("author", "GET", assemblyAt+"/log", nil, http.StatusNotFound, "no log")
 }
 
