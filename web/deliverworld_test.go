@@ -22,7 +22,6 @@ import (
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
-	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
 )
@@ -79,7 +78,7 @@ func (b *builder) Run(ctx context.Context, r runner.Request) runner.Result {
 
 // openDelivery gives the world a real controller, with reviews of its own on the same database:
 // a controller takes over what reviews ask, and most tests want to turn that themselves.
-func (w *world) openDelivery(_ *git.Git) {
+func (w *world) openDelivery() {
 	w.t.Helper()
 	ctx, dir := context.Background(), w.t.TempDir()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
