@@ -9,7 +9,7 @@ DB   := ./migrations/... ./gitserver/account ./gitserver/event ./gitserver/repo 
 # What takes minutes and tells nothing of the database: the project behind its own gate, containers of an engine, browsers.
 ONCE := '^(TestGatehouseBehindItself|TestContainersOutliveTheServer|.*InTheBrowser.*)$$'
 
-.PHONY: build demo test test-quick lint bench bench-web bench-queue bench-crowd check-queue setup screenshots clean
+.PHONY: build demo test test-quick lint bench bench-web bench-queue bench-crowd check-queue setup screenshots pictures clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o gate ./cmd/gate
@@ -39,6 +39,10 @@ lint:
 screenshots: setup
 	mkdir -p screenshots
 	GATE_SCREENSHOTS=$(CURDIR)/screenshots $(GO) test ./web -run TestScreenshots -timeout 10m
+
+# Draws the pictures of the README anew, after the pages have changed.
+pictures: setup
+	GATE_PICTURES=$(CURDIR)/docs/pictures $(GO) test ./web -run TestPicturesOfTheReadme -timeout 10m
 
 clean:
 	rm -rf gate screenshots

@@ -2,6 +2,7 @@ package gatekeeper
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"gatehouse/gatekeeper/plan"
@@ -109,8 +110,12 @@ func (c *Controller) gatherMore(ctx context.Context, q db.Querier, f *facts) err
 	if f.parts, err = c.partsOf(ctx, q, f.sets); err != nil {
 		return err
 	}
+	said, err := c.saidOfChange(ctx, q, f)
+	if err != nil {
+		return err
+	}
 	if f.run == nil { // what was left out holds from the beginning
-		f.more = &plan.Evidence{}
+		f.more = &plan.Evidence{Statuses: said}
 		f.more.Bypasses, err = c.bypassesOf(ctx, q, f.change.ID, f.change.Current)
 		return err
 	}
@@ -118,6 +123,8 @@ func (c *Controller) gatherMore(ctx context.Context, q db.Querier, f *facts) err
 	if err != nil {
 		return err
 	}
+	// The run may be that of several changes: what was said of another counts for that one.
+	e.Statuses = append(slices.DeleteFunc(e.Statuses, func(s plan.Status) bool { return s.OfChange }), said...)
 	f.more = &e
 	return nil
 }

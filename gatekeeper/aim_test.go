@@ -1,6 +1,7 @@
 package gatekeeper_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,9 @@ func TestTheOutcomeOfAnothersChange(t *testing.T) {
 	w.git("checkout", "-q", "--detach", "HEAD^")
 	if r := w.push("alice", "refs/for/main", "HEAD", "outcome=look", "submit"); r.Reason != "" || outcome() != "look" {
 		t.Errorf("the owner's push: %q, and it is %q", r.Reason, outcome())
+	}
+	if e := w.explain(id); !strings.Contains(e.Summary, "look stops before landing") || strings.Contains(fmt.Sprint(e.Requirements), "gate submit") {
+		t.Errorf("%q of %+v", e.Summary, e.Requirements)
 	}
 	if w.must(w.control.SetOutcome(w.ctx, w.people["carol"], id, "", "")); outcome() != "" {
 		t.Errorf("it is %q", outcome())

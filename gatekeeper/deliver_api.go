@@ -1,9 +1,11 @@
 package gatekeeper
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/gatekeeper/deliver"
@@ -88,7 +90,7 @@ func (s site) environment(name string) (plan.Environment, error) {
 	if ok {
 		return e, nil
 	}
-	next := "its plan has none: see docs/promote.md"
+	next := "its plan has none: docs/plan.md tells how it gets some"
 	if len(s.plan.Environments) > 0 {
 		var names []string
 		for _, e := range s.plan.Environments {
@@ -175,7 +177,36 @@ func (c *Controller) PromoteArtifact(ctx context.Context, actor account.Actor, r
 	if err != nil {
 		return deliver.Promotion{}, err
 	}
-	return c.Delivery.Promote(ctx, actor, s.Place, ask)
+	p, err := c.Delivery.Promote(ctx, actor, s.Place, ask)
+	if fault.Is(err, fault.NotFound) {
+		err = cmp.Or(c.notYet(ctx, actor, s.Place, ask), err)
+	}
+	return p, err
+}
+
+// asksComing is how many deliveries are looked through for what has a gate before it: more are not
+// on their way at once.
+const asksComing = 50
+
+// notYet says what keeps out what was asked for when that has landed and its gates are closed,
+// nil when nothing does.
+func (c *Controller) notYet(ctx context.Context, actor account.Actor, at deliver.Place, ask deliver.Ask) error {
+	all, err := c.Deliveries(ctx, actor, at, asksComing)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if d.State != RunRunning || d.Change == 0 || ask.What != "" && ask.What != strconv.FormatInt(d.Change, 10) {
+			continue
+		}
+		for _, stop := range d.Stops {
+			if stop.Environment == ask.Environment && stop.Promotion == 0 {
+				return fault.New(fault.Refused, "gatekeeper.Promote", fmt.Sprintf("change %d cannot enter %s yet: it %s", d.Change, ask.Environment, stop.Words),
+					fmt.Sprintf("gate why %d says who can open its gates", d.Change))
+			}
+		}
+	}
+	return nil
 }
 
 // RollBack asks for what ran well in an environment before: see [deliver.Service.RollBack].

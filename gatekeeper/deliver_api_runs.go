@@ -261,9 +261,9 @@ func (c *Controller) stopOf(p *plan.Plan, pr *proof, stage plan.Stage, d Deliver
 		at.Words, at.Until = v.Entering.Why, v.Entering.Until
 	}
 	if one.State == promote.Succeeded {
-		at.Words = "it ran there from " + one.EndedAt.UTC().Format(time.RFC3339)
+		at.Words = "it ran there from " + one.EndedAt.UTC().Format(untilFormat)
 		if v.Current != nil && v.Current.Digest == one.Digest && v.Current.Run == one.Run {
-			at.Runs, at.Words = true, "it runs there since "+v.Current.EndedAt.UTC().Format(time.RFC3339)
+			at.Runs, at.Words = true, "it runs there since "+v.Current.EndedAt.UTC().Format(untilFormat)
 		}
 	}
 	if at.Words == "" {

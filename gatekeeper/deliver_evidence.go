@@ -176,6 +176,7 @@ func (pr *proof) under(p *plan.Plan) plan.Evidence {
 	if !p.Landed {
 		return e
 	}
+	e.Statuses = slices.DeleteFunc(slices.Clone(e.Statuses), func(s plan.Status) bool { return s.OfChange })
 	e.Gates, e.Opened = map[string]plan.GateState{}, map[string]time.Time{}
 	for _, g := range p.Landing() {
 		e.Gates[g.Name], e.Opened[g.Name] = plan.Open, pr.landed
@@ -189,9 +190,10 @@ func (pr *proof) under(p *plan.Plan) plan.Evidence {
 // proveByPeople adds votes, approvals and the words of outside systems.
 func (c *Controller) proveByPeople(ctx context.Context, q db.Querier, r repo.Repository, pr *proof) error {
 	var sets []review.PatchSet
+	var f *facts
 	if pr.run.Change != 0 {
-		f, err := c.gather(ctx, q, r, pr.run.Change)
-		if err != nil {
+		var err error
+		if f, err = c.gather(ctx, q, r, pr.run.Change); err != nil {
 			return err
 		}
 		sets = f.sets
@@ -213,7 +215,26 @@ func (c *Controller) proveByPeople(ctx context.Context, q db.Querier, r repo.Rep
 		return err
 	}
 	pr.e.Statuses, err = c.statusesOf(ctx, q, r, append(pr.digests(), string(pr.run.Candidate)), groups)
+	if err != nil || f == nil || pr.run.PS != f.change.Current {
+		return err
+	}
+	said, err := c.saidOfChange(ctx, q, f)
+	pr.e.Statuses = append(pr.e.Statuses, said...)
 	return err
+}
+
+// saidOfChange are the newest words of outside systems about the current patch set's own commit:
+// that is what they can fetch before anything of ours has run.
+func (c *Controller) saidOfChange(ctx context.Context, q db.Querier, f *facts) ([]plan.Status, error) {
+	groups, err := c.groupNames(ctx, q, true)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.statusesOf(ctx, q, f.repo, []string{string(f.ps.Commit)}, groups)
+	for i := range all {
+		all[i].OfChange = true
+	}
+	return all, err
 }
 
 // approvalsOf are the acceptances of what was made in the run that count now: from accounts that

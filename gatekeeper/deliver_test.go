@@ -1,6 +1,7 @@
 package gatekeeper_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -86,6 +87,22 @@ func (w *world) waitsForApproval(change int64) {
 	})
 }
 
+// What has landed and waits for its gates is there: whoever asks for it is told what it waits for.
+func TestPromotedBeforeItsGates(t *testing.T) {
+	w := newWorld(t, shipPlan)
+	w.stages.set(w.builds(100))
+	id := w.propose("alice", "version.txt", "one\n", "submit")
+	w.vote("bob", id, 2)
+	w.state(id, gatekeeper.Landed)
+	w.waitsForApproval(id)
+	for _, what := range []string{"", strconv.FormatInt(id, 10)} {
+		_, err := w.control.PromoteArtifact(w.ctx, w.people["carol"], w.repo.Name, "", deliver.Ask{Environment: "production", What: what})
+		w.refused(err, fault.Refused, "cannot enter production yet: it waits for gate accepted: ")
+	}
+	_, err := w.control.PromoteArtifact(w.ctx, w.people["carol"], w.repo.Name, "", deliver.Ask{Environment: "production", What: "4711"})
+	w.refused(err, fault.NotFound, "no artifact 4711")
+}
+
 func TestOneBuildIsPromoted(t *testing.T) {
 	w := newWorld(t, shipPlan)
 	w.stages.set(w.builds(100))
@@ -110,7 +127,7 @@ func TestOneBuildIsPromoted(t *testing.T) {
 	if !strings.Contains(b.Statement(), strings.TrimPrefix(b.Digest, "sha256:")) {
 		t.Errorf("its statement does not name it: %s", b.Statement())
 	}
-	w.until(first, "its preview has ended", func(gatekeeper.Explanation) bool { return w.driver.serves(b.Digest) == 2 }) // staging and production
+	w.until(first, "its preview has ended", func(gatekeeper.Explanation) bool { return w.driver.Serves(b.Digest) == 2 }) // staging and production
 }
 
 func TestABadReleaseGoesBack(t *testing.T) {
@@ -121,7 +138,7 @@ func TestABadReleaseGoesBack(t *testing.T) {
 	good := w.serving("production", first).Current.Digest
 
 	second := w.ship("two")
-	w.driver.set(func(s assembly.Spec) error {
+	w.driver.Tell(func(s assembly.Spec) error {
 		if s.Environment == "production" && s.Digest != good {
 			return never(s)
 		}

@@ -115,7 +115,7 @@ func TestADeployOfADeadServerIsDoneAgain(t *testing.T) {
 	w.waits("production", "somebody must ask")
 	began, never := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(never) })
-	w.driver.set(func(s assembly.Spec) error {
+	w.driver.Tell(func(s assembly.Spec) error {
 		if s.Environment == "production" {
 			close(began)
 			<-never // the process is killed here
@@ -125,7 +125,7 @@ func TestADeployOfADeadServerIsDoneAgain(t *testing.T) {
 	_, err := w.delivery.Promote(w.ctx, w.people["carol"], w.place(), deliver.Ask{Environment: "production"})
 	w.must(err)
 	<-began
-	w.driver.set(nil)
+	w.driver.Tell(nil)
 	w.restart()
 	w.pass(promote.RetryPause + time.Second)
 	w.must(w.wakeDelivery()) // and not when the alarm rings by the machine's clock

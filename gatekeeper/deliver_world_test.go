@@ -5,107 +5,58 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/assembly"
 	"gatehouse/gatekeeper/deliver"
+	"gatehouse/gatekeeper/deliver/delivertest"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
 )
 
-// places is a driver that keeps its assemblies in memory, and does what the test tells it.
+// places is a driver that keeps what it was told to do.
 type places struct {
+	*delivertest.Driver
 	mu     sync.Mutex
-	runs   map[int64]string // assembly to digest
 	health map[int64]assembly.Health
-	deploy func(s assembly.Spec) error // nil: every deploy succeeds
-	told   []string                    // "deploy ENV DIGEST", "adopt …", "destroy …"
+	told   []string // "deploy ENV DIGEST", "adopt …", "destroy …"
 }
 
-func (p *places) note(what string, s assembly.Spec) {
-	p.told = append(p.told, fmt.Sprintf("%s %s %s", what, s.Environment, s.Digest))
+func (p *places) note(words ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = append(p.told, strings.Join(words, " "))
 }
 
 func (p *places) Deploy(ctx context.Context, s assembly.Spec) (assembly.Instance, error) {
+	p.note("deploy", s.Environment, s.Digest)
+	return p.Driver.Deploy(ctx, s)
+}
+
+func (p *places) Adopt(ctx context.Context, s assembly.Spec, i assembly.Instance) (assembly.Instance, error) {
+	p.note("adopt", s.Environment, s.Digest)
+	return p.Driver.Adopt(ctx, s, i)
+}
+
+func (p *places) Health(ctx context.Context, i assembly.Instance) (assembly.Health, error) {
 	p.mu.Lock()
-	deploy := p.deploy
-	p.note("deploy", s)
+	h, ok := p.health[delivertest.ID(i)]
 	p.mu.Unlock()
-	if deploy != nil {
-		if err := deploy(s); err != nil {
-			return assembly.Instance{}, err
-		}
-	}
-	dir, err := os.MkdirTemp("", "assembly")
-	if err != nil {
-		return assembly.Instance{}, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := s.Unpack(ctx, dir); err != nil { // what is deployed can be read from the store
-		return assembly.Instance{}, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.runs[s.ID] = s.Digest
-	return assembly.Instance{Driver: plan.DriverProcess, Handle: json.RawMessage(fmt.Sprint(s.ID)), Address: fmt.Sprintf("http://127.0.0.1:%d", 20000+s.ID%10000)}, nil
-}
-
-func (p *places) Adopt(_ context.Context, s assembly.Spec, i assembly.Instance) (assembly.Instance, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.note("adopt", s)
-	p.runs[s.ID] = s.Digest
-	return i, nil
-}
-
-func (p *places) Health(_ context.Context, i assembly.Instance) (assembly.Health, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	id := p.id(i)
-	if h, ok := p.health[id]; ok {
+	if ok {
 		return h, nil
 	}
-	if _, ok := p.runs[id]; !ok {
-		return assembly.Health{State: assembly.Gone, Words: "there is no such assembly"}, nil
-	}
-	return assembly.Health{State: assembly.Ready}, nil
+	return p.Driver.Health(ctx, i)
 }
 
-func (p *places) Destroy(_ context.Context, i assembly.Instance) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.runs, p.id(i))
-	p.told = append(p.told, "destroy "+string(i.Handle))
-	return nil
-}
-
-func (p *places) id(i assembly.Instance) (id int64) {
-	_ = json.Unmarshal(i.Handle, &id) // a handle of ours
-	return id
-}
-
-// serves counts the assemblies that run a digest.
-func (p *places) serves(digest string) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, d := range p.runs {
-		if d == digest {
-			n++
-		}
-	}
-	return n
-}
-
-func (p *places) set(deploy func(s assembly.Spec) error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.deploy = deploy
+func (p *places) Destroy(ctx context.Context, i assembly.Instance) error {
+	p.note("destroy", string(i.Handle))
+	return p.Driver.Destroy(ctx, i)
 }
 
 // never is a deploy whose code does not come to serve.
@@ -118,7 +69,7 @@ func (w *world) openDelivery(dir string, log *slog.Logger) {
 	var err error
 	w.artifacts, err = artifact.New(filepath.Join(dir, "artifacts"))
 	w.must(err)
-	w.driver = &places{runs: map[int64]string{}, health: map[int64]assembly.Health{}}
+	w.driver = &places{Driver: delivertest.NewDriver(), health: map[int64]assembly.Health{}}
 	w.delivery = deliver.New(deliver.Config{
 		DB: w.db, Accounts: w.account, Repos: w.repos, Artifacts: w.artifacts, Bus: w.bus, Now: w.now, Log: log,
 		Drivers: map[string]assembly.Driver{plan.DriverProcess: w.driver},
@@ -129,30 +80,10 @@ func (w *world) openDelivery(dir string, log *slog.Logger) {
 // commit says; all others pass, and load measures p95.
 func (w *world) builds(p95 float64) func(r runner.Request) runner.Result {
 	return func(r runner.Request) runner.Result {
-		result := runner.Result{State: string(plan.Passed), Tests: &plan.Tests{Passed: 3}}
+		result := delivertest.Make(w.ctx, w.artifacts, r)
+		result.Tests = &plan.Tests{Passed: 3}
 		if r.Stage.Name == "load" {
 			result.Metrics = map[string]float64{"p95_ms": p95}
-		}
-		for name := range r.Stage.Produces {
-			dir, err := os.MkdirTemp("", "built")
-			if err != nil {
-				return runner.Result{State: string(plan.Errored), Reason: err.Error()}
-			}
-			defer func() { _ = os.RemoveAll(dir) }()
-			if err := r.Repo.Checkout(w.ctx, r.Commit, dir); err != nil {
-				return runner.Result{State: string(plan.Errored), Reason: err.Error()}
-			}
-			root, err := os.OpenRoot(dir)
-			if err != nil {
-				return runner.Result{State: string(plan.Errored), Reason: err.Error()}
-			}
-			made, err := w.artifacts.Put(w.ctx, plan.FileArtifact, root, "version.txt", 1<<20)
-			_ = root.Close()
-			if err != nil {
-				return runner.Result{State: string(plan.Failed), Reason: err.Error()}
-			}
-			made.Name = name
-			result.Artifacts = append(result.Artifacts, made)
 		}
 		return result
 	}

@@ -268,6 +268,10 @@ func testWords(t plan.Tests) string {
 }
 
 func (f *facts) submitRequirement() Requirement {
+	if f.plan != nil && !f.plan.Lands() { // to ask would change nothing
+		return Requirement{Name: "outcome", Kind: "outcome", State: string(plan.Closed), Reason: f.change.Outcome + " stops before landing",
+			Who: []string{f.name(f.change.Owner)}, Next: fmt.Sprintf("gate outcome %d lets it go the usual way", f.change.ID)}
+	}
 	r := Requirement{Name: "submit", Kind: "submit"}
 	if f.change.SubmitBy != 0 && !f.unable {
 		r.State, r.Reason = string(plan.Open), f.name(f.change.SubmitBy)+" asked to land it"

@@ -101,7 +101,7 @@ func (f *facts) likelyWords(then *facts) []string {
 	var words []string
 	for _, g := range f.waiting() {
 		for _, criterion := range g.Require {
-			v := plan.Evaluate(plan.Gate{Name: g.Name, Require: []plan.Criterion{criterion}}, then.evidence(), f.now)
+			v := plan.Evaluate(plan.Gate{Name: g.Name, Subject: g.Subject, Require: []plan.Criterion{criterion}}, then.evidence(), f.now)
 			if v.State != plan.Closed && v.State != plan.Waiting {
 				continue
 			}

@@ -2,6 +2,7 @@ package gatekeeper
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net/url"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
+	"gatehouse/review"
 )
 
 // Limits of what an outside system says.
@@ -60,8 +62,33 @@ func (c *Controller) PostStatus(ctx context.Context, actor account.Actor, repoID
 		if err != nil {
 			return err
 		}
+		if err := c.wakeChanges(ctx, tx, repoID, n.Subject); err != nil {
+			return err
+		}
 		return c.wakeRuns(ctx, tx, repoID)
 	})
+}
+
+// wakeChanges has the open changes looked at whose current patch set is the commit: it may keep
+// them out of the queue no longer, or from now on.
+func (c *Controller) wakeChanges(ctx context.Context, tx *db.Tx, repoID int64, commit string) error {
+	branches := map[string]bool{}
+	err := each(ctx, tx, `SELECT DISTINCT c.branch FROM changes c JOIN patch_sets p ON p.change_id = c.id AND p.number = c.current_ps
+		WHERE c.repo_id = $1 AND c.status = $2 AND p.commit_oid = $3`, []any{repoID, string(review.Open), commit}, func(rows *sql.Rows) error {
+		var branch string
+		err := rows.Scan(&branch)
+		branches[branch] = true
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("gatekeeper: changes of commit %s: %w", commit, err)
+	}
+	for branch := range branches {
+		if err := tx.Enqueue(ctx, repo.BranchJob(repoID, branch)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wakeRuns has all branches looked at on which a run is under way: one of them may have waited.

@@ -95,19 +95,20 @@ func (t *tick) stamps(ctx context.Context) ([]stamp, error) {
 	}
 	now := t.Now().Unix()
 	var all []stamp
-	err = each(ctx, q, `SELECT c.id, c.current_ps, c.updated_at, c.submit_by, COALESCE(e.ps, 0), COALESCE(j.ps, 0), COALESCE(x.state, '')
+	err = each(ctx, q, `SELECT c.id, c.current_ps, c.updated_at, c.submit_by, COALESCE(e.ps, 0), COALESCE(j.ps, 0), COALESCE(x.state, ''),
+			COALESCE((SELECT MAX(s.id) FROM statuses s JOIN patch_sets p ON p.commit_oid = s.subject WHERE s.repo_id = c.repo_id AND p.change_id = c.id AND p.number = c.current_ps), 0)
 		FROM changes c LEFT JOIN queue_entries e ON e.change_id = c.id LEFT JOIN ejections j ON j.change_id = c.id
 		LEFT JOIN runs x ON x.id = (SELECT MAX(r.id) FROM runs r JOIN candidates k ON k.id = r.candidate_id AND k.checks = 1
 			WHERE r.change_id = c.id AND r.ps = c.current_ps AND r.state <> $4)
 		WHERE c.repo_id = $1 AND c.branch = $2 AND c.status = $3 AND (c.submit_by <> 0 OR e.change_id IS NOT NULL OR x.id IS NULL)
 		ORDER BY c.id`, []any{t.lock.repo.ID, t.lock.branch, string(review.Open), string(RunSuperseded)}, func(rows *sql.Rows) error {
-		var id, ps, updated, by, queued, ejected int64
+		var id, ps, updated, by, queued, ejected, said int64
 		var check string
-		if err := rows.Scan(&id, &ps, &updated, &by, &queued, &ejected, &check); err != nil {
+		if err := rows.Scan(&id, &ps, &updated, &by, &queued, &ejected, &check, &said); err != nil {
 			return err
 		}
 		period := int64(settleEvery / time.Second)
-		text := fmt.Sprint(ps, updated, by, queued, ejected, check, parents[id], rights, policy, (now+id%period)/period)
+		text := fmt.Sprint(ps, updated, by, queued, ejected, check, said, parents[id], rights, policy, (now+id%period)/period)
 		if check == "" && queued == 0 { // its check waits for what no stamp shows: a merge, or the change below
 			text += " " + string(t.tip) + " " + strconv.FormatInt(t.Now().UnixNano(), 10)
 		}

@@ -83,7 +83,7 @@ func (f *facts) mayQueue() string {
 	}
 	for _, v := range f.verdicts() {
 		for _, reason := range v.Reasons {
-			if byVotes(reason) && reason.State != plan.Open && v.State != plan.GateBypassed {
+			if f.beforeQueue(v, reason) && reason.State != plan.Open && v.State != plan.GateBypassed {
 				return "gate " + v.Gate + ": " + reason.What
 			}
 		}
@@ -99,6 +99,16 @@ const kindOwners = "owners"
 
 // byVotes: people decide it, so nothing that is tested changes it.
 func byVotes(r plan.Reason) bool { return r.Kind == kindReview || r.Kind == kindOwners }
+
+// kindExternal is the kind of a reason that another system decides.
+const kindExternal = "external"
+
+// beforeQueue: it is about the patch set as it is, and nothing that is tested changes it: votes,
+// and what other systems say where the gate is about the change.
+func (f *facts) beforeQueue(v plan.Verdict, r plan.Reason) bool {
+	g, _ := f.plan.Gate(v.Gate)
+	return byVotes(r) || r.Kind == kindExternal && g.Subject == plan.SubjectChange
+}
 
 // kindStages is the kind of a reason about a stage, which has a line of its own below.
 const kindStages = "stages"
@@ -184,21 +194,17 @@ func (f *facts) refused() bool {
 		return true
 	}
 	for _, v := range f.verdicts() {
-		if v.State == plan.Refused && onlyReviews(v) {
+		if v.State == plan.Refused && f.refusedBefore(v) {
 			return true
 		}
 	}
 	return false
 }
 
-// onlyReviews reports whether the refusal is a person's: a stage's is the run's to tell.
-func onlyReviews(v plan.Verdict) bool {
-	for _, r := range v.Reasons {
-		if r.State == plan.Refused && byVotes(r) {
-			return true
-		}
-	}
-	return false
+// refusedBefore reports whether the refusal is a person's, or that of another system: a stage's
+// is the run's to tell.
+func (f *facts) refusedBefore(v plan.Verdict) bool {
+	return slices.ContainsFunc(v.Reasons, func(r plan.Reason) bool { return r.State == plan.Refused && f.beforeQueue(v, r) })
 }
 
 // readyBut: nothing is missing but that somebody asks to land it.

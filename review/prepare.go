@@ -137,7 +137,11 @@ func (s *Service) series(ctx context.Context, p *Proposal) ([]git.Commit, error)
 		return nil, err
 	}
 	if branchTip.IsZero() {
-		return nil, fault.New(fault.NotFound, op, fmt.Sprintf("branch %s not found", clip(p.Branch)), "push to refs/for/ and the name of a branch that exists")
+		next := "push to refs/for/ and the name of a branch that exists"
+		if p.Repo.Gates(p.Branch) {
+			next = "an owner begins it: git push REMOTE HEAD:" + clip(p.Branch)
+		}
+		return nil, fault.New(fault.NotFound, op, fmt.Sprintf("branch %s not found", clip(p.Branch)), next)
 	}
 	if !p.Repo.Gates(p.Branch) {
 		return nil, fault.New(fault.Refused, op, fmt.Sprintf("branch %s is not gated, so nothing is held for it", clip(p.Branch)),

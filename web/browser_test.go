@@ -219,12 +219,20 @@ func TestEveryPageInTheBrowser(t *testing.T) {
 	fitsWindows(t, browser, w, w.shopPages())
 }
 
+// outOfPlace names what a narrow window pushes out: parts of a heading beyond their panel, the tab of
+// the page out of sight, a bar that needs another line for the way out.
+const outOfPlace = `[...document.querySelectorAll('.panel > header :is(a, button, input)')]
+	.filter((e) => e.getBoundingClientRect().right > e.closest('.panel').getBoundingClientRect().right + 1)
+	.concat([...document.querySelectorAll('.tabs [aria-current]')].filter((e) => e.getBoundingClientRect().right > innerWidth))
+	.concat([...document.querySelectorAll('.top [action="/signout"]')].filter((e) => e.getBoundingClientRect().top > document.querySelector('.brand').getBoundingClientRect().bottom))
+	.map((e) => e.outerHTML.slice(0, 120))`
+
 // fitsWindows looks at pages in a wide and in a narrow window.
 func fitsWindows(t *testing.T, browser context.Context, w *world, pages []pageOf) {
 	t.Helper()
 	tabs := map[string]context.Context{}
 	for _, p := range pages {
-		for _, width := range []int64{1300, 400} {
+		for _, width := range []int64{1300, 390} {
 			key := fmt.Sprint(p.who, width)
 			if tabs[key] == nil {
 				tabs[key] = open(t, browser, w, p.who, "/robots.txt", width, "light")
@@ -234,6 +242,9 @@ func fitsWindows(t *testing.T, browser context.Context, w *world, pages []pageOf
 			noHarm(t, tab)
 			if wide := ask[int64](t, tab, `document.documentElement.scrollWidth`); wide > width {
 				t.Errorf("%s is %d wide in a window of %d", p.name, wide, width)
+			}
+			if out := ask[[]string](t, tab, outOfPlace); len(out) > 0 {
+				t.Errorf("%s, %d wide: out of place:\n%s", p.name, width, strings.Join(out, "\n"))
 			}
 			if got := ask[string](t, tab, `getComputedStyle(document.querySelector('.top')).position`); got != "sticky" {
 				t.Errorf("%s has no style", p.name)

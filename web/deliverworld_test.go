@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -17,12 +16,12 @@ import (
 	"gatehouse/gatekeeper/assembly"
 	blobs "gatehouse/gatekeeper/blob"
 	"gatehouse/gatekeeper/deliver"
+	"gatehouse/gatekeeper/deliver/delivertest"
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/fault"
-	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/review"
 )
@@ -38,59 +37,14 @@ type shipyard struct {
 	shop      deliver.Place // the repository and branch that [shop] made
 }
 
-// docks is a driver that keeps its assemblies, and does what a test tells it.
+// docks binds names too.
 type docks struct {
-	mu      sync.Mutex
-	serves  map[int64]string // assembly to digest
-	hosts   map[string]string
-	address string                      // of what is deployed next; "" is one of this machine
-	deploy  func(s assembly.Spec) error // nil: all succeed
+	*delivertest.Driver
+	mu    sync.Mutex
+	hosts map[string]string
 }
 
-func (d *docks) Deploy(_ context.Context, s assembly.Spec) (assembly.Instance, error) {
-	d.mu.Lock()
-	deploy, address := d.deploy, d.address
-	d.mu.Unlock()
-	if deploy != nil {
-		if err := deploy(s); err != nil {
-			return assembly.Instance{}, err
-		}
-	}
-	if address == "" {
-		address = fmt.Sprintf("http://127.0.0.1:%d", 20000+s.ID%10000)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.serves[s.ID] = s.Digest
-	return assembly.Instance{Driver: plan.DriverProcess, Handle: json.RawMessage(fmt.Sprint(s.ID)), Address: address}, nil
-}
-
-func (d *docks) Adopt(_ context.Context, _ assembly.Spec, i assembly.Instance) (assembly.Instance, error) {
-	return i, nil
-}
-
-func (d *docks) Health(_ context.Context, i assembly.Instance) (assembly.Health, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, ok := d.serves[idOf(i)]; !ok {
-		return assembly.Health{State: assembly.Gone, Words: "there is no such assembly"}, nil
-	}
-	return assembly.Health{State: assembly.Ready}, nil
-}
-
-func (d *docks) Destroy(_ context.Context, i assembly.Instance) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.serves, idOf(i))
-	return nil
-}
-
-func idOf(i assembly.Instance) (id int64) {
-	_ = json.Unmarshal(i.Handle, &id) // a handle of ours
-	return id
-}
-
-// Set, Unset and Drain make it the one that binds names too.
+// Set, Unset and Drain make it the one that binds names.
 func (d *docks) Set(host string, to assembly.Instance) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,12 +60,6 @@ func (d *docks) Unset(host string) {
 
 func (d *docks) Drain(context.Context, assembly.Instance) error { return nil }
 
-func (d *docks) tell(deploy func(s assembly.Spec) error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.deploy = deploy
-}
-
 // builder runs stages: each passes, what one produces has the content of version.txt, and load
 // measures.
 type builder struct{ artifacts *artifact.Store }
@@ -120,44 +68,21 @@ func (b *builder) Identity() string { return "test" }
 
 func (b *builder) Run(ctx context.Context, r runner.Request) runner.Result {
 	_, _ = io.WriteString(r.Log, "ran "+r.Stage.Name+"\n")
-	errored := func(err error) runner.Result {
-		return runner.Result{State: string(plan.Errored), Reason: err.Error()}
-	}
-	result := runner.Result{State: string(plan.Passed), Tests: &plan.Tests{Passed: 42}}
+	result := delivertest.Make(ctx, b.artifacts, r)
+	result.Tests = &plan.Tests{Passed: 42}
 	if r.Stage.Name == "load" {
 		result.Metrics = map[string]float64{"p95_ms": 84}
-	}
-	for name := range r.Stage.Produces {
-		dir, err := os.MkdirTemp("", "built")
-		if err != nil {
-			return errored(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		if err := r.Repo.Checkout(ctx, r.Commit, dir); err != nil {
-			return errored(err)
-		}
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return errored(err)
-		}
-		made, err := b.artifacts.Put(ctx, plan.FileArtifact, root, "version.txt", 1<<20)
-		_ = root.Close() // it was only read
-		if err != nil {
-			return errored(err)
-		}
-		made.Name = name
-		result.Artifacts = append(result.Artifacts, made)
 	}
 	return result
 }
 
 // openDelivery gives the world a real controller, with reviews of its own on the same database:
 // a controller takes over what reviews ask, and most tests want to turn that themselves.
-func (w *world) openDelivery(_ *git.Git) {
+func (w *world) openDelivery() {
 	w.t.Helper()
 	ctx, dir := context.Background(), w.t.TempDir()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	y := &shipyard{driver: &docks{serves: map[int64]string{}, hosts: map[string]string{}}}
+	y := &shipyard{driver: &docks{Driver: delivertest.NewDriver(), hosts: map[string]string{}}}
 	var err error
 	y.artifacts, err = artifact.New(filepath.Join(dir, "artifacts"))
 	w.must(err)

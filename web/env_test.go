@@ -252,7 +252,7 @@ func TestPrivateDeliveries(t *testing.T) {
 func TestHostileDeliveries(t *testing.T) {
 	w, r := shop(t)
 	ctx := t.Context()
-	w.ship.driver.address = "javascript:alert(1)//http://ok.test"
+	w.ship.driver.Answer("javascript:alert(1)//http://ok.test")
 	id := w.offer(r, "alice", hostile[0]+hostile[1], "one")
 	w.land(id)
 	w.runsIn("staging", id)

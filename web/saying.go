@@ -28,7 +28,7 @@ var sayings = sync.OnceValue(func() []saying {
 		words.Say("ready: every gate before the queue is open; somebody has to ask to land it"), words.Say("does not merge: {1}"),
 		words.Say("refused: {1}: {2}"), words.Say("open: {1}: {2}"), words.Say("waits for its turn"), words.Say("it waits for its turn"), words.Say("waits for {1}"),
 		// What people have to do.
-		words.Say("nobody has asked to land it yet"), words.Say("{1} asked to land it and may not any more"), words.Say("{1} asked to land it"),
+		words.Say("nobody has asked to land it yet"), words.Say("{1} stops before landing"), words.Say("{1} asked to land it and may not any more"), words.Say("{1} asked to land it"),
 		words.Say("it is marked as work in progress"), words.Say("it is private: only its owner, its reviewers and administrators see it"),
 		words.Say("needs {1} × {2}, has {3}"), words.Say("has {1} × {2}"),
 		words.Say("needs {1}, has {2}"), words.Say("has {1}"), words.Say("{1} refused with {2}"), words.Say("every path is approved by its owners"),
@@ -47,7 +47,7 @@ var sayings = sync.OnceValue(func() []saying {
 		words.Say("{1} cannot start: gate {2} refuses"), words.Say("{1} is in a state that this version does not know"), words.Say("no stage reports tests"), words.Say("there is no stage to judge"),
 		words.Say("{1} failed, at most {2} may"), words.Say("{1} ran, at least {2} must"),
 		// What to do next.
-		words.Say("gate submit {1}, or push with -o submit"), words.Say("vote {1}"), words.Say("have them vote {1}"), words.Say("recheck"), words.Say("mend {1}"),
+		words.Say("gate submit {1}, or push with -o submit"), words.Say("gate outcome {1} lets it go the usual way"), words.Say("vote {1}"), words.Say("have them vote {1}"), words.Say("recheck"), words.Say("mend {1}"),
 		words.Say("mark it ready: push again with -o ready, or use its page"),
 		words.Say("show it to everybody: gate change private {1} --off, or push with -o remove-private"),
 		words.Say("git fetch, rebase onto {1}, and push a new patch set"), words.Say("rebase it onto the branch and push again"),
@@ -134,9 +134,13 @@ func saidWith(l *words.Language, text string, capital bool, value func(string) s
 
 // saidAll is a list of those who can act: names stay, the words of the gate are said.
 func saidAll(l *words.Language, names string) template.HTML {
+	name := visible
+	if l != nil {
+		name = func(s string) template.HTML { return `<span translate="no">` + visible(s) + `</span>` }
+	}
 	var all []string
-	for name := range strings.SplitSeq(names, ", ") {
-		all = append(all, string(said(l, name, false)))
+	for who := range strings.SplitSeq(names, ", ") {
+		all = append(all, string(saidWith(l, who, false, func(s string) string { return s }, name)))
 	}
 	return template.HTML(strings.Join(all, ", ")) //nolint:gosec // each was escaped
 }

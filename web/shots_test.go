@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -24,22 +26,31 @@ func TestScreenshots(t *testing.T) {
 	shoot(t, w, dir, only, w.shopPages())
 }
 
+// The looks that people have: a wide window and a phone, in both themes.
+var shotLooks = []struct {
+	name, theme string
+	width       int64
+}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}, {"phone-dark", "dark", 390}}
+
 func shoot(t *testing.T, w *world, dir, only string, pages []pageOf) {
-	browser := chrome(t)
-	for _, s := range pages {
-		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
-			continue
-		}
-		for _, look := range []struct {
-			name  string
-			width int64
-			theme string
-		}{{"light", 1400, "light"}, {"dark", 1400, "dark"}, {"phone", 400, "light"}} {
-			tab := open(t, browser, w, s.who, s.path, look.width, look.theme)
-			png, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
-			w.must(err)
-			w.must(os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s.png", s.name, look.name)), png, 0o644))
-		}
+	if only != "" {
+		pages = slices.DeleteFunc(pages, func(p pageOf) bool { return !slices.Contains(strings.Split(only, ","), p.name) })
+	}
+	for group := range slices.Chunk(pages, axePages) {
+		t.Run(group[0].name, func(t *testing.T) {
+			browser := chrome(t)
+			for _, p := range group {
+				tab := open(t, browser, w, p.who, "/robots.txt", shotLooks[0].width, shotLooks[0].theme)
+				for _, look := range shotLooks {
+					wear(t, tab, look.width, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: look.theme})
+					w.must(chromedp.Do(tab, chromedp.Navigate(w.server.URL+p.path)))
+					png, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
+					w.must(err)
+					w.must(os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s.png", p.name, look.name)), png, 0o644))
+				}
+				w.must(chromedp.Do(tab, chromedp.Navigate("about:blank")))
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ func shopShowcase(t testing.TB) *world {
 	w.land(bad)
 	w.runsIn("staging", bad)
 	broken := w.environments()[1].Current.Digest
-	w.ship.driver.tell(func(s assembly.Spec) error {
+	w.ship.driver.Tell(func(s assembly.Spec) error {
 		if s.Environment == "production" && s.Digest == broken {
 			return never(s)
 		}
@@ -45,7 +45,7 @@ func shopShowcase(t testing.TB) *world {
 	w.environment("production", "it goes back", func(v gatekeeper.EnvironmentView) bool {
 		return len(v.Past) > 1 && v.Past[0].Kind == promote.Rollback && v.Past[0].State == promote.Succeeded
 	})
-	w.ship.driver.tell(nil)
+	w.ship.driver.Tell(nil)
 	w.pass(7 * time.Hour)
 	w.sail(r, "Keep the basket, and answer while it loads", "four")
 	for i, subject := range []string{"Send the receipt by mail", "Round to whole cents", "Let people change their address"} {
@@ -71,7 +71,7 @@ func shopShowcase(t testing.TB) *world {
 
 	hold := make(chan struct{})
 	t.Cleanup(sync.OnceFunc(func() { close(hold) }))
-	w.ship.driver.tell(func(s assembly.Spec) error {
+	w.ship.driver.Tell(func(s assembly.Spec) error {
 		if s.Environment == "staging" {
 			<-hold
 		}

@@ -20,13 +20,12 @@ import (
 
 	"gatehouse/gatekeeper"
 	"gatehouse/gitserver/account"
-	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
-	"gatehouse/migrations/db/dbtest"
 	"gatehouse/review"
+	"gatehouse/review/reviewtest"
 	"gatehouse/web/notify"
 )
 
@@ -35,6 +34,7 @@ type world struct {
 	t      testing.TB
 	web    *Web
 	gate   *fakeGate
+	rooms  reviewtest.Rooms
 	server *httptest.Server
 	people map[string]account.Account
 	mu     sync.Mutex
@@ -50,23 +50,16 @@ const password = "correct horse battery"
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC), people: map[string]account.Account{}}
-	ctx := context.Background()
-	d := dbtest.Open(t)
-	g, err := git.Find(ctx)
-	w.must(err)
-	t.Cleanup(g.Close)
-	accounts := &account.Store{DB: d, Now: w.clock}
-	repos := &repo.Store{DB: d, Git: g, Root: filepath.Join(t.TempDir(), "repositories"), Now: w.clock, Accounts: accounts}
-	bus := &event.Bus{}
+	w.rooms = reviewtest.Open(t, t.TempDir(), "http://gate.test", w.clock)
+	d, accounts, repos, reviews, bus := w.rooms.DB, w.rooms.Accounts, w.rooms.Repos, w.rooms.Review, w.rooms.Bus
 	quiet := slog.New(slog.NewTextHandler(t.Output(), nil))
-	reviews := &review.Service{DB: d, Accounts: accounts, Repos: repos, Bus: bus, Now: w.clock, URL: "http://gate.test"}
 	w.gate = &fakeGate{w: w, logs: map[int64]*fakeLog{}, runs: map[int64][]gatekeeper.Run{}, needs: map[int64][]gatekeeper.Requirement{}}
 	w.web = &Web{
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Gate: w.gate, Bus: bus, Now: w.clock, Log: quiet,
 		Mirrors: &mirror.Store{DB: d, Repos: repos, Dir: t.TempDir(), Now: w.clock, Bus: bus, Log: quiet},
 		SSHURL:  "ssh://gate.test:29418",
 	}
-	w.openDelivery(g)
+	w.openDelivery()
 	w.web.Notify = &notify.Service{
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: w.gate, Bus: bus, Now: w.clock, Log: quiet, URL: "http://gate.test", Dir: t.TempDir(),
 		Mail: &notify.Mailer{Server: "mail.gate.test:587", TLS: notify.TLSStart, From: "gate@gate.test"}, Quiet: notify.QuietTime,
@@ -111,24 +104,18 @@ func (w *world) transact(f func(tx *db.Tx) error) {
 
 func (w *world) person(name string) account.Account {
 	w.t.Helper()
-	var a account.Account
-	w.transact(func(tx *db.Tx) (err error) {
-		n := account.NewAccount{Name: name, Email: name + "@example.test", FullName: strings.ToUpper(name[:1]) + name[1:] + " Example", Admin: name == "admin"}
-		if name == "alice" {
-			n.Password = password
-		}
-		a, err = w.web.Accounts.Create(context.Background(), tx, n)
-		return err
-	})
+	secret := ""
+	if name == "alice" {
+		secret = password
+	}
+	a := w.rooms.Person(w.t, name, secret)
 	w.people[name] = a
 	return a
 }
 
 func (w *world) actor(name string) account.Actor {
 	w.t.Helper()
-	a, err := w.web.Accounts.Actor(context.Background(), w.web.DB.Read(), w.people[name].ID, account.MethodSession)
-	w.must(err)
-	return a
+	return w.rooms.Actor(w.t, w.people[name])
 }
 
 // repo makes a repository that owner owns; files become the first commit of main.
@@ -273,9 +260,7 @@ func (c *client) post(path string, form url.Values) answer {
 // grant gives somebody a role on a repository.
 func (w *world) grant(r repo.Repository, who string, role account.Role) {
 	w.t.Helper()
-	w.transact(func(tx *db.Tx) error {
-		return w.web.Accounts.Grant(context.Background(), tx, r.ID, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "", role)
-	})
+	w.rooms.Grant(w.t, r.ID, w.people[who], role)
 }
 
 func reviewOptions() review.PushOptions { return review.PushOptions{} }
@@ -286,7 +271,5 @@ func newMirror() mirror.NewMirror {
 
 func (w *world) revoke(r repo.Repository, who string) {
 	w.t.Helper()
-	w.transact(func(tx *db.Tx) error {
-		return w.web.Accounts.Revoke(context.Background(), tx, r.ID, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "")
-	})
+	w.rooms.Revoke(w.t, r.ID, w.people[who])
 }

@@ -158,7 +158,11 @@ func (c *artifactFetchCmd) Run(p *process) error {
 				return fault.New(fault.Invalid, "gate.artifact", "the server named no file that could be written here", "say where: --output FILE")
 			}
 		}
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		mode := os.FileMode(0o644)
+		if resp.Header.Get("Gate-Executable") == "true" {
+			mode = 0o755
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
 			return fault.New(fault.Invalid, "gate.artifact", fmt.Sprintf("the file cannot be made: %v", err), "say another one: --output FILE")
 		}
@@ -271,6 +275,9 @@ func (c *assemblyListCmd) Run(p *process) error {
 		all = "true"
 	}
 	return fetchAll(p, c.target, c.reading, c.path("/assemblies", "all", all), func(w io.Writer, all []deliver.Assembly) error {
+		if len(all) == 0 && !c.All {
+			say(p.stderr, "nothing of %s runs; --all lists what did", clean(c.Repo))
+		}
 		var rows [][]string
 		for _, a := range all {
 			rows = append(rows, []string{number(a.ID), a.Environment, orZero(a.Change), cut(string(a.Commit)), shortDigest(a.Digest), strings.ToLower(string(a.State)), orNone(a.Address), nameWords(a), date(a.ExpiresAt), a.Reason})

@@ -120,7 +120,7 @@ func (c *envListCmd) Run(p *process) error {
 			return printJSON(p.stdout, got.Items)
 		}
 		if len(got.Items) == 0 {
-			say(p.stderr, "the plan of %s has no environments; docs/deploy.md tells how it gets some", clean(c.Repo))
+			say(p.stderr, "the plan of %s has no environments; docs/plan.md tells how it gets some", clean(c.Repo))
 			return nil
 		}
 		if err := addComing(cl, c.ofBranch, got.Items); err != nil {

@@ -68,6 +68,11 @@ func (c *repoCreateCmd) show(p *process, made api.Repository) error {
 	if c.JSON {
 		return printJSON(p.stdout, made)
 	}
+	if c.Import == "" { // nothing can stand on a branch that is not there
+		say(p.stderr, "created %s, empty: an owner's first push to %s is taken as it is, later ones are held until its gates open", made.Name, made.DefaultBranch)
+		say(p.stderr, "next: git push %s HEAD:%s", made.CloneHTTP, made.DefaultBranch)
+		return line(p.stdout, "%s", made.CloneHTTP)
+	}
 	say(p.stderr, "created %s; what is pushed to %s is held until its gates open", made.Name, strings.Join(made.Gated, ", "))
 	say(p.stderr, "next: git push %s HEAD:refs/for/%s", made.CloneHTTP, made.DefaultBranch)
 	return line(p.stdout, "%s", made.CloneHTTP)

@@ -154,6 +154,9 @@ func (s *Service) Output(ctx context.Context, a Assembly) (text []byte, cut bool
 	}
 	text, cut, err = tail(l.Log(a.ID))
 	if errors.Is(err, fs.ErrNotExist) {
+		if a.State.Serves() { // a log begins with its first line
+			return nil, false, nil
+		}
 		return nil, false, fault.New(fault.NotFound, op, fmt.Sprintf("assembly %d has no log", a.ID), "the log goes when its assembly does")
 	}
 	return text, cut, err

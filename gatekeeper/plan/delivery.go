@@ -150,6 +150,14 @@ type Bypassable struct {
 	Line    int           `json:"-"`
 }
 
+// For is how long something stays left out, as the plan has it: "24h". It is "" without an end.
+func (b Bypassable) For() string {
+	if b.Expires == 0 {
+		return ""
+	}
+	return shortDuration(b.Expires)
+}
+
 // Service is a server beside a stage, on the stage's own loopback.
 type Service struct {
 	Name  string
@@ -258,6 +266,9 @@ type Status struct {
 	Groups  []string
 	URL     string
 	At      time.Time
+	// OfChange says that it is about the commit of the patch set, of which nothing is built: gates
+	// about artifacts do not hear it.
+	OfChange bool
 }
 
 // Bypass is the record of a stage or a gate that was left out.

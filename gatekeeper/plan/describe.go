@@ -158,7 +158,7 @@ func bypassWords(b *Bypassable) string {
 	}
 	text := "; " + wordList(b.By) + " may leave it out, with a reason"
 	if b.Expires > 0 {
-		text += ", for " + shortDuration(b.Expires)
+		text += ", for " + b.For()
 	}
 	return text
 }

@@ -59,7 +59,7 @@ func evaluate(g Gate, c Criterion, e Evidence, now time.Time) []Reason {
 	case Window:
 		return []Reason{evaluateWindow(c, now)}
 	case External:
-		return []Reason{evaluateExternal(c, e)}
+		return []Reason{evaluateExternal(g, c, e)}
 	default:
 		panic(fmt.Sprintf("plan: unknown criterion %T", c))
 	}

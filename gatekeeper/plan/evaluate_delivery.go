@@ -256,15 +256,16 @@ func evaluateWindow(c Window, now time.Time) Reason {
 	return r
 }
 
-// evaluateExternal looks for the newest status that somebody who may has posted.
-func evaluateExternal(c External, e Evidence) Reason {
+// evaluateExternal looks for the newest status that somebody who may has posted about the gate's
+// subject, or about the commit that was tested.
+func evaluateExternal(g Gate, c External, e Evidence) Reason {
 	r := Reason{Kind: "external", Line: c.Line, Who: approvers(Review{By: c.By, Members: c.Members})}
 	if len(c.By) == 0 {
 		r.Who = []string{"whoever posts " + c.Context}
 	}
 	var newest *Status
 	for i, s := range e.Statuses {
-		if s.Context != c.Context || !inRoles(Review{By: c.By, Members: c.Members}, Vote{By: s.By, Groups: s.Groups}) {
+		if s.Context != c.Context || s.OfChange && g.Subject == SubjectArtifact || !inRoles(Review{By: c.By, Members: c.Members}, Vote{By: s.By, Groups: s.Groups}) {
 			continue
 		}
 		if newest == nil || !s.At.Before(newest.At) {
@@ -272,7 +273,10 @@ func evaluateExternal(c External, e Evidence) Reason {
 		}
 	}
 	if newest == nil {
-		r.State, r.What, r.Next = Waiting, "waits for the status "+c.Context, "post it"
+		r.State, r.What, r.Next = Waiting, "waits for the status "+c.Context, "post it for the commit of the patch set"
+		if g.Subject == SubjectArtifact {
+			r.Next = "post it for the digest of the artifact"
+		}
 		return r
 	}
 	r.Evidence = strings.TrimSpace(newest.By + " " + newest.URL)

@@ -220,6 +220,7 @@ func TestExternal(t *testing.T) {
 		{"a stranger's no", Evidence{Statuses: []Status{status(Passed, "carol", time.Hour), status(Failed, "mallory", 0)}}, Open, "", 0},
 		{"running", Evidence{Statuses: []Status{status(Passed, "carol", time.Hour), status(Running, "carol", 0)}}, Waiting, "is running", 0},
 		{"errored", Evidence{Statuses: []Status{status(Errored, "carol", 0)}}, GateErrored, "could not be run", 0},
+		{"about the patch set, where an artifact is asked for", Evidence{Statuses: []Status{{Context: "ci/build", State: Passed, By: "carol", At: noon, OfChange: true}}}, Waiting, "", 0},
 		{"of the future", Evidence{Statuses: []Status{status("NEW", "carol", 0)}}, Inconclusive, "does not know", 0},
 	})
 }

@@ -17,7 +17,7 @@ const (
 	lanePatience = 4
 	// laneSpare is how many landings an alternate must save on average: there are many more of them
 	// than in one line, and each is of use to few.
-	laneSpare = 0.4
+	laneSpare = 0.35
 	// regret is what a minute that must run again weighs beside one of waiting: it is paid for twice.
 	regret = 1.5
 	// stale is how likely good one that has passed must be yet, after all that landed since, to
@@ -41,7 +41,7 @@ func (p *planner) drawLanes(priority int, fresh []int) {
 func (p *planner) lineKept(priority int, spare bool, fresh []int) bool {
 	moved := false
 	for n, l := range p.live {
-		if l.lined || l.priority != priority || l.spare != spare || !p.fits(l) || p.doomed(l) {
+		if l.lined || l.priority != priority || l.spare != spare || !p.fits(l) || p.repeats(l) {
 			continue
 		}
 		passes := p.joint(l.on, l.members)
@@ -64,7 +64,7 @@ func (p *planner) lineKept(priority int, spare bool, fresh []int) bool {
 func (p *planner) keepPlace(priority int) bool {
 	first := -1
 	for _, l := range p.live {
-		if l.lined || l.priority != priority || l.spare || !p.mayFollow(l) || p.doomed(l) {
+		if l.lined || l.priority != priority || l.spare || !p.mayFollow(l) || p.repeats(l) {
 			continue
 		}
 		i := p.missing(l)
@@ -95,7 +95,7 @@ func (p *planner) missing(l *alive) int {
 		if p.place[j] != 0 {
 			continue
 		}
-		if p.barred(j) || p.tied(j) || p.suspected(j) || p.beliefs[j].passes < likelyLands {
+		if p.barred(j) || p.tied(j) || p.doubted[j] || p.beliefs[j].passes < likelyLands {
 			return -1
 		}
 		if first < 0 {
@@ -167,9 +167,9 @@ func (p *planner) losses(i int) float64 {
 	return sum
 }
 
-// doomed says that a run tries again what has failed, and more. The only one that runs is left alone:
+// repeats says that a run tries again what has failed, and more. The only one that runs is left alone:
 // it would be asked for again.
-func (p *planner) doomed(l *alive) bool {
+func (p *planner) repeats(l *alive) bool {
 	return !l.passed && p.running > 1 && p.failedIn(l.on, l.members)
 }
 

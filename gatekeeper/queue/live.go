@@ -145,12 +145,12 @@ func (p *planner) drawLive(from, to int) {
 }
 
 // lineUp adds the candidates that fit to the line, in their order, and says whether there were any.
-// Weighing, it leaves those to later for which more would have to run again; else it adds one of those.
+// Weighing, it leaves those to later for which more would have to run again, or who are doubted; else it adds one of those.
 func (p *planner) lineUp(priority int, fresh []int, weighing bool) bool {
 	moved := false
 	for n := range p.live {
 		l := p.live[n]
-		if l.lined || l.priority != priority || !p.fits(l) || weighing && p.outweighed(l) {
+		if l.lined || l.priority != priority || !p.fits(l) || weighing && (p.outweighed(l) || p.scarce && !l.passed && p.anyDoubted(l.members)) {
 			continue
 		}
 		passes := p.joint(l.on, l.members)
@@ -294,11 +294,11 @@ func (p *planner) idle(n int) bool {
 	})
 }
 
-// dispensable says that a run is an alternate, and not the test of a change by itself.
+// dispensable says that a run is an alternate, and not the test of those who are doubted.
 func (p *planner) dispensable(l *alive) bool {
 	k := &p.Candidates[l.n]
 	if l.passed || l.lined || k.Run.ID == 0 {
 		return false
 	}
-	return len(l.members) != 1 || !p.suspected(l.members[0])
+	return slices.ContainsFunc(l.members, func(i int) bool { return !p.doubted[i] })
 }

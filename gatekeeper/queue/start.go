@@ -9,12 +9,13 @@ import (
 func (p *planner) start() {
 	for n := range p.live {
 		l := p.live[n]
-		if p.dispensable(l) && (len(l.on) > 0 || len(l.members) > 1) && p.doomed(l) {
+		switch {
+		case p.dispensable(l) && (len(l.on) > 0 || len(l.members) > 1) && p.repeats(l):
 			p.stop(l, "it tries again what has failed")
-			continue
-		}
-		if p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) && !p.wanted(l) {
+		case p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) && !p.wanted(l):
 			p.stop(l, "it is not needed any more")
+		case p.scarce && p.doomed(l):
+			p.stop(l, "it will hardly pass, and others wait for a worker")
 		}
 	}
 	p.lookAtBare(nil)
@@ -29,6 +30,21 @@ func (p *planner) start() {
 	}
 	p.lookAtBare(p.tested)
 	p.unlock()
+}
+
+// doomed says that a run of several will hardly pass.
+func (p *planner) doomed(l *alive) bool {
+	k := &p.Candidates[l.n]
+	if l.passed || k.Run.ID == 0 || len(l.on)+len(l.members) < 2 {
+		return false
+	}
+	good := 1.0
+	for _, list := range [][]int{l.on, l.members} {
+		for _, i := range list {
+			good *= p.beliefs[i].passes
+		}
+	}
+	return good < hardly
 }
 
 // wanted says that a run would be asked for again if it were stopped: as one of those that are

@@ -104,6 +104,7 @@ func (s *Server) artifactContent(ctx context.Context, who account.Actor, in *Art
 		head.Set("Content-Type", "application/octet-stream")
 		head.Set("Content-Disposition", attachment(b.FileName()))
 		head.Set("Content-Length", strconv.FormatInt(b.Size, 10))
+		head.Set("Gate-Executable", strconv.FormatBool(b.Executable))
 		head.Set("Etag", `"`+b.Digest+`"`)
 		w.WriteHeader(http.StatusOK)
 		if _, err := io.Copy(w, content); err != nil && ctx.Err() == nil {

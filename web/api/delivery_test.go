@@ -354,7 +354,7 @@ func TestPreviewsOfPrivateChanges(t *testing.T) {
 	if ended.State != deliver.AssemblyDeleting && ended.State != deliver.AssemblyDeleted || !strings.Contains(ended.Reason, "stopped by author: seen enough") {
 		t.Errorf("stopped: %+v", ended)
 	}
-	until(s.world, "author", siteAt+"/assemblies", "it is gone", func(l list[deliver.Assembly]) bool { return len(l.Items) == 0 && s.sites.count() == 0 })
+	until(s.world, "author", siteAt+"/assemblies", "it is gone", func(l list[deliver.Assembly]) bool { return len(l.Items) == 0 && s.sites.Serves("") == 0 })
 	s.refused("author", "GET", assemblyAt+"/log", nil, http.StatusNotFound, "no log")
 }
 
@@ -368,6 +368,10 @@ func TestAssembliesOverHTTP(t *testing.T) {
 	s.refused("owner", "POST", "/api/v1/repositories/"+other.Name+"/assemblies/"+itoa(a.ID)+"/stop", nil, http.StatusNotFound, "no assembly")
 	s.refused("owner", "GET", "/api/v1/repositories/"+other.Name+"/assemblies/"+itoa(a.ID)+"/log", nil, http.StatusNotFound, "no assembly")
 	const kept = 256 << 10
+	must(t, os.Remove(s.sites.Log(a.ID)))
+	if got := s.ask("writer", "GET", at+"/log", nil); got.Code != http.StatusOK || got.Body.Len() != 0 {
+		t.Errorf("what has said nothing yet: %d %s", got.Code, got.Body)
+	}
 	must(t, os.WriteFile(s.sites.Log(a.ID), []byte("begin\n"+strings.Repeat("x", kept)), 0o600))
 	if got := s.ask("writer", "GET", at+"/log", nil); got.Body.Len() != kept || strings.Contains(got.Body.String(), "begin") || got.Header().Get("Gate-Cut") != "true" {
 		t.Errorf("the end of a long log: %d bytes, cut %q", got.Body.Len(), got.Header().Get("Gate-Cut"))

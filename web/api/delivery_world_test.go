@@ -3,90 +3,51 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"gatehouse/gatekeeper/artifact"
 	"gatehouse/gatekeeper/assembly"
 	"gatehouse/gatekeeper/deliver"
+	"gatehouse/gatekeeper/deliver/delivertest"
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
-	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
 )
 
-// sites is a driver that keeps its assemblies in memory and their logs in a folder.
+// sites keeps the logs of its assemblies in a folder.
 type sites struct {
-	mu     sync.Mutex
-	dir    string
-	serves map[int64]string // assembly to digest
-	refuse string           // a digest that never comes to serve
+	*delivertest.Driver
+	dir string
 }
 
 // Log is the path of an assembly's log.
 func (s *sites) Log(id int64) string { return filepath.Join(s.dir, fmt.Sprint(id), "log") }
 
-func (s *sites) Deploy(_ context.Context, spec assembly.Spec) (assembly.Instance, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if spec.Digest == s.refuse {
-		return assembly.Instance{}, fault.New(fault.Refused, "test.deploy", "it never answered", "")
-	}
+func (s *sites) Deploy(ctx context.Context, spec assembly.Spec) (assembly.Instance, error) {
 	if err := os.MkdirAll(filepath.Dir(s.Log(spec.ID)), 0o700); err != nil {
 		return assembly.Instance{}, err
 	}
 	if err := os.WriteFile(s.Log(spec.ID), []byte("listening in "+spec.Environment+"\n"), 0o600); err != nil {
 		return assembly.Instance{}, err
 	}
-	s.serves[spec.ID] = spec.Digest
-	return assembly.Instance{Driver: plan.DriverProcess, Handle: json.RawMessage(fmt.Sprint(spec.ID)), Address: fmt.Sprintf("http://127.0.0.1:%d", 20000+spec.ID%10000)}, nil
+	return s.Driver.Deploy(ctx, spec)
 }
 
-func (s *sites) Adopt(_ context.Context, spec assembly.Spec, i assembly.Instance) (assembly.Instance, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.serves[spec.ID] = spec.Digest
-	return i, nil
-}
-
-func (s *sites) Health(_ context.Context, i assembly.Instance) (assembly.Health, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.serves[handled(i)]; !ok {
-		return assembly.Health{State: assembly.Gone, Words: "there is no such assembly"}, nil
-	}
-	return assembly.Health{State: assembly.Ready}, nil
-}
-
-func (s *sites) Destroy(_ context.Context, i assembly.Instance) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.serves, handled(i))
-	return os.RemoveAll(filepath.Dir(s.Log(handled(i))))
-}
-
-func handled(i assembly.Instance) (id int64) {
-	_ = json.Unmarshal(i.Handle, &id) // a handle of ours
-	return id
-}
-
-// count is how many assemblies there are.
-func (s *sites) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.serves)
+func (s *sites) Destroy(ctx context.Context, i assembly.Instance) error {
+	return errors.Join(s.Driver.Destroy(ctx, i), os.RemoveAll(filepath.Dir(s.Log(delivertest.ID(i)))))
 }
 
 func (w *world) delivery(d *db.DB, accounts *account.Store, repos *repo.Store, artifacts *artifact.Store, bus *event.Bus, log *slog.Logger, dir string) *deliver.Service {
-	w.sites = &sites{dir: filepath.Join(dir, "assemblies"), serves: map[int64]string{}}
+	w.sites = &sites{Driver: delivertest.NewDriver(), dir: filepath.Join(dir, "assemblies")}
 	return deliver.New(deliver.Config{
 		DB: d, Accounts: accounts, Repos: repos, Artifacts: artifacts, Bus: bus, Now: time.Now, Log: log,
 		Drivers: map[string]assembly.Driver{plan.DriverProcess: w.sites},
@@ -101,32 +62,7 @@ type builder struct {
 func (b *builder) Identity() string { return "test" }
 
 func (b *builder) Run(ctx context.Context, r runner.Request) runner.Result {
-	errored := func(err error) runner.Result {
-		return runner.Result{State: string(plan.Errored), Reason: err.Error()}
-	}
-	result := runner.Result{State: string(plan.Passed)}
-	for name := range r.Stage.Produces {
-		dir, err := os.MkdirTemp("", "built")
-		if err != nil {
-			return errored(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		if err := r.Repo.Checkout(ctx, r.Commit, dir); err != nil {
-			return errored(err)
-		}
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return errored(err)
-		}
-		made, err := b.artifacts.Put(ctx, plan.FileArtifact, root, "version.txt", 1<<20)
-		_ = root.Close() // it was only read
-		if err != nil {
-			return errored(err)
-		}
-		made.Name = name
-		result.Artifacts = append(result.Artifacts, made)
-	}
-	return result
+	return delivertest.Make(ctx, b.artifacts, r)
 }
 
 // sitePlan delivers what lands to staging by itself, and to production when it is accepted.

@@ -26,13 +26,12 @@ import (
 	"gatehouse/gatekeeper/job"
 	"gatehouse/gatekeeper/secret"
 	"gatehouse/gitserver/account"
-	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
-	"gatehouse/migrations/db/dbtest"
 	"gatehouse/review"
+	"gatehouse/review/reviewtest"
 	"gatehouse/web/api"
 	"gatehouse/web/notify"
 )
@@ -59,21 +58,16 @@ var people = []string{"stranger", "reader", "writer", "author", "maintainer", "o
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
-	g, err := git.Find(ctx)
-	must(t, err)
-	t.Cleanup(g.Close)
-	d, dir := dbtest.Open(t), t.TempDir()
+	dir := t.TempDir()
+	rooms := reviewtest.Open(t, dir, "https://gate.test", time.Now)
+	d, accounts, repos, reviews, bus := rooms.DB, rooms.Accounts, rooms.Repos, rooms.Review, rooms.Bus
 	w := &world{t: t, ctx: ctx, logged: &bytes.Buffer{}, ids: map[string]int64{}, tokens: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	jobs, err := job.New(ctx, d, log)
 	must(t, err)
 	w.blobs, err = blob.New(filepath.Join(dir, "logs"))
 	must(t, err)
-	bus := &event.Bus{}
-	accounts := &account.Store{DB: d, Now: time.Now}
-	repos := &repo.Store{DB: d, Git: g, Root: filepath.Join(dir, "repositories"), Now: time.Now, Accounts: accounts}
 	mirrors := &mirror.Store{DB: d, Repos: repos, Dir: filepath.Join(dir, "mirrors"), Now: time.Now, Bus: bus, Log: log}
-	reviews := &review.Service{DB: d, Accounts: accounts, Repos: repos, Bus: bus, Now: time.Now, URL: "https://gate.test"}
 	artifacts, err := artifact.New(filepath.Join(dir, "artifacts"))
 	must(t, err)
 	secrets, err := secret.New(filepath.Join(dir, "secrets"))

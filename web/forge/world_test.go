@@ -27,13 +27,12 @@ import (
 	"gatehouse/gatekeeper/runner"
 	"gatehouse/gitserver"
 	"gatehouse/gitserver/account"
-	"gatehouse/gitserver/event"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/mirror"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
-	"gatehouse/migrations/db/dbtest"
 	"gatehouse/review"
+	"gatehouse/review/reviewtest"
 	"gatehouse/web/forge"
 	"gatehouse/web/forge/forgetest"
 )
@@ -98,14 +97,10 @@ func must(t testing.TB, err error) {
 func newWorld(t *testing.T, kind string, change func(n *entrance.NewEntrance)) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context(), people: map[string]account.Actor{}, vendor: forgetest.New(t, kind)}
-	d, dir := dbtest.Open(t), t.TempDir()
+	dir := t.TempDir()
+	rooms := reviewtest.Open(t, dir, "http://gate.test", time.Now)
+	d, accounts, repos, reviews, bus := rooms.DB, rooms.Accounts, rooms.Repos, rooms.Review, rooms.Bus
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	found, err := git.Find(w.ctx)
-	must(t, err)
-	bus := &event.Bus{}
-	accounts := &account.Store{DB: d, Now: time.Now}
-	repos := &repo.Store{DB: d, Git: found, Root: filepath.Join(dir, "repositories"), Now: time.Now, Accounts: accounts}
-	reviews := &review.Service{DB: d, Accounts: accounts, Repos: repos, Bus: bus, Now: time.Now, URL: "http://gate.test"}
 	jobs, err := job.New(w.ctx, d, log)
 	must(t, err)
 	blobs, err := blob.New(filepath.Join(dir, "blobs"))

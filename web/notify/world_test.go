@@ -20,11 +20,10 @@ import (
 	"gatehouse/gatekeeper/plan"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
-	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
-	"gatehouse/migrations/db/dbtest"
 	"gatehouse/review"
+	"gatehouse/review/reviewtest"
 	"gatehouse/web/notify/notifytest"
 )
 
@@ -34,6 +33,7 @@ type world struct {
 	ctx    context.Context
 	s      *Service
 	smtp   *notifytest.SMTP
+	rooms  reviewtest.Rooms
 	people map[string]account.Account
 	repo   repo.Repository
 
@@ -46,15 +46,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, ctx: context.Background(), now: time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC), people: map[string]account.Account{}}
-	d := dbtest.Open(t)
+	w.rooms = reviewtest.Open(t, t.TempDir(), "https://gate.test", w.clock)
+	d, accounts, repos, reviews, bus := w.rooms.DB, w.rooms.Accounts, w.rooms.Repos, w.rooms.Review, w.rooms.Bus
 	d.SetEnqueuer(w)
-	g, err := git.Find(w.ctx)
-	w.must(err)
-	t.Cleanup(g.Close)
-	accounts := &account.Store{DB: d, Now: w.clock}
-	repos := &repo.Store{DB: d, Git: g, Root: filepath.Join(t.TempDir(), "repositories"), Now: w.clock, Accounts: accounts}
-	bus := &event.Bus{}
-	reviews := &review.Service{DB: d, Accounts: accounts, Repos: repos, Bus: bus, Now: w.clock, URL: "https://gate.test"}
 	w.smtp = notifytest.NewSMTP(t)
 	w.s = &Service{
 		DB: d, Accounts: accounts, Repos: repos, Review: reviews, Explain: explainer{reviews}, Bus: bus, Now: w.clock,
@@ -186,18 +180,12 @@ func (w *world) exec(query string, args ...any) {
 
 func (w *world) person(name string) {
 	w.t.Helper()
-	w.transact(func(tx *db.Tx) error {
-		a, err := w.s.Accounts.Create(w.ctx, tx, account.NewAccount{Name: name, Email: name + "@example.test", FullName: strings.ToUpper(name[:1]) + name[1:] + " Example", Admin: name == "admin"})
-		w.people[name] = a
-		return err
-	})
+	w.people[name] = w.rooms.Person(w.t, name, "")
 }
 
 func (w *world) actor(name string) account.Actor {
 	w.t.Helper()
-	a, err := w.s.Accounts.Actor(w.ctx, w.s.DB.Read(), w.people[name].ID, account.MethodSession)
-	w.must(err)
-	return a
+	return w.rooms.Actor(w.t, w.people[name])
 }
 
 func (w *world) newRepo(name string, private bool) repo.Repository {
@@ -209,9 +197,7 @@ func (w *world) newRepo(name string, private bool) repo.Repository {
 
 func (w *world) grant(r repo.Repository, who string, role account.Role) {
 	w.t.Helper()
-	w.transact(func(tx *db.Tx) error {
-		return w.s.Accounts.Grant(w.ctx, tx, r.ID, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "", role)
-	})
+	w.rooms.Grant(w.t, r.ID, w.people[who], role)
 }
 
 // change makes a change of owner's as a push would: rows, and the event of its first patch set.
@@ -341,9 +327,7 @@ func loopbackNetworks() []netip.Prefix {
 
 func (w *world) transactRevoke(repo int64, who string) {
 	w.t.Helper()
-	w.transact(func(tx *db.Tx) error {
-		return w.s.Accounts.Revoke(w.ctx, tx, repo, account.Subject{Kind: account.ToAccount, ID: w.people[who].ID}, "")
-	})
+	w.rooms.Revoke(w.t, repo, w.people[who])
 }
 
 func eventLanded(w *world, change int64) event.Event {
