@@ -194,7 +194,7 @@ func (p *planner) failedIn(on, members []int) bool {
 		for _, i := range list {
 			for _, n := range p.byLast[i] {
 				k := &p.Candidates[n]
-				if k.Run.State == RunRefused && len(k.On)+len(k.Members) < len(on)+len(members) && !p.moved(k) && !p.told(k) && within(k) {
+				if k.Run.State == RunRefused && len(k.On)+len(k.Members) < len(on)+len(members) && within(k) && !p.moved(k) && !p.told(k) {
 					return true
 				}
 			}
