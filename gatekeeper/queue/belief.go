@@ -107,30 +107,18 @@ func (v *look) clear(all []belief) []int64 {
 }
 
 func (v *look) failure(k *Candidate, times int, clash float64, all []belief) (failure, bool) {
-	f := failure{k: k}
-	luck := math.Pow(v.Model.Flakes(), float64(times))
+	f := failure{k: k, other: math.Pow(v.Model.Flakes(), float64(times))}
 	whole := slices.Concat(k.On, k.Members)
 	for at, m := range whole {
 		i, queued := v.at[m.Change]
 		switch {
 		case queued && v.queued(k.Branch, m):
 			f.in = append(f.in, i)
-			goes := 1.0
-			if v.lanes {
-				goes = math.Pow(1-clash, float64(v.unclear(i, whole[:at], all)))
-			} else if at >= len(k.On) {
-				goes = math.Pow(1-clash, float64(len(k.On)))
-			}
-			f.clash = append(f.clash, goes)
+			f.clash = append(f.clash, math.Pow(1-clash, float64(v.unclear(i, whole[:at], all))))
 		case !v.hasLanded(k, m):
 			return f, false // one that is gone may have been the reason
 		}
 	}
-	good := math.Pow(1-clash, float64(len(k.Members)*(len(k.Members)-1)/2))
-	if v.lanes {
-		good = 1 // that two of them clash is the later one's
-	}
-	f.other = 1 - good*(1-luck)
 	return f, true
 }
 

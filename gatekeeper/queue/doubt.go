@@ -19,11 +19,6 @@ func (p *planner) doubt() {
 	}
 }
 
-// anyDoubted says that one of the entries is doubted.
-func (p *planner) anyDoubted(list []int) bool {
-	return slices.ContainsFunc(list, func(i int) bool { return p.doubted[i] })
-}
-
 // drawDoubted wants a look at each of those who are doubted, who waits longest first: where they
 // are more than workers, at several at once, on what has landed.
 func (p *planner) drawDoubted() {

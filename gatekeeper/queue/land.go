@@ -262,27 +262,7 @@ func (p *planner) worth(l *alive) bool {
 	if p.running == 0 {
 		return true // nothing is lost, and others may wait for it
 	}
-	if p.lanes {
-		return !slices.ContainsFunc(p.rivals(l.members), func(at int) bool { return p.voids(l, p.line[at]) })
-	}
-	branch := p.branches[p.Candidates[l.n].Branch]
-	saved := float64(len(l.members)) * float64(p.takes(l.members, branch))
-	lost := 0.0
-	for _, at := range p.rivals(l.members) {
-		s := p.line[at]
-		if s.alive < 0 || !p.voids(l, s) {
-			continue
-		}
-		r := p.live[s.alive]
-		ran := p.takes(s.members, branch)
-		if k := &p.Candidates[r.n]; !r.passed {
-			ran = min(ran, p.now.Sub(k.Run.StartedAt))
-		}
-		if lost += float64(len(s.members)) * float64(ran) * p.hoped(s.on) * s.passes; lost > saved {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(p.rivals(l.members), func(at int) bool { return p.voids(l, p.line[at]) })
 }
 
 // rivals are the stops of the line with somebody that one of the entries conflicts with.

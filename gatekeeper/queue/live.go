@@ -9,8 +9,6 @@ import (
 type alive struct {
 	n           int // index of the candidate
 	on, members []int
-	due         time.Time // its place in the order
-	oldest      time.Time // when the first of its members came
 	passed      bool
 	lined       bool
 	weighed     bool
@@ -18,10 +16,9 @@ type alive struct {
 	spare       bool
 	priority    int
 	own         float64 // minutes that would have to run again without it
-	stake       float64 // and those of all that stand on it
 }
 
-// findLive lists the candidates that run or passed, in the order of their places; alternates last.
+// findLive lists the candidates that run or passed, in the order in which they began; alternates last.
 func (p *planner) findLive() {
 	found := make([]alive, 0, len(p.Candidates)) // never more: they are pointed to
 	p.live = make([]*alive, 0, len(p.Candidates))
@@ -62,10 +59,7 @@ func (p *planner) findLive() {
 			}
 			return -1
 		}
-		if p.lanes {
-			return p.Candidates[a.n].Run.StartedAt.Compare(p.Candidates[b.n].Run.StartedAt)
-		}
-		return a.due.Compare(b.due)
+		return p.Candidates[a.n].Run.StartedAt.Compare(p.Candidates[b.n].Run.StartedAt)
 	})
 	p.weighStakes()
 }
@@ -77,15 +71,6 @@ func (p *planner) aliveOf(n int) alive {
 		return l
 	}
 	l.priority = p.priority(l.members)
-	l.due, l.oldest = k.Run.StartedAt, k.Run.StartedAt
-	for _, i := range l.members {
-		if at := p.order[i].EnqueuedAt; at.Before(l.oldest) {
-			l.oldest = at
-		}
-	}
-	if len(l.members) == 1 {
-		l.due = due(k.Run.StartedAt, p.order[l.members[0]].Takes)
-	}
 	return l
 }
 
@@ -112,12 +97,6 @@ func (p *planner) sortByLast() {
 	}
 }
 
-// due is the place of what begins at a time and takes long: it lets those pass that begin a
-// little later and are done sooner.
-func due(begins time.Time, takes time.Duration) time.Time {
-	return begins.Add(time.Duration(patience * float64(takes)))
-}
-
 // takes is how long a run of the members is expected to take.
 func (p *planner) takes(members []int, b *Branch) time.Duration {
 	longest, sum := time.Duration(0), time.Duration(0)
@@ -127,6 +106,8 @@ func (p *planner) takes(members []int, b *Branch) time.Duration {
 	return min(sum, time.Duration(float64(longest)*(1+b.BatchCost*float64(len(members)-1))))
 }
 
+// drawLive draws those that run: the line as it was, where it holds; those who lost their run on whom
+// others run; then the alternates that fit.
 func (p *planner) drawLive(from, to int) {
 	priority := p.priorityOf(p.order[from])
 	var fresh []int // who just came, and may be quicker than what runs
@@ -135,41 +116,12 @@ func (p *planner) drawLive(from, to int) {
 			fresh = append(fresh, i)
 		}
 	}
-	if p.lanes {
-		p.drawLanes(priority, fresh)
-		return
-	}
-	for p.lineUp(priority, fresh, true) || p.lineUp(priority, fresh, false) {
+	for p.lineKept(priority, false, fresh) || p.keepPlace(priority) {
 		continue
 	}
-}
-
-// lineUp adds the candidates that fit to the line, in their order, and says whether there were any.
-// Weighing, it leaves those to later for which more would have to run again, or who are doubted; else it adds one of those.
-func (p *planner) lineUp(priority int, fresh []int, weighing bool) bool {
-	moved := false
-	for n := range p.live {
-		l := p.live[n]
-		if l.lined || l.priority != priority || !p.fits(l) || weighing && (p.outweighed(l) || p.scarce && !l.passed && p.anyDoubted(l.members)) {
-			continue
-		}
-		passes := p.joint(l.on, l.members)
-		if l.passed {
-			passes = 1
-		}
-		if passes < likelyLands && len(l.members) == 1 || passes < likelyLands/2 {
-			continue // others go on without it; it tells how it is all the same
-		}
-		if p.letPass(l, fresh) {
-			continue
-		}
-		l.lined = true
-		p.add(stop{on: l.on, members: l.members, alive: n, passes: passes})
-		if moved = true; !weighing {
-			return true
-		}
+	for p.lineKept(priority, true, nil) {
+		continue
 	}
-	return moved
 }
 
 // adopt finds the runs of what the line wants among those that it was not drawn from: a run
@@ -206,35 +158,6 @@ func (p *planner) adopt() {
 // sameSet says that two lists have the same in them, in any order.
 func sameSet(a, b []int) bool {
 	return len(a) == len(b) && slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
-}
-
-// letPass puts those before a candidate that conflict with it and are done much sooner, as long as
-// it and those behind it lose less by that than they would wait for it.
-func (p *planner) letPass(l *alive, fresh []int) bool {
-	passed := false
-	if l.passed || p.running >= p.Workers || len(l.members) > 1 {
-		return false
-	}
-	k := &p.Candidates[l.n]
-	if l.stake > (p.takes(l.members, p.branches[k.Branch]) - p.now.Sub(k.Run.StartedAt)).Minutes() {
-		return false
-	}
-	at := due(l.oldest, p.order[l.members[0]].Takes)
-	for _, i := range fresh {
-		if p.place[i] != 0 || !due(p.now, p.order[i].Takes).Before(at) || float64(p.order[i].Takes) > quicker*float64(p.takes(l.members, p.branches[p.order[i].Branch])) {
-			continue
-		}
-		if !slices.ContainsFunc(l.members, func(m int) bool { return p.conflicts(i, m) }) {
-			continue
-		}
-		on := p.lined(i)
-		if len(on) > maxDepth || p.hoped(on) < worthMain {
-			continue
-		}
-		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})
-		passed = true
-	}
-	return passed
 }
 
 // fits says whether a candidate tests what would land if all in the line before it does.

@@ -10,7 +10,7 @@ import (
 const (
 	maxDepth     = 64   // changes ahead that a candidate may stand on
 	worthMain    = 0.45 // how likely all that a candidate stands on must land
-	worthSpare   = 0.15 // how many landings an alternate must save on average
+	worthSpare   = 0.35 // how many landings an alternate must save on average
 	worthless    = 0.02 // a run that is needed less likely than this is stopped
 	jointly      = 0.75 // how likely an alternate of several must pass
 	jointBatch   = 0.6  // how likely a batch must pass

@@ -33,34 +33,6 @@ func (p *planner) spares() {
 		return 0
 	})
 	p.wants = append(p.wants, found...)
-	if !p.lanes {
-		p.alone()
-	}
-}
-
-// leastSaved is how many landings an alternate must save on average.
-func (p *planner) leastSaved() float64 {
-	if p.lanes {
-		return laneSpare
-	}
-	return worthSpare
-}
-
-// alone wants each of those that wait for long, by itself on what has landed: where the line
-// does not hold, that ends somebody's waiting all the same.
-func (p *planner) alone() {
-	for i := range p.n {
-		if !p.waited(i, longAgo) || p.tested[i] || p.barred(i) || p.below(i) || p.place[i] == 0 && p.suspected(i) {
-			continue
-		}
-		if p.place[i] != 0 && p.hoped(p.line[p.stopOf[i]].on) > likelyLands {
-			continue
-		}
-		w := want{members: p.group(i), value: p.beliefs[i].passes * worthless, spare: true}
-		if !p.spoilt(nil, w.members) {
-			p.wants = append(p.wants, w)
-		}
-	}
 }
 
 // without is the alternate that leaves one candidate of the line out.
@@ -100,7 +72,7 @@ func (p *planner) without(at int) (want, bool) {
 	slices.SortFunc(w.on, func(a, b int) int { return p.place[a] - p.place[b] })
 	needed := p.needed(&alive{on: w.on, members: w.members})
 	w.value = needed * passes * float64(len(w.members))
-	return w, needed > 2*worthless && w.value >= p.leastSaved() && !p.spoilt(w.on, w.members)
+	return w, needed > 2*worthless && w.value >= worthSpare && !p.spoilt(w.on, w.members)
 }
 
 // withoutOne adds the alternates of a candidate of the line that leave out one of those before it,
@@ -118,7 +90,7 @@ func (p *planner) withoutOne(at int, found []want) []want {
 		}
 		lands := p.hoped(out)
 		w := want{members: s.members, value: all / lands * (1 - lands) * s.passes * float64(len(s.members)), spare: true}
-		if w.value < p.leastSaved() {
+		if w.value < worthSpare {
 			continue
 		}
 		for _, k := range s.on {

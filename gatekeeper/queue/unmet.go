@@ -7,7 +7,7 @@ import "slices"
 func (v *look) unmet(i int, with []int, cleared int64) int {
 	e := v.order[i]
 	s := v.stories[e.Branch]
-	if s == nil || !v.lanes {
+	if s == nil {
 		return 0
 	}
 	met := func(change int64) bool {
@@ -17,10 +17,23 @@ func (v *look) unmet(i int, with []int, cleared int64) int {
 		})
 	}
 	count := 0
+	if e.Barrier {
+		for x := len(s.all) - 1; x >= 0 && s.all[x].Seq > cleared; x-- {
+			if !met(s.all[x].Change) {
+				count++
+			}
+		}
+		return count
+	}
+	for x := len(s.barriers) - 1; x >= 0 && s.all[s.barriers[x]].Seq > cleared; x-- {
+		if !met(s.all[s.barriers[x]].Change) {
+			count++
+		}
+	}
 	for at, t := range e.Targets {
 		for x := s.byTarget[t]; x > 0 && s.all[s.touches[x-1].n].Seq > cleared; x = s.touches[x-1].before {
 			l := &s.all[s.touches[x-1].n]
-			again := slices.ContainsFunc(e.Targets[:at], func(o string) bool { return slices.Contains(l.Targets, o) })
+			again := l.Barrier || slices.ContainsFunc(e.Targets[:at], func(o string) bool { return slices.Contains(l.Targets, o) })
 			if !again && !met(l.Change) {
 				count++
 			}

@@ -19,23 +19,20 @@ type look struct {
 	stories  map[string]*past
 	branches map[string]*Branch
 	running  int
-	lanes    bool       // not everybody is in everybody's way
 	st       []standing // of the candidates, as forget left them
 	beliefs  []belief   // of the entries, once eject has weighed them
 }
 
 type laneKey struct{ branch, target string }
 
-// patience is how much of the time that its run takes a change waits for shorter ones.
-const patience = 0.5
+// patience is how many times what its run takes a change waits for shorter ones: a lane of many is
+// drained by rounds, each as long as its longest run, where the short ones go together.
+const patience = 4
 
 // due is the place of an entry in the order: by the time of entry, where a change that takes
 // long lets those pass that enter a little later and are done sooner.
 func (v *look) due(e *Entry) time.Time {
-	if v.lanes {
-		return e.EnqueuedAt.Add(time.Duration(lanePatience * float64(e.Takes)))
-	}
-	return due(e.EnqueuedAt, e.Takes)
+	return e.EnqueuedAt.Add(patience * e.Takes)
 }
 
 func view(s *State, now time.Time) *look {
@@ -65,7 +62,6 @@ func (v *look) index() {
 			v.order = append(v.order, &v.Entries[i])
 		}
 	}
-	v.lanes = slices.ContainsFunc(v.order, func(e *Entry) bool { return !e.Barrier })
 	v.raise()
 	slices.SortFunc(v.order, func(a, b *Entry) int {
 		return cmp.Or(cmp.Compare(v.priorityOf(b), v.priorityOf(a)), v.due(a).Compare(v.due(b)), cmp.Compare(a.Change, b.Change))

@@ -1,40 +1,19 @@
 package queue
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
-// Where not everybody is in everybody's way, a lane is a long chain of which each stands on others, and
-// every change of its order costs the runs of many. So there the line is kept: who runs keeps its
-// place, also when its own run is void and others run on it; nothing lands out of its turn as long as
-// that would void another; and who comes late goes before others only when less is lost by
-// it than is won.
+// The line is kept: each stands on others, and every change of the order costs the runs of many. Who
+// runs keeps its place, also when its own run is void and others run on it; nothing lands out of its
+// turn as long as that would void another; and who comes late goes before others only when less is
+// lost by it than is won.
 
 const (
-	// lanePatience is how many times what its run takes a change waits for shorter ones: in a lane
-	// of many that is drained by rounds, each as long as its longest run, the short ones go together.
-	lanePatience = 4
-	// laneSpare is how many landings an alternate must save on average: there are many more of them
-	// than in one line, and each is of use to few.
-	laneSpare = 0.35
 	// regret is what a minute that must run again weighs beside one of waiting: it is paid for twice.
 	regret = 1.5
 	// stale is how likely good one that has passed must be yet, after all that landed since, to
 	// have others stand on it before it has passed again.
 	stale = 0.9
 )
-
-// drawLanes draws those that run: the line as it was, where it holds; those who lost their run on whom
-// others run; then the alternates that fit.
-func (p *planner) drawLanes(priority int, fresh []int) {
-	for p.lineKept(priority, false, fresh) || p.keepPlace(priority) {
-		continue
-	}
-	for p.lineKept(priority, true, nil) {
-		continue
-	}
-}
 
 // lineKept adds the candidates that fit to the line, in the order in which they began, and says
 // whether there were any.
@@ -143,7 +122,7 @@ func (p *planner) letThrough(l *alive, fresh []int) bool {
 	passed, until := false, p.due(p.order[l.members[0]])
 	for _, i := range fresh {
 		e := p.order[i]
-		if p.place[i] != 0 || float64(e.Takes) > quicker*float64(took) || !p.conflicts(i, l.members[0]) || !p.now.Add(time.Duration(lanePatience*float64(e.Takes))).Before(until) {
+		if p.place[i] != 0 || float64(e.Takes) > quicker*float64(took) || !p.conflicts(i, l.members[0]) || !p.now.Add(patience*e.Takes).Before(until) {
 			continue
 		}
 		on := p.lined(i)
@@ -176,7 +155,7 @@ func (p *planner) repeats(l *alive) bool {
 // failedIn says that all of a smaller candidate which has failed is in what another tries. Of those
 // that land with others it says nothing: only all of them together tell whether they are good.
 func (p *planner) failedIn(on, members []int) bool {
-	if !p.lanes || slices.ContainsFunc(members, p.tied) {
+	if slices.ContainsFunc(members, p.tied) {
 		return false
 	}
 	in := func(k *Candidate, m Member) bool {
@@ -203,12 +182,42 @@ func (p *planner) failedIn(on, members []int) bool {
 	return false
 }
 
-// lonely says that an entry is tried by itself before it gets a place in a lane: it is hardly likely to
+// lonely says that an entry is tried by itself before it gets a place in the line: it is hardly likely to
 // pass, or so much has landed since it passed that it must pass again before others stand on it.
 func (p *planner) lonely(i int) bool {
 	least := likelyLands
 	if p.beliefs[i].proved {
 		least = stale
 	}
-	return p.lanes && p.beliefs[i].passes < least
+	return p.beliefs[i].passes < least
+}
+
+// weighStakes finds what would have to run again without each candidate: the time that it has
+// run, as far as it will hold, for each member.
+func (p *planner) weighStakes() {
+	for _, l := range p.live {
+		k := &p.Candidates[l.n]
+		ran, holds := p.takes(l.members, p.branches[k.Branch]), 1.0
+		if !l.passed {
+			ran, holds = min(ran, max(0, p.now.Sub(k.Run.StartedAt))), p.joint(l.on, l.members)
+		}
+		for _, j := range l.on {
+			holds *= p.beliefs[j].passes
+		}
+		l.own = float64(len(l.members)) * ran.Minutes() * holds
+	}
+}
+
+// mayFit says that a candidate may get a place in the line yet: those that it stands on are there,
+// or have runs of their own, and nobody is there who must be below it.
+func (p *planner) mayFit(r *alive) bool {
+	if slices.ContainsFunc(r.on, func(j int) bool { return p.place[j] == 0 && (!p.known[j] || p.beliefs[j].passes < likelyLands) }) {
+		return false
+	}
+	for _, i := range r.members {
+		if p.place[i] != 0 || p.barred(i) || slices.ContainsFunc(p.lined(i), func(j int) bool { return !slices.Contains(r.on, j) }) {
+			return false
+		}
+	}
+	return r.passed || len(r.members) > 1 || p.beliefs[r.members[0]].passes >= likelyLands
 }
