@@ -47,7 +47,7 @@ func (p *planner) keepPlace(priority int) bool {
 			continue
 		}
 		i := p.missing(l)
-		if i < 0 || p.hoped(p.lined(i)) < worthMain {
+		if i < 0 || p.hoped(p.lined(i)) < p.leastHope() {
 			continue
 		}
 		if first < 0 {
@@ -126,7 +126,7 @@ func (p *planner) letThrough(l *alive, fresh []int) bool {
 			continue
 		}
 		on := p.lined(i)
-		if len(on) > maxDepth || p.hoped(on) < worthMain || regret*p.losses(i) > (left-e.Takes).Minutes() {
+		if len(on) > maxDepth || p.hoped(on) < p.leastHope() || regret*p.losses(i) > (left-e.Takes).Minutes() {
 			continue
 		}
 		p.add(stop{on: on, members: []int{i}, alive: -1, passes: p.landsOn(i, on)})

@@ -193,6 +193,14 @@ func (p *planner) hoped(on []int) float64 {
 	return all
 }
 
+// leastHope is how likely all that a candidate stands on must land.
+func (p *planner) leastHope() float64 {
+	if p.scarce {
+		return worthScarce
+	}
+	return worthMain
+}
+
 // together says whether two entries have passed with each other.
 func (p *planner) together(i, j int) bool {
 	return shared(p.beliefs[i].with, p.beliefs[j].with)

@@ -9,7 +9,8 @@ import (
 // none of them decides what may land.
 const (
 	maxDepth     = 64   // changes ahead that a candidate may stand on
-	worthMain    = 0.45 // how likely all that a candidate stands on must land
+	worthMain    = 0.35 // how likely all that a candidate stands on must land
+	worthScarce  = 0.45 // the same where workers are few
 	worthSpare   = 0.35 // how many landings an alternate must save on average
 	worthless    = 0.02 // a run that is needed less likely than this is stopped
 	jointly      = 0.75 // how likely an alternate of several must pass

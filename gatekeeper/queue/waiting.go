@@ -58,7 +58,7 @@ func (p *planner) drawWaiting(from, to int) {
 		if len(group) == 1 && len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
 			continue
 		}
-		least := worthMain
+		least := p.leastHope()
 		if p.beliefs[i].proved {
 			least = worthProven
 		}
@@ -137,7 +137,7 @@ func (p *planner) joinBatch(open []int, i int, on []int) bool {
 		}
 		members := append(slices.Clone(s.members), i)
 		passes := p.joint(ground, members)
-		if passes < jointBatch || p.spoilt(ground, members) || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
+		if passes < jointBatch || p.spoilt(ground, members) || len(ground) > maxDepth || p.hoped(ground) < p.leastHope() || !p.pays(s.members, i, b) {
 			continue
 		}
 		if at != last && p.lateFor(i, s) {
