@@ -176,7 +176,7 @@ func (s *State) same(i int) bool {
 	switch {
 	case n < 0:
 		return true
-	case s.Candidates[n].Run.State == RunRunning:
+	case s.Candidates[n].Run.State == RunRunning && !s.Candidates[n].asked(): // else this is the answer to both
 		s.Candidates = slices.Delete(s.Candidates, i, i+1)
 	default: // the answer knew what was known of it
 		s.Candidates = slices.Delete(s.Candidates, n, n+1)
