@@ -45,14 +45,14 @@ func (v *look) believe() []belief {
 		prior[i] = v.Model.Passes(e)
 	}
 	cleared := v.clear(all)
+	clash := v.Model.Clash()
 	for i := range all {
 		if all[i].proved {
-			prior[i] = provedPasses
+			prior[i] = provedPasses * math.Pow(1-clash, float64(v.unmet(i, all[i].with, cleared[i])))
 		}
 		all[i].passes = prior[i]
 	}
 	var failures []failure
-	clash := v.Model.Clash()
 	for n := range v.Candidates {
 		k := &v.Candidates[n]
 		times := k.Run.Refusals
@@ -71,7 +71,7 @@ func (v *look) believe() []belief {
 			}
 			times = 0 // they are good, and it is not tried again all the same
 		}
-		if f, ok := v.failure(k, times, clash); ok {
+		if f, ok := v.failure(k, times, clash, all); ok {
 			if times > 0 {
 				failures = append(failures, f)
 			}
@@ -106,16 +106,19 @@ func (v *look) clear(all []belief) []int64 {
 	return cleared
 }
 
-func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
+func (v *look) failure(k *Candidate, times int, clash float64, all []belief) (failure, bool) {
 	f := failure{k: k}
 	luck := math.Pow(v.Model.Flakes(), float64(times))
-	for at, m := range slices.Concat(k.On, k.Members) {
+	whole := slices.Concat(k.On, k.Members)
+	for at, m := range whole {
 		i, queued := v.at[m.Change]
 		switch {
 		case queued && v.queued(k.Branch, m):
 			f.in = append(f.in, i)
 			goes := 1.0
-			if at >= len(k.On) {
+			if v.lanes {
+				goes = math.Pow(1-clash, float64(v.unclear(i, whole[:at], all)))
+			} else if at >= len(k.On) {
 				goes = math.Pow(1-clash, float64(len(k.On)))
 			}
 			f.clash = append(f.clash, goes)
@@ -124,6 +127,9 @@ func (v *look) failure(k *Candidate, times int, clash float64) (failure, bool) {
 		}
 	}
 	good := math.Pow(1-clash, float64(len(k.Members)*(len(k.Members)-1)/2))
+	if v.lanes {
+		good = 1 // that two of them clash is the later one's
+	}
 	f.other = 1 - good*(1-luck)
 	return f, true
 }

@@ -262,6 +262,9 @@ func (p *planner) worth(l *alive) bool {
 	if p.running == 0 {
 		return true // nothing is lost, and others may wait for it
 	}
+	if p.lanes {
+		return !slices.ContainsFunc(p.rivals(l.members), func(at int) bool { return p.voids(l, p.line[at]) })
+	}
 	branch := p.branches[p.Candidates[l.n].Branch]
 	saved := float64(len(l.members)) * float64(p.takes(l.members, branch))
 	lost := 0.0

@@ -195,18 +195,7 @@ func (p *planner) hoped(on []int) float64 {
 
 // together says whether two entries have passed with each other.
 func (p *planner) together(i, j int) bool {
-	a, b := p.beliefs[i].with, p.beliefs[j].with
-	for x, y := 0, 0; x < len(a) && y < len(b); {
-		switch {
-		case a[x] == b[y]:
-			return true
-		case a[x] < b[y]:
-			x++
-		default:
-			y++
-		}
-	}
-	return false
+	return shared(p.beliefs[i].with, p.beliefs[j].with)
 }
 
 // below says that the entry has parents in the queue for its branch.

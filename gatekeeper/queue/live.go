@@ -17,7 +17,8 @@ type alive struct {
 	need        float64 // how likely its ground comes true, once weighed
 	spare       bool
 	priority    int
-	stake       float64 // minutes of all that would have to run again without it
+	own         float64 // minutes that would have to run again without it
+	stake       float64 // and those of all that stand on it
 }
 
 // findLive lists the candidates that run or passed, in the order of their places; alternates last.
@@ -60,6 +61,9 @@ func (p *planner) findLive() {
 				return 1
 			}
 			return -1
+		}
+		if p.lanes {
+			return p.Candidates[a.n].Run.StartedAt.Compare(p.Candidates[b.n].Run.StartedAt)
 		}
 		return a.due.Compare(b.due)
 	})
@@ -131,18 +135,22 @@ func (p *planner) drawLive(from, to int) {
 			fresh = append(fresh, i)
 		}
 	}
+	if p.lanes {
+		p.drawLanes(priority, fresh)
+		return
+	}
 	for p.lineUp(priority, fresh, true) || p.lineUp(priority, fresh, false) {
 		continue
 	}
 }
 
 // lineUp adds the candidates that fit to the line, in their order, and says whether there were any.
-// Weighing, it leaves those to later for which more would have to run again; else it adds one of those.
+// Weighing, it leaves those to later for which more would have to run again, or who are doubted; else it adds one of those.
 func (p *planner) lineUp(priority int, fresh []int, weighing bool) bool {
 	moved := false
 	for n := range p.live {
 		l := p.live[n]
-		if l.lined || l.priority != priority || !p.fits(l) || weighing && p.outweighed(l) {
+		if l.lined || l.priority != priority || !p.fits(l) || weighing && (p.outweighed(l) || p.scarce && !l.passed && p.anyDoubted(l.members)) {
 			continue
 		}
 		passes := p.joint(l.on, l.members)
@@ -286,11 +294,11 @@ func (p *planner) idle(n int) bool {
 	})
 }
 
-// dispensable says that a run is an alternate, and not the test of a change by itself.
+// dispensable says that a run is an alternate, and not the test of those who are doubted.
 func (p *planner) dispensable(l *alive) bool {
 	k := &p.Candidates[l.n]
 	if l.passed || l.lined || k.Run.ID == 0 {
 		return false
 	}
-	return len(l.members) != 1 || !p.suspected(l.members[0])
+	return slices.ContainsFunc(l.members, func(i int) bool { return !p.doubted[i] })
 }

@@ -13,6 +13,9 @@ type Model struct {
 	all   tally
 	by    map[string]tally // authors and targets
 	slope float64          // of the size
+	// Of those decided lately: how many there were, were refused, and were expected to be by what
+	// is known of their authors and targets.
+	lately, refused, expected float64
 	// pairs and clashes count how often changes that may conflict did.
 	pairs, clashes float64
 	// runs counts those of good code, flakes how many of them failed.
@@ -33,6 +36,9 @@ const (
 	maxTallies   = 20000 // authors and targets that are remembered
 	leastPass    = 0.02
 	mostPass     = 0.985
+	startMeets   = 0.95  // how likely a change goes with what landed since it was written, in a queue that knows nothing
+	meetsSeen    = 40.0  // how many changes that is worth
+	passing      = 0.02  // how much of what was so lately each further change makes forgotten
 	startPairs   = 400.0 // pairs that a queue which knows nothing is taken to have seen
 	startClash   = 2.0   // how many of those conflicted
 	startRuns    = 100.0 // runs of good code that a queue which knows nothing is taken to have seen
@@ -55,12 +61,18 @@ func (t tally) with(refused bool, keep float64) tally {
 
 func logit(p float64) float64 { return math.Log(p / (1 - p)) }
 
-// Passes is the probability that the entry passes on its own.
+// Passes is the probability that the entry passes on what has landed.
 func (m *Model) Passes(e *Entry) float64 {
 	if m == nil {
 		return 1 - startRefused
 	}
-	return min(mostPass, max(leastPass, 1-m.refuses(e)))
+	return min(mostPass, max(leastPass, (1-m.refuses(e))*m.meets()))
+}
+
+// meets is how likely a change that is good goes with what has landed since it was written: more of
+// those that were decided lately were refused than their authors and targets make expect.
+func (m *Model) meets() float64 {
+	return 1 - max(0, m.refused-m.expected+meetsSeen*(1-startMeets))/(m.lately+meetsSeen)
 }
 
 func (m *Model) refuses(e *Entry) float64 {
@@ -81,8 +93,10 @@ func (m *Model) Learn(e *Entry, passed bool) *Model {
 		next.by = maps.Clone(m.by)
 	}
 	wrong := -next.refuses(e)
+	next.lately, next.refused, next.expected = next.lately*(1-passing)+1, next.refused*(1-passing), next.expected*(1-passing)-wrong
 	if !passed {
 		wrong++
+		next.refused++
 	}
 	next.slope += slopeRate * wrong * (e.Size - sizeMean) / math.Sqrt(1+next.all.seen/100)
 	next.all = next.all.with(!passed, 1-forgetting/10)

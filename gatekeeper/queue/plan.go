@@ -12,7 +12,8 @@ const (
 	worthMain    = 0.45 // how likely all that a candidate stands on must land
 	worthSpare   = 0.15 // how many landings an alternate must save on average
 	worthless    = 0.02 // a run that is needed less likely than this is stopped
-	jointly      = 0.75 // how likely a batch must pass
+	jointly      = 0.75 // how likely an alternate of several must pass
+	jointBatch   = 0.6  // how likely a batch must pass
 	jointProof   = 0.5  // how likely a group must pass that proves itself
 	likelyLands  = 0.5  // whom others are built upon
 	doubtful     = 0.8  // who is less likely good goes last where workers are few
@@ -20,8 +21,9 @@ const (
 	suspectAt    = 0.75 // who is less likely good after a failure lets the others pass
 	paying       = 0.7  // of the time that its members take apart that a batch may take
 	longAgo      = 3    // times its run after which one that waits is looked at by itself
-	starving     = 24   // the same, of one that hardly passes, where workers are few
+	doubtedShare = 0.5  // of the workers that those who are doubted may take before the line
 	quicker      = 0.6  // of the time of what runs that one which comes later may take to pass it
+	hardly       = 0.15 // who is less likely to pass than this holds no worker for which others wait
 	worthKeeping = 0.2  // landings that an alternate must stand for to keep its worker from the line
 	horizon      = 4    // entries looked at for each worker
 	leastSearch  = 64   // and at least
@@ -35,21 +37,24 @@ const (
 type planner struct {
 	*look
 	clash  float64
-	n      int     // entries looked at
-	bars   []bool  // entries that may not be tried
-	known  []bool  // entries that a candidate tries
-	tested []bool  // entries that a run tries by themselves
-	byLast [][]int // candidates by their last member
-	ground []int   // room that is used again and again
-	live   []*alive
-	strays []int // candidates whose runs can land nothing, and still tell of their change
-	line   []stop
-	place  []int     // position in the line of its branch + 1, by entry
-	stopOf []int     // index in the line, by entry
-	lands  []float64 // probability that an entry in the line lands
-	inLane map[laneKey][]int
-	inBar  map[string][]int
-	inAll  map[string][]int
+	n      int    // entries looked at
+	bars   []bool // entries that may not be tried
+	known  []bool // entries that a candidate tries
+	tested []bool // entries that a run tries by themselves
+	scarce bool   // more wait for a run than there are workers
+	// doubted are those that are tried by themselves, and that nobody is built upon.
+	doubted []bool
+	byLast  [][]int // candidates by their last member
+	ground  []int   // room that is used again and again
+	live    []*alive
+	strays  []int // candidates whose runs can land nothing, and still tell of their change
+	line    []stop
+	place   []int     // position in the line of its branch + 1, by entry
+	stopOf  []int     // index in the line, by entry
+	lands   []float64 // probability that an entry in the line lands
+	inLane  map[laneKey][]int
+	inBar   map[string][]int
+	inAll   map[string][]int
 	// children are those that wait for a change, once somebody asked.
 	children map[int64][]int
 	// What is wanted: of the line, of those that have failed, of those too deep in the line.
@@ -77,13 +82,20 @@ func (v *look) plan() {
 	p.start()
 }
 
-// rank puts what is wanted in order: by priority; the line, before it those that failed long
-// ago, after it the other ones that failed, then those who may prove themselves.
+// rank puts what is wanted in order: by priority; the line, before it some of those that are doubted
+// for long, after it the others of them, then those who may prove themselves.
 func (p *planner) rank() {
+	room := max(1, int(doubtedShare*float64(p.Workers)))
+	for i := range p.n {
+		if p.doubted[i] && p.tested[i] {
+			room--
+		}
+	}
 	var old, young []want
 	for _, w := range p.looks {
-		if i := w.members[0]; p.beliefs[i].passes < likelyLands || p.waited(i, longAgo) {
+		if p.waited(w.members[0], longAgo) && room > 0 {
 			old = append(old, w)
+			room--
 		} else {
 			young = append(young, w)
 		}
@@ -114,6 +126,7 @@ func (v *look) planner() *planner {
 	p.inLane, p.inBar, p.inAll = map[laneKey][]int{}, map[string][]int{}, map[string][]int{}
 	p.bar()
 	p.findLive()
+	p.doubt()
 	return p
 }
 
@@ -131,5 +144,5 @@ func (p *planner) draw() {
 		from = to
 	}
 	p.adopt()
-	p.drawSuspects()
+	p.drawDoubted()
 }

@@ -33,7 +33,17 @@ func (p *planner) spares() {
 		return 0
 	})
 	p.wants = append(p.wants, found...)
-	p.alone()
+	if !p.lanes {
+		p.alone()
+	}
+}
+
+// leastSaved is how many landings an alternate must save on average.
+func (p *planner) leastSaved() float64 {
+	if p.lanes {
+		return laneSpare
+	}
+	return worthSpare
 }
 
 // alone wants each of those that wait for long, by itself on what has landed: where the line
@@ -90,7 +100,7 @@ func (p *planner) without(at int) (want, bool) {
 	slices.SortFunc(w.on, func(a, b int) int { return p.place[a] - p.place[b] })
 	needed := p.needed(&alive{on: w.on, members: w.members})
 	w.value = needed * passes * float64(len(w.members))
-	return w, needed > 2*worthless && w.value >= worthSpare && !p.spoilt(w.on, w.members)
+	return w, needed > 2*worthless && w.value >= p.leastSaved() && !p.spoilt(w.on, w.members)
 }
 
 // withoutOne adds the alternates of a candidate of the line that leave out one of those before it,
@@ -108,7 +118,7 @@ func (p *planner) withoutOne(at int, found []want) []want {
 		}
 		lands := p.hoped(out)
 		w := want{members: s.members, value: all / lands * (1 - lands) * s.passes * float64(len(s.members)), spare: true}
-		if w.value < worthSpare {
+		if w.value < p.leastSaved() {
 			continue
 		}
 		for _, k := range s.on {

@@ -15,7 +15,8 @@ func (p *planner) weighStakes() {
 		for _, j := range l.on {
 			holds *= p.beliefs[j].passes
 		}
-		l.stake = float64(len(l.members)) * ran.Minutes() * holds
+		l.own = float64(len(l.members)) * ran.Minutes() * holds
+		l.stake = l.own
 		for _, j := range l.on {
 			behind[j] += l.stake
 		}

@@ -9,8 +9,13 @@ import (
 func (p *planner) start() {
 	for n := range p.live {
 		l := p.live[n]
-		if p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) && !p.wanted(l) {
+		switch {
+		case p.dispensable(l) && (len(l.on) > 0 || len(l.members) > 1) && p.repeats(l):
+			p.stop(l, "it tries again what has failed")
+		case p.dispensable(l) && p.needed(l) < worthless && !p.tells(l) && !p.wanted(l):
 			p.stop(l, "it is not needed any more")
+		case p.scarce && p.doomed(l):
+			p.stop(l, "it will hardly pass, and others wait for a worker")
 		}
 	}
 	p.lookAtBare(nil)
@@ -25,6 +30,21 @@ func (p *planner) start() {
 	}
 	p.lookAtBare(p.tested)
 	p.unlock()
+}
+
+// doomed says that a run of several will hardly pass.
+func (p *planner) doomed(l *alive) bool {
+	k := &p.Candidates[l.n]
+	if l.passed || k.Run.ID == 0 || len(l.on)+len(l.members) < 2 {
+		return false
+	}
+	good := 1.0
+	for _, list := range [][]int{l.on, l.members} {
+		for _, i := range list {
+			good *= p.beliefs[i].passes
+		}
+	}
+	return good < hardly
 }
 
 // wanted says that a run would be asked for again if it were stopped: as one of those that are
@@ -78,7 +98,7 @@ func (p *planner) provedAll(list []int) bool {
 // yet, and what they stand on is likely good.
 func (p *planner) tells(l *alive) bool {
 	if p.provedAll(l.members) {
-		return len(l.on) == 0 && p.waited(l.members[0], longAgo) // it may land as it is
+		return len(l.on) == 0 && (p.waited(l.members[0], longAgo) || p.lonely(l.members[0])) // it may land as it is
 	}
 	if len(l.on) == 0 {
 		return true
@@ -170,6 +190,9 @@ func (p *planner) try(w want) {
 		return
 	}
 	branch := p.order[w.members[0]].Branch
+	if p.running > 0 && p.failedIn(w.on, w.members) {
+		return
+	}
 	k := p.find(branch, w)
 	if k != nil && (k.Run.State == RunRunning || k.Run.State == RunPassed || k.Run.Refusals >= p.tries(k) || k.broken() || k.Conflict != "") {
 		return

@@ -19,6 +19,7 @@ type look struct {
 	stories  map[string]*past
 	branches map[string]*Branch
 	running  int
+	lanes    bool       // not everybody is in everybody's way
 	st       []standing // of the candidates, as forget left them
 	beliefs  []belief   // of the entries, once eject has weighed them
 }
@@ -30,7 +31,12 @@ const patience = 0.5
 
 // due is the place of an entry in the order: by the time of entry, where a change that takes
 // long lets those pass that enter a little later and are done sooner.
-func (v *look) due(e *Entry) time.Time { return due(e.EnqueuedAt, e.Takes) }
+func (v *look) due(e *Entry) time.Time {
+	if v.lanes {
+		return e.EnqueuedAt.Add(time.Duration(lanePatience * float64(e.Takes)))
+	}
+	return due(e.EnqueuedAt, e.Takes)
+}
 
 func view(s *State, now time.Time) *look {
 	v := &look{State: s, now: now}
@@ -59,6 +65,7 @@ func (v *look) index() {
 			v.order = append(v.order, &v.Entries[i])
 		}
 	}
+	v.lanes = slices.ContainsFunc(v.order, func(e *Entry) bool { return !e.Barrier })
 	v.raise()
 	slices.SortFunc(v.order, func(a, b *Entry) int {
 		return cmp.Or(cmp.Compare(v.priorityOf(b), v.priorityOf(a)), v.due(a).Compare(v.due(b)), cmp.Compare(a.Change, b.Change))

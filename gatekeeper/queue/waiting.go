@@ -21,7 +21,7 @@ func (p *planner) suspected(i int) bool {
 func (p *planner) drawWaiting(from, to int) {
 	var waiting []int
 	for i := from; i < to; i++ {
-		if p.place[i] == 0 && !p.barred(i) && !p.suspected(i) {
+		if p.place[i] == 0 && !p.barred(i) && !p.doubted[i] {
 			waiting = append(waiting, i)
 		}
 	}
@@ -44,26 +44,15 @@ func (p *planner) drawWaiting(from, to int) {
 		return 1
 	}
 	slices.SortStableFunc(waiting, func(a, b int) int { return class(a) - class(b) })
-	alone := 0
-	for i := range p.tested {
-		if p.tested[i] && !p.beliefs[i].proved && p.place[i] == 0 {
-			alone++
-		}
-	}
 	var open, deep []int // stops of the line that can still grow, entries too deep for it
 	for at, i := range waiting {
 		group := p.group(i)
-		if p.place[i] != 0 || slices.ContainsFunc(group, func(j int) bool { return p.place[j] != 0 || p.orphan(j) || p.suspected(j) || p.barred(j) }) {
+		if p.place[i] != 0 || slices.ContainsFunc(group, func(j int) bool { return p.place[j] != 0 || p.orphan(j) || p.doubted[j] || p.barred(j) }) {
 			continue
 		}
-		if len(waiting) > free && class(i) >= 3 && p.waited(i, starving) && len(group) == 1 && !p.below(i) && len(p.order[i].With) == 0 {
-			if !p.tested[i] && alone < max(1, p.Workers/4) {
-				alone++
-				p.looks = append(p.looks, want{members: group, value: worthLook, spare: true})
-			}
-			if p.tested[i] {
-				continue
-			}
+		if p.lonely(i) && len(group) == 1 && !p.below(i) {
+			deep = append(deep, i)
+			continue
 		}
 		on := p.under(group)
 		if len(group) == 1 && len(waiting)-at > free-len(open) && p.joinBatch(open, i, on) {
@@ -90,7 +79,7 @@ func (p *planner) drawWaiting(from, to int) {
 func (p *planner) prove(deep []int, free int) {
 	var groups []want
 	for at, i := range deep {
-		if p.beliefs[i].proved || p.tested[i] {
+		if p.beliefs[i].proved && !p.lonely(i) || p.tested[i] {
 			continue
 		}
 		e := p.order[i]
@@ -148,7 +137,7 @@ func (p *planner) joinBatch(open []int, i int, on []int) bool {
 		}
 		members := append(slices.Clone(s.members), i)
 		passes := p.joint(ground, members)
-		if passes < jointly || p.spoilt(ground, members) || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
+		if passes < jointBatch || p.spoilt(ground, members) || len(ground) > maxDepth || p.hoped(ground) < worthMain || !p.pays(s.members, i, b) {
 			continue
 		}
 		if at != last && p.lateFor(i, s) {
@@ -174,27 +163,4 @@ func (p *planner) pays(members []int, more int, b *Branch) bool {
 	together := p.takes(append(slices.Clone(members), more), b)
 	apart := p.takes(members, b) + p.order[more].Takes
 	return float64(together) < paying*float64(apart)
-}
-
-// drawSuspects wants one more look at each of those that have failed, behind all others.
-func (p *planner) drawSuspects() {
-	for i := range p.n {
-		if p.place[i] != 0 || p.barred(i) || !p.suspected(i) || p.tested[i] {
-			continue
-		}
-		if _, sentenced := p.sentenced(i); sentenced {
-			continue // what is missing is only whether the branch is green
-		}
-		group := p.group(i)
-		if slices.ContainsFunc(group, func(j int) bool { return p.orphan(j) || p.barred(j) || j < i && p.suspected(j) }) {
-			continue
-		}
-		w := want{members: group, on: p.under(group), value: worthLook, spare: true}
-		if len(w.on) > maxDepth || p.beliefs[i].passes < likelyLands || p.hoped(w.on) < likelyLands {
-			if w.on = nil; p.below(i) {
-				continue
-			}
-		}
-		p.looks = append(p.looks, w)
-	}
 }
