@@ -110,12 +110,12 @@ func (c *Controller) gatherMore(ctx context.Context, q db.Querier, f *facts) err
 	if f.parts, err = c.partsOf(ctx, q, f.sets); err != nil {
 		return err
 	}
-	said, err := c.saidOfChange(ctx, q, f)
+	said, given, err := c.saidOfChange(ctx, q, f)
 	if err != nil {
 		return err
 	}
 	if f.run == nil { // what was left out holds from the beginning
-		f.more = &plan.Evidence{Statuses: said}
+		f.more = &plan.Evidence{Statuses: said, Approvals: given}
 		f.more.Bypasses, err = c.bypassesOf(ctx, q, f.change.ID, f.change.Current)
 		return err
 	}
@@ -125,6 +125,7 @@ func (c *Controller) gatherMore(ctx context.Context, q db.Querier, f *facts) err
 	}
 	// The run may be that of several changes: what was said of another counts for that one.
 	e.Statuses = append(slices.DeleteFunc(e.Statuses, func(s plan.Status) bool { return s.OfChange }), said...)
+	e.Approvals = append(slices.DeleteFunc(e.Approvals, func(a plan.Approval) bool { return a.OfChange }), given...)
 	f.more = &e
 	return nil
 }

@@ -15,10 +15,13 @@ import (
 	"gatehouse/migrations/db"
 )
 
-// Approval is what a person says about an artifact at a gate.
+// Approval is what a person says at a gate: about an artifact, or before the landing about the
+// current patch set of a change.
 type Approval struct {
 	Gate string
 	// What names what landed: by its change, its commit, or the digest of something built from it.
+	// A change that is open is named by its number, "17", or as "17/3" with the patch set that was
+	// looked at.
 	What     string
 	Note     string
 	Withdraw bool
@@ -27,9 +30,11 @@ type Approval struct {
 // Approved is an approval that was taken.
 type Approved struct {
 	Gate    string   `json:"gate"`
-	Digests []string `json:"digests"`
+	Digests []string `json:"digests"` // none when it is of a patch set
 	Commit  string   `json:"commit"`
 	Change  int64    `json:"change,omitempty"`
+	// PatchSet is what was approved, when it is that of an open change.
+	PatchSet int `json:"patch_set,omitempty"`
 	// Verdict is what the gate says now.
 	Verdict plan.Verdict `json:"verdict"`
 	// Counts says whether it counts there; Why not.
@@ -37,21 +42,32 @@ type Approved struct {
 	Why    string `json:"why,omitempty"`
 }
 
-// Approve accepts what was built from a landed commit at a gate of its plan. It binds to the
-// digests: for anything else it counts nothing.
+// Approve accepts what was built from a landed commit at a gate of its plan, or an open change at
+// one before the landing. It binds to the digests, or to the patch set: for anything else it counts
+// nothing.
 func (c *Controller) Approve(ctx context.Context, actor account.Actor, at deliver.Place, a Approval) (Approved, error) {
 	const op = "gatekeeper.Approve"
 	r, err := c.Repos.ByID(ctx, c.DB.Read(), at.Repo)
 	if err != nil {
 		return Approved{}, err
 	}
-	if err := c.May(ctx, actor, account.Vote, r.Resource(at.Branch)); err != nil {
-		return Approved{}, err
-	}
 	if a.Note = strings.TrimSpace(a.Note); len(a.Note) > maxRerunReason {
 		return Approved{}, fault.Newf(fault.TooLarge, op, "the note has %d bytes; at most %d are kept", len(a.Note), maxRerunReason)
 	}
+	ch, ps, open, err := c.openNamed(ctx, actor, at.Repo, a.What)
+	switch {
+	case err != nil:
+		return Approved{}, err
+	case open:
+		return c.approveChange(ctx, actor, r, ch, ps, a)
+	}
+	if err := c.May(ctx, actor, account.Vote, r.Resource(at.Branch)); err != nil {
+		return Approved{}, err
+	}
 	run, err := c.deliveryNamed(ctx, c.DB.Read(), at, a.What)
+	if fault.Is(err, fault.NotFound) {
+		err = c.nameTheChange(ctx, r, at.Branch, a, ch, err)
+	}
 	if err != nil {
 		return Approved{}, err
 	}
@@ -64,8 +80,8 @@ func (c *Controller) Approve(ctx context.Context, actor account.Actor, at delive
 		return Approved{}, err
 	}
 	gate, ok := p.Gate(a.Gate)
-	if !ok || !asksApproval(gate) {
-		return Approved{}, fault.New(fault.Invalid, op, fmt.Sprintf("gate %q asks nobody to approve an artifact", a.Gate), "its gates that do: "+strings.Join(approvable(p), ", "))
+	if !ok || !asksApproval(gate) || gate.Subject != plan.SubjectArtifact {
+		return Approved{}, fault.New(fault.Invalid, op, fmt.Sprintf("gate %q asks nobody to approve an artifact", a.Gate), "its gates that do: "+strings.Join(approvable(p, plan.SubjectArtifact), ", "))
 	}
 	var done Approved
 	err = c.DB.Transact(ctx, func(tx *db.Tx) error {
@@ -77,7 +93,7 @@ func (c *Controller) Approve(ctx context.Context, actor account.Actor, at delive
 		if len(digests) == 0 {
 			return fault.New(fault.Refused, op, fmt.Sprintf("nothing was built from commit %s", run.Candidate.Short()), "wait for the stage that builds it")
 		}
-		if err := c.writeApproval(ctx, tx, actor, at, a, digests); err != nil {
+		if _, err := c.writeApproval(ctx, tx, actor, at, a, digests); err != nil {
 			return err
 		}
 		kind := "artifact.approved"
@@ -101,39 +117,41 @@ func (c *Controller) Approve(ctx context.Context, actor account.Actor, at delive
 	return done, err
 }
 
-// writeApproval writes one row for each digest, in place of what the person said before.
-func (c *Controller) writeApproval(ctx context.Context, tx *db.Tx, actor account.Actor, at deliver.Place, a Approval, digests []string) error {
+// writeApproval writes one row for each digest, in place of what the person said before, and
+// reports whether there was any of that.
+func (c *Controller) writeApproval(ctx context.Context, tx *db.Tx, actor account.Actor, at deliver.Place, a Approval, digests []string) (before bool, err error) {
 	now := db.Micros(c.Now())
 	for _, digest := range digests {
-		_, err := tx.ExecContext(ctx, `UPDATE approvals SET withdrawn_at = $1 WHERE repo_id = $2 AND branch = $3 AND gate = $4 AND digest = $5 AND account_id = $6 AND withdrawn_at = 0`,
-			now, at.Repo, at.Branch, a.Gate, digest, actor.ID)
+		had, err := db.Touched(tx.ExecContext(ctx, `UPDATE approvals SET withdrawn_at = $1 WHERE repo_id = $2 AND branch = $3 AND gate = $4 AND digest = $5 AND account_id = $6 AND withdrawn_at = 0`,
+			now, at.Repo, at.Branch, a.Gate, digest, actor.ID))
 		if err != nil {
-			return fmt.Errorf("gatekeeper: withdraw approval: %w", err)
+			return false, fmt.Errorf("gatekeeper: withdraw approval: %w", err)
 		}
-		if a.Withdraw {
+		if before = before || had; a.Withdraw {
 			continue
 		}
 		id, err := tx.NextID(ctx, db.RowIDs)
 		if err != nil {
-			return err
+			return false, err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO approvals (id, repo_id, branch, gate, digest, account_id, note, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			id, at.Repo, at.Branch, a.Gate, digest, actor.ID, a.Note, now)
 		if err != nil {
-			return fmt.Errorf("gatekeeper: approve: %w", err)
+			return false, fmt.Errorf("gatekeeper: approve: %w", err)
 		}
 	}
-	return nil
+	return before, nil
 }
 
 func asksApproval(g plan.Gate) bool {
 	return slices.ContainsFunc(g.Require, func(c plan.Criterion) bool { _, ok := c.(plan.Approve); return ok })
 }
 
-func approvable(p *plan.Plan) []string {
+// approvable are the gates that ask people to approve a subject.
+func approvable(p *plan.Plan, subject string) []string {
 	var names []string
 	for _, g := range p.Gates {
-		if asksApproval(g) {
+		if asksApproval(g) && g.Subject == subject {
 			names = append(names, g.Name)
 		}
 	}
@@ -145,7 +163,9 @@ func approvable(p *plan.Plan) []string {
 
 // counts reports whether an account's approval counts at a gate, and why not.
 func counts(g plan.Gate, name string, e plan.Evidence) (bool, string) {
-	i := slices.IndexFunc(e.Approvals, func(a plan.Approval) bool { return a.Gate == g.Name && a.By == name })
+	i := slices.IndexFunc(e.Approvals, func(a plan.Approval) bool {
+		return a.Gate == g.Name && a.By == name && a.OfChange == (g.Subject == plan.SubjectChange)
+	})
 	if i < 0 {
 		return false, ""
 	}

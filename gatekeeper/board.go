@@ -11,6 +11,7 @@ import (
 	"gatehouse/gatekeeper/queue"
 	"gatehouse/gitserver/account"
 	"gatehouse/gitserver/event"
+	"gatehouse/gitserver/fault"
 	"gatehouse/gitserver/git"
 	"gatehouse/gitserver/repo"
 	"gatehouse/migrations/db"
@@ -115,9 +116,29 @@ func (c *Controller) WatchBoard(ctx context.Context, actor account.Actor, repoNa
 		return v, err
 	}
 	v.Back = max(v.Board.Event-1, 0)
-	v.Standings = queue.Standings(v.Board.State(v.Workers, v.At), v.At)
+	state := v.Board.State(v.Workers, v.At)
+	if v.Live { // the events do not tell of the plan
+		if err := c.holdOnBoard(ctx, q, r, branch, &state, v.At); err != nil {
+			return v, err
+		}
+	}
+	v.Standings = standings(state, v.At)
 	v.Day, err = c.boardDay(ctx, q, r.ID, branch, v.At)
 	return v, err
+}
+
+// holdOnBoard holds what waits now for a window of the branch's plan.
+func (c *Controller) holdOnBoard(ctx context.Context, q db.Querier, r repo.Repository, branch string, state *queue.State, now time.Time) error {
+	policy, _, err := c.PlanAt(ctx, r, branch)
+	if fault.Is(err, fault.Internal) {
+		return err
+	}
+	if err != nil || len(state.Entries) == 0 { // who cannot read the plan is told so with each change
+		return nil
+	}
+	shut, err := shutWindows(ctx, q, branchKey{r.ID, branch}, policy, now)
+	holdForWindows(state.Entries, shut)
+	return err
 }
 
 func (c *Controller) tipOf(ctx context.Context, r repo.Repository, branch string) (git.OID, error) {

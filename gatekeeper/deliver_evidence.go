@@ -177,6 +177,7 @@ func (pr *proof) under(p *plan.Plan) plan.Evidence {
 		return e
 	}
 	e.Statuses = slices.DeleteFunc(slices.Clone(e.Statuses), func(s plan.Status) bool { return s.OfChange })
+	e.Approvals = slices.DeleteFunc(slices.Clone(e.Approvals), func(a plan.Approval) bool { return a.OfChange })
 	e.Gates, e.Opened = map[string]plan.GateState{}, map[string]time.Time{}
 	for _, g := range p.Landing() {
 		e.Gates[g.Name], e.Opened[g.Name] = plan.Open, pr.landed
@@ -211,36 +212,42 @@ func (c *Controller) proveByPeople(ctx context.Context, q db.Querier, r repo.Rep
 	if err != nil {
 		return err
 	}
-	if pr.e.Approvals, err = c.approvalsOf(ctx, q, r, pr, sets, groups); err != nil {
+	if pr.e.Approvals, err = c.approvalsOf(ctx, q, r, pr.run.branch, pr.digests(), sets, groups); err != nil {
 		return err
 	}
 	pr.e.Statuses, err = c.statusesOf(ctx, q, r, append(pr.digests(), string(pr.run.Candidate)), groups)
 	if err != nil || f == nil || pr.run.PS != f.change.Current {
 		return err
 	}
-	said, err := c.saidOfChange(ctx, q, f)
-	pr.e.Statuses = append(pr.e.Statuses, said...)
+	said, given, err := c.saidOfChange(ctx, q, f)
+	pr.e.Statuses, pr.e.Approvals = append(pr.e.Statuses, said...), append(pr.e.Approvals, given...)
 	return err
 }
 
-// saidOfChange are the newest words of outside systems about the current patch set's own commit:
-// that is what they can fetch before anything of ours has run.
-func (c *Controller) saidOfChange(ctx context.Context, q db.Querier, f *facts) ([]plan.Status, error) {
+// saidOfChange are the newest words of outside systems about the current patch set's own commit,
+// which is what they can fetch before anything of ours has run, and the approvals of the patch set.
+func (c *Controller) saidOfChange(ctx context.Context, q db.Querier, f *facts) ([]plan.Status, []plan.Approval, error) {
 	groups, err := c.groupNames(ctx, q, true)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all, err := c.statusesOf(ctx, q, f.repo, []string{string(f.ps.Commit)}, groups)
-	for i := range all {
-		all[i].OfChange = true
+	said, err := c.statusesOf(ctx, q, f.repo, []string{string(f.ps.Commit)}, groups)
+	if err != nil {
+		return nil, nil, err
 	}
-	return all, err
+	for i := range said {
+		said[i].OfChange = true
+	}
+	given, err := c.approvalsOf(ctx, q, f.repo, f.change.Branch, []string{patchSetKey(f.change.ID, f.change.Current)}, f.sets, groups)
+	for i := range given {
+		given[i].OfChange = true
+	}
+	return said, given, err
 }
 
-// approvalsOf are the acceptances of what was made in the run that count now: from accounts that
-// may vote, and for every one of its digests where there are several.
-func (c *Controller) approvalsOf(ctx context.Context, q db.Querier, r repo.Repository, pr *proof, sets []review.PatchSet, groups map[int64][]string) ([]plan.Approval, error) {
-	digests := pr.digests()
+// approvalsOf are the acceptances of what was made in a run, or of a patch set, that count now: from
+// accounts that may vote, and for every one of its digests where there are several.
+func (c *Controller) approvalsOf(ctx context.Context, q db.Querier, r repo.Repository, branch string, digests []string, sets []review.PatchSet, groups map[int64][]string) ([]plan.Approval, error) {
 	if len(digests) == 0 {
 		return nil, nil
 	}
@@ -249,8 +256,14 @@ func (c *Controller) approvalsOf(ctx context.Context, q db.Querier, r repo.Repos
 		by   int64
 	}
 	newest := map[key]map[string]time.Time{} // by digest
-	err := each(ctx, q, `SELECT gate, digest, account_id, created_at FROM approvals WHERE repo_id = $1 AND branch = $2 AND withdrawn_at = 0 ORDER BY id`,
-		[]any{r.ID, pr.run.branch}, func(rows *sql.Rows) error {
+	args, marks := []any{r.ID, branch}, make([]string, 0, len(digests))
+	for _, digest := range digests {
+		args = append(args, digest)
+		marks = append(marks, fmt.Sprintf("$%d", len(args)))
+	}
+	err := each(ctx, q, `SELECT gate, digest, account_id, created_at FROM approvals
+		WHERE repo_id = $1 AND branch = $2 AND digest IN (`+strings.Join(marks, ", ")+`) AND withdrawn_at = 0 ORDER BY id`,
+		args, func(rows *sql.Rows) error {
 			var k key
 			var digest string
 			var at int64
@@ -278,7 +291,7 @@ func (c *Controller) approvalsOf(ctx context.Context, q db.Querier, r repo.Repos
 			continue
 		}
 		actor, err := c.Accounts.Actor(ctx, q, k.by, methodVote)
-		if err != nil || c.Accounts.May(ctx, q, actor, account.Vote, r.Resource(pr.run.branch)) != nil {
+		if err != nil || c.Accounts.May(ctx, q, actor, account.Vote, r.Resource(branch)) != nil {
 			continue // disabled, or a right was taken away
 		}
 		who, err := c.Accounts.ByID(ctx, q, k.by)

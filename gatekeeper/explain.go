@@ -168,10 +168,10 @@ func (f *facts) explain() Explanation {
 func (f *facts) gateRequirements() []Requirement {
 	var all []Requirement
 	for _, v := range f.verdicts() {
-		r := Requirement{Name: v.Gate, Kind: "gate", State: string(v.State), Source: f.source(v.Line)}
+		r := Requirement{Name: v.Gate, Kind: "gate", State: string(v.State), Source: f.source(v.Line), Approval: f.asksApproval(v.Gate)}
 		for _, reason := range v.Reasons {
 			if reason.State == v.State && r.Reason == "" {
-				r.Reason, r.Who, r.Next = reason.What, f.who(v.Gate, reason), reason.Next
+				r.Reason, r.Who, r.Next = reason.What, f.who(v.Gate, reason), f.next(v.Gate, reason)
 			}
 			if reason.Evidence != "" && reason.Kind != kindStages {
 				r.Evidence = join(r.Evidence, reason.Evidence)

@@ -65,6 +65,9 @@ func (c *Controller) placeOf(ctx context.Context, f *facts) (place, error) {
 	p := place{Standing: queue.Words(state, f.change.ID, c.Now())}
 	queued := map[int64]bool{}
 	for _, e := range state.Entries {
+		if e.Change == f.change.ID {
+			awaitsWindow(&p.Standing, e.Held)
+		}
 		queued[e.Change] = true
 	}
 	for _, e := range state.Entries {

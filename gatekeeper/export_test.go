@@ -37,6 +37,13 @@ func (c *Controller) MedianTakes(ctx context.Context, repo int64, branch string)
 	return medianTakes(ctx, c.DB.Read(), repo, branch)
 }
 
+// LookAt is when a later look at a branch is asked for.
+func (c *Controller) LookAt(repo int64, branch string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.looks[branchKey{repo, branch}]
+}
+
 // StageMedians is what progress is measured by.
 func (c *Controller) StageMedians(ctx context.Context, repo int64) (map[string]time.Duration, error) {
 	return stageMedians(ctx, c.DB.Read(), repo)

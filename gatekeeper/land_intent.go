@@ -98,6 +98,9 @@ func (p landPart) judge(ctx context.Context, tx *db.Tx, step landStep, m queue.M
 	if err := p.gatherMore(ctx, tx, f); err != nil {
 		return nil, err
 	}
+	if shut, _ := f.plan.ShutWindow(f.evidence().Bypasses, f.now); shut != "" {
+		return nil, fault.Newf(fault.Conflict, "gatekeeper.land", "change %d %s", m.Change, shut)
+	}
 	if no := f.mayLand(m, step.run, now); no != "" {
 		return nil, &dismissedError{p.tick, m, no}
 	}

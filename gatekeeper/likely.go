@@ -123,14 +123,14 @@ func (f *facts) likelyWords(then *facts) []string {
 // are left are too few.
 func (f *facts) likelyApprovals(then *facts, g plan.Gate, c plan.Approve) string {
 	ask := func() plan.Verdict {
-		return plan.Evaluate(plan.Gate{Name: g.Name, Require: []plan.Criterion{c}}, then.evidence(), f.now)
+		return plan.Evaluate(plan.Gate{Name: g.Name, Subject: g.Subject, Require: []plan.Criterion{c}}, then.evidence(), f.now)
 	}
 	people, lack := ask().Reasons[0].Who, 0
 	for ask().State != plan.Open {
 		if lack == c.Min {
 			return ""
 		}
-		a := plan.Approval{Gate: g.Name, By: fmt.Sprintf("somebody %d", lack), At: f.now}
+		a := plan.Approval{Gate: g.Name, By: fmt.Sprintf("somebody %d", lack), At: f.now, OfChange: g.Subject == plan.SubjectChange}
 		if len(c.Members) > 0 {
 			a.By = people[min(lack, len(people)-1)]
 			if group, is := strings.CutPrefix(a.By, groupMember); is {

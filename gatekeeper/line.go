@@ -45,7 +45,7 @@ func (c *Controller) Queue(ctx context.Context, actor account.Actor, repoName, b
 	if err != nil {
 		return view, err
 	}
-	for _, st := range queue.Standings(state, c.Now()) {
+	for _, st := range standings(state, c.Now()) {
 		e, here := entries[st.Change]
 		if !here { // on another branch that shares the queue
 			continue

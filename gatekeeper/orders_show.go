@@ -85,12 +85,15 @@ func (c *Controller) QueueStatus(ctx context.Context, actor account.Actor, repoN
 	}
 	state := view.Board.State(view.Workers, view.At)
 	state.Branches[0].Frozen = s.Frozen // the board knows of orders, not of the plan
+	if err := c.holdOnBoard(ctx, q, r, branch, &state, view.At); err != nil {
+		return s, err
+	}
 	given, err := orders(ctx, q, changesOf(view.Board))
 	if err != nil {
 		return s, err
 	}
 	told := map[int64]bool{}
-	for _, st := range queue.Standings(state, view.At) {
+	for _, st := range standings(state, view.At) {
 		e := view.Board.Entry(st.Change)
 		entry := QueuedChange{
 			Position: st.Position, Change: e.Change, PS: e.PS, Subject: e.Subject, Owner: e.Owner, Since: e.Since, Targets: e.Targets, Barrier: e.Barrier,

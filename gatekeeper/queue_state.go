@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -126,6 +127,14 @@ func (r *round) entries(ctx context.Context, q db.Querier, open []*tick) ([]queu
 	if err != nil {
 		return nil, err
 	}
+	shut := map[int64]string{}
+	for _, t := range open {
+		of, err := shutWindows(ctx, q, t.key(), t.plan, r.Now())
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(shut, of)
+	}
 	held, err := linksOf(ctx, q, keys, rows, topics)
 	if err != nil {
 		return nil, err
@@ -146,6 +155,7 @@ func (r *round) entries(ctx context.Context, q db.Querier, open []*tick) ([]queu
 			Takes: e.Takes, Author: e.Owner, Size: float64(e.Size) / sizeScale,
 		})
 	}
+	holdForWindows(entries, shut)
 	return entries, nil
 }
 

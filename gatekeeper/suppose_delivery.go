@@ -172,7 +172,7 @@ func (f *facts) takeDelivery(s Supposition, voters map[string]plan.Vote) error {
 			return unknown("approvals at", "gates that do: "+strings.Join(append(f.accepting(), "no more"), ", "))
 		}
 		v := voters[s.Account]
-		f.more.Approvals = append(f.more.Approvals, plan.Approval{Gate: s.Name, By: v.By, Groups: v.Groups, Is: v.Is, At: f.now})
+		f.more.Approvals = append(f.more.Approvals, plan.Approval{Gate: s.Name, By: v.By, Groups: v.Groups, Is: v.Is, At: f.now, OfChange: f.asksApproval(s.Name)})
 	case supposeMetric:
 		if !asks(func(c plan.Criterion) bool { m, is := c.(plan.Metric); return is && m.Name == s.Name }) {
 			return unknown("the metric", "gate plan explain says what gates ask for")
@@ -233,7 +233,7 @@ func (f *facts) comes(at time.Time) error {
 		next := time.Time{}
 		for _, v := range f.verdicts() {
 			for _, r := range v.Reasons {
-				if r.Kind == "window" && r.State == plan.Waiting && (next.IsZero() || r.At.Before(next)) {
+				if r.Kind == kindWindow && r.State == plan.Waiting && (next.IsZero() || r.At.Before(next)) {
 					next = r.At
 				}
 			}

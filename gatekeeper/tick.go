@@ -155,6 +155,9 @@ func (r *round) look(ctx context.Context) error {
 		if err := t.settleAll(ctx); err != nil {
 			return err
 		}
+		if err := t.awaitWindows(ctx); err != nil {
+			return err
+		}
 	}
 	if err := r.recall(ctx); err != nil {
 		return err

@@ -60,6 +60,7 @@ type Requirement struct {
 	Next     string      `json:"next,omitempty"`   // the next step
 	Left     string      `json:"left,omitempty"`   // for how long yet, as far as somebody can say: "about 3 min"
 	Source   string      `json:"source,omitempty"` // "gatehouse.yaml:12"
+	Approval bool        `json:"approval,omitempty" doc:"People are asked to approve the patch set at this gate."`
 	Tests    *plan.Tests `json:"-"`
 	StageRun int64       `json:"stage_run,omitempty"` // whose log is the evidence
 }

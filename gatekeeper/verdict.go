@@ -100,14 +100,18 @@ const kindOwners = "owners"
 // byVotes: people decide it, so nothing that is tested changes it.
 func byVotes(r plan.Reason) bool { return r.Kind == kindReview || r.Kind == kindOwners }
 
-// kindExternal is the kind of a reason that another system decides.
-const kindExternal = "external"
+// Kinds of reasons that another system decides, that people's approvals decide, and the clock.
+const (
+	kindExternal = "external"
+	kindApprove  = "approve"
+	kindWindow   = "window"
+)
 
 // beforeQueue: it is about the patch set as it is, and nothing that is tested changes it: votes,
-// and what other systems say where the gate is about the change.
+// and approvals and what other systems say where the gate is about the change.
 func (f *facts) beforeQueue(v plan.Verdict, r plan.Reason) bool {
 	g, _ := f.plan.Gate(v.Gate)
-	return byVotes(r) || r.Kind == kindExternal && g.Subject == plan.SubjectChange
+	return byVotes(r) || (r.Kind == kindExternal || r.Kind == kindApprove) && g.Subject == plan.SubjectChange
 }
 
 // kindStages is the kind of a reason about a stage, which has a line of its own below.

@@ -207,8 +207,8 @@ func (c *Controller) prospect(ctx context.Context, f *facts) (string, error) {
 		}
 		state.Entries = append(state.Entries, e)
 	}
-	standings := queue.Standings(state, c.Now())
-	for i, st := range standings {
+	line := standings(state, c.Now())
+	for i, st := range line {
 		if st.Change != f.change.ID {
 			continue
 		}
@@ -217,7 +217,7 @@ func (c *Controller) prospect(ctx context.Context, f *facts) (string, error) {
 		case there:
 			words = fmt.Sprintf("be number %d in the queue", st.Position)
 		case i > 0:
-			words = fmt.Sprintf("queue behind change %d", standings[i-1].Change)
+			words = fmt.Sprintf("queue behind change %d", line[i-1].Change)
 		}
 		if st.ETA != "" {
 			words += " (about " + st.ETA + ")"

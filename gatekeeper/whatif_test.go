@@ -53,7 +53,6 @@ gates:
   review: {require: [{review: {min: 1, not: [author, uploader]}}], bypassable: {by: [managers], reason: required}}
   tested: {after: [unit], require: [{stages: passed}, {tests: {failed: 0, min: 10}}, {metric: {name: p95_ms, max: 120}}]}
   accepted:
-    subject: artifact
     after: [build]
     require:
       - stages: passed
@@ -140,15 +139,15 @@ func TestWhatIfBesideVotesAndStages(t *testing.T) {
 	id := w.propose("alice", "a", "1\n")
 	const all = "bob approves, unit passes, build passes, carol approves at gate accepted, ci/windows passes"
 	for text, want := range map[string]string{
-		"bob approves":     "queue first",
+		"bob approves":     "it would still wait: gate accepted: needs approval from managers",
 		"unit is left out": "if unit is left out, it would still wait: gate review: needs",
-		"review is left out, unit passes, build passes":                            "and wait there: gate accepted: needs approval from managers, not from the author, has 0",
-		"bob approves, unit passes, build passes, alice approves at gate accepted": "and wait there: gate accepted: needs approval from managers, not from the author, has 0",
-		"bob approves, unit passes, build passes, carol approves at accepted":      "and wait there: gate accepted: waits for the status ci/windows",
+		"review is left out, unit passes, build passes":                            "it would still wait: gate accepted: needs approval from managers, not from the author, has 0",
+		"bob approves, unit passes, build passes, alice approves at gate accepted": "it would still wait: gate accepted: needs approval from managers, not from the author, has 0",
+		"bob approves, unit passes, build passes, carol approves at accepted":      "it would still wait: gate accepted: waits for the status ci/windows",
 		all:                              "and wait there: gate accepted: ",
 		"bob approves, ci/windows fails": "it would be refused: accepted: ci/windows failed",
 		"bob approves, unit passes, p95_ms is 130":                   "it would be refused: tested: p95_ms is 130, at most 120 is allowed",
-		"bob approves, metric:p95_ms=120, unit passes, build passes": "and wait there: gate accepted: needs approval",
+		"bob approves, metric:p95_ms=120, unit passes, build passes": "it would still wait: gate accepted: needs approval",
 	} {
 		if got := w.whatIf(id, text).Sentence(); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", text, got)

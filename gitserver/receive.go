@@ -3,7 +3,6 @@ package gitserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -257,7 +256,8 @@ func (p *pushRun) answer(ctx context.Context) error {
 	}
 	p.server.logPush(ctx, p, result)
 	if err != nil {
-		return fmt.Errorf("gitserver: report: %w", err)
+		// It hung up, as whoever waits with -o wait may at any time: nothing of the server failed.
+		return fault.Wrap(err, fault.Unavailable, "gitserver.report", "the client is gone")
 	}
 	if p.unread {
 		p.linger()

@@ -154,6 +154,12 @@ func TestTheDeciderIsToldWhenTheClientIsGone(t *testing.T) {
 			<-told
 			_ = cmd.Wait()
 			eventually(t, "nothing is left", func() bool { return !strings.Contains(w.refs(r), "refs/changes") })
+			eventually(t, "the log tells of it", func() bool {
+				return strings.Contains(w.log.String(), `result="client gone"`) && (way != "ssh" || strings.Contains(w.log.String(), "result=failed"))
+			})
+			if log := w.log.String(); strings.Contains(log, "level=ERROR") { // nothing of the server failed
+				t.Error(log)
+			}
 		})
 	}
 	eventually(t, "the quarantine is gone", func() bool {

@@ -93,6 +93,8 @@ type needView struct {
 	Who, Next        string
 	Named            bool // the reason begins with a name
 	You              bool // the reader can do it
+	MayApprove       bool // by approving here, or by taking that back when Given
+	Given            bool // the reader has approved
 }
 
 type voteRow struct {

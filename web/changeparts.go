@@ -204,6 +204,13 @@ func (v *changeView) setNeeds(actor account.Actor) {
 		if r.Kind == "submit" && n.Next != "" && v.MaySubmit && !v.Change.WIP && !v.Change.Private && !v.Why.State.Final() {
 			n.You, n.Next = true, "press Submit above: it lands as soon as every gate is open"
 		}
+		if r.Approval && v.MayReview && !v.Old && plan.GateState(r.State) != plan.GateBypassed {
+			n.Given = named(r.Evidence, actor.Name)
+			n.MayApprove = n.Given || n.Next != "" && slices.ContainsFunc(r.Who, func(who string) bool {
+				return who == actor.Name || strings.HasPrefix(who, "group:") || who == anyone || strings.HasPrefix(who, anyone) && len(parts) == 0
+			})
+			n.You = n.You || n.MayApprove && n.Next != ""
+		}
 		v.Needs = append(v.Needs, n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -223,6 +224,37 @@ func named(evidence, name string) bool {
 	return slices.Contains(strings.Split(approved, ", "), name)
 }
 
+// approveChange takes somebody's acceptance of the patch set that the page showed, or takes it back.
+func (w *Web) approveChange(c *call) error {
+	ch, err := w.changeOf(c)
+	if err != nil {
+		return err
+	}
+	form := c.r.PostForm
+	ps, err := strconv.Atoi(form.Get("ps"))
+	if err != nil {
+		return fault.New(fault.Invalid, "web.approve", "the form does not say which patch set it is about", "reload the page")
+	}
+	a := gatekeeper.Approval{Gate: form.Get("gate"), What: fmt.Sprintf("%d/%d", ch.ID, ps), Note: newlines(form.Get("note")), Withdraw: form.Get("do") == "withdraw"}
+	done, err := w.Gate.Approve(c.ctx(), c.actor, deliver.Place{Repo: ch.Repo, Branch: ch.Branch}, a)
+	if err == nil {
+		err = uncounted(a, done)
+	}
+	if err != nil {
+		return err
+	}
+	c.seeOther(fmt.Sprintf("/c/%d", ch.ID), pick(a.Withdraw, "unapproved", "approved"))
+	return nil
+}
+
+// uncounted refuses to say that an approval counts which does not.
+func uncounted(a gatekeeper.Approval, done gatekeeper.Approved) error {
+	if a.Withdraw || done.Counts || done.Why == "" {
+		return nil
+	}
+	return fault.New(fault.Refused, "web.approve", "your approval is written down and does not count: "+done.Why, "somebody else has to approve")
+}
+
 // approve takes somebody's acceptance of what a delivery carries, or takes it back.
 func (w *Web) approve(c *call) error {
 	v, err := w.deliveryOf(c.ctx(), c)
@@ -232,8 +264,8 @@ func (w *Web) approve(c *call) error {
 	form := c.r.PostForm
 	a := gatekeeper.Approval{Gate: form.Get("gate"), What: string(v.D.Commit), Note: newlines(form.Get("note")), Withdraw: form.Get("do") == "withdraw"}
 	done, err := w.Gate.Approve(c.ctx(), c.actor, deliver.Place{Repo: v.Repo.ID, Branch: v.D.Branch}, a)
-	if err == nil && !a.Withdraw && !done.Counts && done.Why != "" {
-		err = fault.New(fault.Refused, "web.approve", "your approval is written down and does not count: "+done.Why, "somebody else has to approve")
+	if err == nil {
+		err = uncounted(a, done)
 	}
 	kind := fault.KindOf(err)
 	if err != nil && (kind == fault.Internal || kind == fault.Unauthenticated || kind == fault.NotFound) {

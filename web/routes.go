@@ -91,6 +91,7 @@ func changeRoutes() []route {
 		{"change.file", get, c + "/file", rightRead, true, (*Web).changeFile},
 		{"change.way", get, c + "/delivery", rightRead, false, (*Web).way},
 		{"change.outcome.do", post, c + "/outcome", rightSession, false, (*Web).setOutcome},
+		{"change.approve.do", post, c + "/approve", rightSession, false, (*Web).approveChange},
 		{"change.bypass.do", post, c + "/bypass", rightSession, false, (*Web).bypass},
 		{"change.stack", get, c + "/stack", rightRead, true, (*Web).stack},
 		{"change.viewed.do", post, c + "/viewed", rightSession, true, (*Web).viewed},

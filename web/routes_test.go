@@ -64,7 +64,7 @@ func samples(commit string) map[string]sample {
 		"repo.delivery.do": {path: "/closed/-/deliveries/999999", form: "gate=accepted"}, "repo.delivery.events": {path: "/closed/-/deliveries/999999/events", stream: true},
 		"repo.artifact": {path: "/closed/-/artifacts/sha256:" + strings.Repeat("0", 64)}, "repo.artifact.content": {path: "/closed/-/artifacts/sha256:" + strings.Repeat("0", 64) + "/content"},
 		"repo.artifact.statement": {path: "/closed/-/artifacts/sha256:" + strings.Repeat("0", 64) + "/statement"}, "repo.figures": {path: "/closed/-/figures"},
-		"change.way": {path: "/c/1/delivery"}, "change.outcome.do": {path: "/c/1/outcome", form: "outcome=preview"}, "change.bypass.do": {path: "/c/1/bypass", form: "node=unit&reason=x"},
+		"change.way": {path: "/c/1/delivery"}, "change.outcome.do": {path: "/c/1/outcome", form: "outcome=preview"}, "change.approve.do": {path: "/c/1/approve", form: "gate=review&ps=1&do=approve"}, "change.bypass.do": {path: "/c/1/bypass", form: "node=unit&reason=x"},
 		"repo.queue.events": {path: "/closed/-/queue-events/main", stream: true}, "repo.settings": {path: "/closed/-/settings"}, "repo.retry.do": {path: "/closed/-/retry", form: "mirror=1"},
 	}
 }

@@ -32,7 +32,8 @@ var sayings = sync.OnceValue(func() []saying {
 		words.Say("it is marked as work in progress"), words.Say("it is private: only its owner, its reviewers and administrators see it"),
 		words.Say("needs {1} × {2}, has {3}"), words.Say("has {1} × {2}"),
 		words.Say("needs {1}, has {2}"), words.Say("has {1}"), words.Say("{1} refused with {2}"), words.Say("every path is approved by its owners"),
-		words.Say("{1} approves for the owners of every path"),
+		words.Say("{1} approves for the owners of every path"), words.Say("approved by {1}"),
+		words.Say("waits for window {1}, opens {2} ({3})"), words.Say("waits for window {1}, which does not open within a year ({2})"), words.Say("the time is right"),
 		// What it stands on.
 		words.Say("it stands on change {1} ({2}), which lands first"), words.Say("it stands on change {1}, which is abandoned"), words.Say("it stands on an older patch set of change {1}"),
 		words.Say("it depends on change {1} ({2}), which lands before it or with it"), words.Say("it depends on change {1}, which is abandoned"),

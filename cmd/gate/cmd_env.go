@@ -18,7 +18,7 @@ type deliveryVerbs struct {
 	Env      envCmd      `cmd:"" help:"Environments: what runs where, what comes next, and the orders about it."`
 	Promote  promoteCmd  `cmd:"" help:"Ask for what has landed to enter an environment."`
 	Rollback rollbackCmd `cmd:"" help:"Go back to what ran well in an environment before."`
-	Approve  approveCmd  `cmd:"" help:"Accept what was built from a landed change at a gate."`
+	Approve  approveCmd  `cmd:"" help:"Accept an open change, or what was built from a landed one, at a gate."`
 	Bypass   bypassCmd   `cmd:"" help:"Leave a stage or a gate out of a change's way, where the plan lets you."`
 	Outcome  outcomeCmd  `cmd:"" help:"Say how far a change is meant to go."`
 	Status   statusCmd   `cmd:"" help:"What outside systems say about commits and artifacts."`

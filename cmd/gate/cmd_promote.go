@@ -153,7 +153,7 @@ type approveCmd struct {
 	reading
 	ofBranch
 	Gate     string `arg:"" help:"The gate."`
-	What     string `arg:"" optional:"" help:"What landed, by its change, its commit, or the digest of something built from it; without it the newest."`
+	What     string `arg:"" optional:"" help:"What landed, by its change, its commit, or the digest of something built from it; without it the newest. At a gate before the landing an open change: 17, or 17/3 with the patch set that you looked at."`
 	Note     string `placeholder:"TEXT" help:"What to say with it."`
 	Withdraw bool   `help:"Take your approval back."`
 }
@@ -176,6 +176,9 @@ func showApproved(w io.Writer, done gatekeeper.Approved, withdrawn bool) error {
 	about := "commit " + cut(done.Commit)
 	if done.Change != 0 {
 		about = fmt.Sprintf("change %d, %s", done.Change, about)
+	}
+	if done.PatchSet != 0 {
+		about = fmt.Sprintf("patch set %d of change %d", done.PatchSet, done.Change)
 	}
 	first := fmt.Sprintf("approved %s at %s: it counts", about, done.Gate)
 	switch {

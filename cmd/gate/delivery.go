@@ -39,8 +39,14 @@ func (a *app) openDelivery() (err error) {
 	if a.signing, err = attest.Open(s.folder("signing")); err != nil {
 		return err
 	}
-	a.secrets, err = secret.New(s.folder("secrets"))
-	return err
+	if a.secrets, err = secret.New(s.folder("secrets")); err != nil {
+		return err
+	}
+	a.secrets.Named = func(id int64) string {
+		r, _ := a.repos.ByID(context.Background(), a.db.Read(), id) // one that is not there has no name
+		return r.Name
+	}
+	return nil
 }
 
 // owner names this server among those that use the same name server, engine or cluster. It

@@ -216,7 +216,7 @@ func (s *Service) spec(ctx context.Context, d Deployment) (assembly.Spec, error)
 
 func (s *Service) secret(ctx context.Context, repoID int64, name string) ([]byte, error) {
 	if s.Secret == nil {
-		return nil, fault.New(fault.Unavailable, "deliver.secret", "this server keeps no secrets", "gate secret set REPO "+name)
+		return nil, fault.New(fault.Unavailable, "deliver.secret", fmt.Sprintf("this server keeps no secrets, and %s is asked for", name), "take it out of `secrets` of the environment")
 	}
 	return s.Secret(ctx, repoID, name)
 }

@@ -51,7 +51,8 @@ func (r *reader) fillMakers() {
 }
 
 // fillSubjects says what gates are about that do not say it: the artifact, after the landing
-// and where artifacts are asked about, when there is one.
+// and where only artifacts can be asked about, when there is one. What people accept before the
+// landing is the change.
 func (p *Plan) fillSubjects() {
 	for i := range p.Gates {
 		g := &p.Gates[i]
@@ -68,7 +69,7 @@ func (p *Plan) fillSubjects() {
 // ofArtifact: the criterion asks about an artifact, not about a commit.
 func ofArtifact(c Criterion) bool {
 	switch c := c.(type) {
-	case Approve, Soak:
+	case Soak:
 		return true
 	case Metric:
 		return c.Against != ""

@@ -110,6 +110,19 @@ func (r *reader) checkStands(n *yaml.Node, what, name string) {
 	}
 }
 
+// checkApprove refuses to ask people for an artifact before the landing: what is built then is built
+// anew whenever the branch moves, and nobody could accept it in time. There they accept the change.
+func (r *reader) checkApprove(n *yaml.Node, gate string) {
+	if r.plan.afterLand(gate) {
+		r.checkOfArtifact(n, gate, "approve", "use `review` to accept a change")
+		return
+	}
+	if g, _ := r.plan.Gate(gate); g.Subject == SubjectArtifact {
+		r.bad(n, "write `subject: change` and keep criteria about artifacts in another gate, or let the gate come after `land`",
+			"gate `%s` stands before the landing, where people approve the change, and is about an artifact", gate)
+	}
+}
+
 // checkSoak refuses to wait for an environment into which nothing came before the gate.
 func (r *reader) checkSoak(n *yaml.Node, gate string) {
 	r.checkOfArtifact(n, gate, "soak", "use `window` to wait for a time")

@@ -174,7 +174,8 @@ type Secret struct {
 	File string // the file below $GATE_SECRETS
 }
 
-// Approve asks people to accept an artifact: each approval is for one digest.
+// Approve asks people to accept the gate's subject: each approval is for one digest, or for one
+// patch set where the gate is about the change.
 type Approve struct {
 	Min     int
 	By, Not []string
@@ -235,13 +236,16 @@ func (GateEvidence) criterion() {}
 func (Window) criterion()       {}
 func (External) criterion()     {}
 
-// Approval is one person's acceptance of one digest at one gate.
+// Approval is one person's acceptance of one digest, or of one patch set, at one gate.
 type Approval struct {
 	Gate   string
 	By     string
 	Groups []string
 	Is     []string // what the person is to the change: Author, Uploader, Committer
 	At     time.Time
+	// OfChange says that it is of the patch set: it counts at gates about the change alone, and no
+	// other does there.
+	OfChange bool
 }
 
 // Measured is a number that a stage reported.

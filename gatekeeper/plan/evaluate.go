@@ -57,7 +57,7 @@ func evaluate(g Gate, c Criterion, e Evidence, now time.Time) []Reason {
 	case GateEvidence:
 		return evaluateEvidence(c, e, now)
 	case Window:
-		return []Reason{evaluateWindow(c, now)}
+		return []Reason{evaluateWindow(g, c, now)}
 	case External:
 		return []Reason{evaluateExternal(g, c, e)}
 	default:

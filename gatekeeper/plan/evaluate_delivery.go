@@ -12,7 +12,7 @@ import (
 // evaluateApprove counts each person's newest approval at this gate that has not run out.
 func evaluateApprove(g Gate, c Approve, e Evidence, now time.Time) Reason {
 	r := Reason{Kind: "approve", Line: c.Line}
-	newest := newestApprovals(g.Name, e.Approvals)
+	newest := g.newestApprovals(e.Approvals)
 	var counted, discounted []string
 	var ends []time.Time
 	for by, a := range newest {
@@ -77,11 +77,14 @@ func (c Approve) able(counted []string, parts map[string][]string) []string {
 	return names
 }
 
-// newestApprovals is the last approval of each person at a gate.
-func newestApprovals(gate string, all []Approval) map[string]Approval {
+// newestApprovals is the last approval of each person at the gate, of what the gate is about.
+func (g Gate) newestApprovals(all []Approval) map[string]Approval {
 	newest := map[string]Approval{}
 	for _, a := range all {
-		if was, twice := newest[a.By]; a.Gate == gate && (!twice || a.At.After(was.At)) {
+		if a.Gate != g.Name || a.OfChange != (g.Subject == SubjectChange) {
+			continue
+		}
+		if was, twice := newest[a.By]; !twice || a.At.After(was.At) {
 			newest[a.By] = a
 		}
 	}
@@ -240,18 +243,26 @@ func evaluateEvidence(c GateEvidence, e Evidence, now time.Time) []Reason {
 	return all
 }
 
+// opensFormat is how people read when a window opens.
+const opensFormat = "2006-01-02 15:04 MST"
+
+// WindowWords begins what is said of a window that is shut, and nothing else that holds a change.
+const WindowWords = "waits for window "
+
 // evaluateWindow asks the clock.
-func evaluateWindow(c Window, now time.Time) Reason {
-	r := Reason{Kind: "window", Line: c.Line}
+func evaluateWindow(g Gate, c Window, now time.Time) Reason {
+	r := Reason{Kind: kindWindow, Line: c.Line}
 	why, until := frozenBy(c.Deny, now)
 	switch {
 	case why == "":
 		r.State, r.What = Open, "the time is right"
 		r.At, _ = nextFreeze(c.Deny, now)
 	case until.IsZero():
-		r.State, r.What, r.Next = Closed, why+", for more than a year", "change the window in the plan"
+		r.State, r.Next = Closed, "change the window in the plan"
+		r.What = fmt.Sprintf(WindowWords+"%s, which does not open within a year (%s)", g.Name, why)
 	default:
-		r.State, r.What, r.Next, r.At = Waiting, why, "wait", until
+		r.State, r.Next, r.At = Waiting, "wait", until
+		r.What = fmt.Sprintf(WindowWords+"%s, opens %s (%s)", g.Name, until.UTC().Format(opensFormat), why)
 	}
 	return r
 }

@@ -65,7 +65,7 @@ type Evidence struct {
 	// when that is not known.
 	Touched []string
 
-	// Approvals are those of the digests in question, whatever their gates.
+	// Approvals are those of the digests in question and of the patch set, whatever their gates.
 	Approvals []Approval
 	// Parts are what accounts are to the change, by name: Author, Uploader, Committer.
 	Parts map[string][]string

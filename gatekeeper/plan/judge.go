@@ -72,6 +72,9 @@ const (
 	kindMetric = "metric"
 )
 
+// kindWindow is the kind of a reason that the clock decides.
+const kindWindow = "window"
+
 func ofStages(kind string) bool {
 	return kind == kindStages || kind == kindTests || kind == kindMetric
 }

@@ -27,7 +27,11 @@ func genDelivery(t *rapid.T) *Plan {
 	for i := range rapid.IntRange(0, 5).Draw(t, "before") {
 		name := fmt.Sprint("n", i)
 		if rapid.Bool().Draw(t, name+" is a gate") {
-			fmt.Fprintf(&gates, "  %s: {subject: artifact, after: [%s], require: [{stages: passed}, {%s}]}\n", name, strings.Join(append(pick(pre[1:], name), "build"), ", "), rapid.SampledFrom(kinds).Draw(t, name+" asks"))
+			subject, after, asks := SubjectArtifact, strings.Join(append(pick(pre[1:], name), "build"), ", "), rapid.SampledFrom(kinds).Draw(t, name+" asks")
+			if strings.HasPrefix(asks, "approve") {
+				subject = SubjectChange
+			}
+			fmt.Fprintf(&gates, "  %s: {subject: %s, after: [%s], require: [{stages: passed}, {%s}]}\n", name, subject, after, asks)
 			before.WriteString(name + ", ")
 		} else {
 			fmt.Fprintf(&stages, "  %s: {run: x, after: [%s], bypassable: {by: [all]}}\n", name, strings.Join(pick(pre, name), ", "))
@@ -77,7 +81,7 @@ func genEvidence(t *rapid.T, p *Plan) Evidence {
 	for _, g := range p.Gates {
 		e.Gates[g.Name] = rapid.SampledFrom([]GateState{Open, Open, GateBypassed, Refused, Waiting}).Draw(t, g.Name)
 		if rapid.Bool().Draw(t, g.Name+" approved") {
-			e.Approvals = append(e.Approvals, Approval{Gate: g.Name, By: "bob", At: ago.Draw(t, "at")})
+			e.Approvals = append(e.Approvals, Approval{Gate: g.Name, By: "bob", At: ago.Draw(t, "at"), OfChange: g.Subject == SubjectChange})
 		}
 		if rapid.IntRange(0, 4).Draw(t, g.Name+" left out") == 0 {
 			e.Bypasses = append(e.Bypasses, Bypass{Node: g.Name, By: "bob", Reason: "x", At: ago.Draw(t, "at"), Until: noon.Add(time.Hour)})
@@ -234,7 +238,8 @@ func act(t *rapid.T, p *Plan, e *Evidence, now time.Time, steps Steps) time.Time
 			switch {
 			case r.State.Passes() || v.State.Passes():
 			case r.Kind == "approve":
-				e.Approvals, acted = append(e.Approvals, Approval{Gate: v.Gate, By: "bob", At: now}), true
+				g, _ := p.Gate(v.Gate)
+				e.Approvals, acted = append(e.Approvals, Approval{Gate: v.Gate, By: "bob", At: now, OfChange: g.Subject == SubjectChange}), true
 			case r.Kind == "review":
 				e.Votes, acted = []Vote{{Label: CodeReview, Value: 2, By: "bob"}}, true
 			case r.Kind == "external" && r.State != Refused:

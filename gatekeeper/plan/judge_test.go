@@ -88,6 +88,7 @@ func TestApprove(t *testing.T) {
 		{"the author", Evidence{Approvals: []Approval{at("g", "carol", 0), at("g", "dan", 0, Author)}}, Closed, "does not count: dan is the author", 0},
 		{"a stranger", Evidence{Approvals: []Approval{at("g", "carol", 0), at("g", "mallory", 0)}}, Closed, "mallory is not in managers", 0},
 		{"of a group", Evidence{Approvals: []Approval{at("g", "carol", 0), {Gate: "g", By: "erin", Groups: []string{"core"}, At: noon}}}, Open, "carol, erin", 72 * time.Hour},
+		{"of the patch set, where an artifact is asked for", Evidence{Approvals: []Approval{at("g", "carol", 0), {Gate: "g", By: "dan", At: noon, OfChange: true}}}, Closed, "has 1", 0},
 		{"ran out", Evidence{Approvals: []Approval{at("g", "carol", 0), at("g", "dan", 72*time.Hour)}}, Closed, "dan's approval ran out", 0},
 		{"a moment before", Evidence{Approvals: []Approval{at("g", "carol", 0), at("g", "dan", 72*time.Hour-1)}}, Open, "", 1},
 		{"the third carries it", Evidence{Approvals: []Approval{at("g", "carol", 0), at("g", "dan", 71*time.Hour), {Gate: "g", By: "erin", Groups: []string{"core"}, At: noon.Add(-time.Hour)}}}, Open, "", 71 * time.Hour},
@@ -179,13 +180,13 @@ func TestGateEvidence(t *testing.T) {
 
 func TestWindow(t *testing.T) { // noon is a Monday, 13:00 in Berlin
 	wantJudged(t, accept(t, `{window: {deny: ["FRI 15:00-MON 14:00", "MON 14:00-MON 15:30"], tz: Europe/Berlin}}`), "window", []judgedCase{
-		{"shut until both have ended", Evidence{}, Waiting, "FRI 15:00-MON 14:00 Europe/Berlin", 150 * time.Minute},
+		{"shut until both have ended", Evidence{}, Waiting, "waits for window g, opens 2026-11-23 14:30 UTC (FRI 15:00-MON 14:00 Europe/Berlin)", 150 * time.Minute},
 	})
 	wantJudged(t, accept(t, `{window: {deny: ["FRI 15:00-MON 13:00"], tz: Europe/Berlin}}`), "window", []judgedCase{
 		{"open until Friday", Evidence{}, Open, "the time is right", 4*day + 2*time.Hour},
 	})
 	wantJudged(t, accept(t, `{window: {deny: ["2026-01-01 00:00-2028-01-01 00:00"]}}`), "window", []judgedCase{
-		{"years", Evidence{}, Closed, "for more than a year", 0},
+		{"years", Evidence{}, Closed, "does not open within a year", 0},
 	})
 	p := accept(t, `{window: {deny: ["SAT 00:00-SUN 02:30"], tz: Europe/Berlin}}`)
 	// On the last Sunday of March 2027 the clocks skip from 2 to 3: the window ends at the skip.

@@ -59,7 +59,7 @@ func (r *reader) approve(n *yaml.Node, what, at, gate string) Approve {
 		"expires": func(n *yaml.Node) { c.Expires = r.duration(n, "`expires` of "+what, "expires", MaxSoak) },
 	}, []string{"bind"})
 	r.checks = append(r.checks, func() { r.checkQuorum(c.By, c.Min, least, what) })
-	r.late = append(r.late, func() { r.checkOfArtifact(n, gate, "approve", "use `review` to accept a change") })
+	r.late = append(r.late, func() { r.checkApprove(n, gate) })
 	return c
 }
 

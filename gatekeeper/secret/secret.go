@@ -41,7 +41,21 @@ const (
 
 // Store is a folder of secrets. It is safe for concurrent use.
 type Store struct {
+	// Named is what people call a repository, for the commands that refusals name; nil calls none
+	// by its name.
+	Named func(repo int64) string
+
 	root *os.Root
+}
+
+// called is how a command names a repository.
+func (s *Store) called(repo int64) string {
+	if s.Named != nil {
+		if name := s.Named(repo); name != "" {
+			return name
+		}
+	}
+	return "REPO"
 }
 
 // New opens the folder dir, which it makes when it is missing.
@@ -53,7 +67,7 @@ func New(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
-	return &Store{root}, nil
+	return &Store{root: root}, nil
 }
 
 // Close gives the folder back.
@@ -152,7 +166,7 @@ func (s *Store) Get(repo int64, name string) (value []byte, revision string, err
 	}
 	text, err := s.root.ReadFile(filepath.Join(folder(repo), name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fault.New(fault.Unavailable, "secret.Get", fmt.Sprintf("the repository has no secret %s", name), "an owner sets it: gate secret set REPO "+name)
+		return nil, "", fault.New(fault.Unavailable, "secret.Get", fmt.Sprintf("the repository has no secret %s", name), "an owner sets it: gate secret set "+s.called(repo)+" "+name)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("secret: read: %w", err)
@@ -203,7 +217,7 @@ func (s *Store) Remove(repo int64, name string) error {
 	}
 	err := s.root.Remove(filepath.Join(folder(repo), name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.NotFound, "secret.Remove", fmt.Sprintf("the repository has no secret %s", name), "gate secret list REPO names them")
+		return fault.New(fault.NotFound, "secret.Remove", fmt.Sprintf("the repository has no secret %s", name), "gate secret list "+s.called(repo)+" names them")
 	}
 	if err != nil {
 		return fmt.Errorf("secret: remove: %w", err)

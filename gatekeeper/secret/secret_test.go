@@ -90,3 +90,15 @@ func TestBadSecrets(t *testing.T) {
 		t.Errorf("read through a link: %q", value)
 	}
 }
+
+// A refusal names the command as one can type it.
+func TestWhereASecretIsMissing(t *testing.T) {
+	s, _ := open(t)
+	for _, c := range []struct{ called, want string }{{"", "gate secret set REPO TOKEN"}, {"team/shop", "gate secret set team/shop TOKEN"}} {
+		s.Named = func(int64) string { return c.called }
+		_, _, err := s.Get(7, "TOKEN")
+		if _, next := fault.Public(err); !strings.HasSuffix(next, c.want) {
+			t.Errorf("next: %q, want %q", next, c.want)
+		}
+	}
+}

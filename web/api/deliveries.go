@@ -12,7 +12,7 @@ import (
 
 // NewApproval accepts what was built from a landed commit at a gate.
 type NewApproval struct {
-	What     string `json:"what,omitempty" maxLength:"100" doc:"What landed, by its change, its commit, or the digest of something built from it. Empty is the newest."`
+	What     string `json:"what,omitempty" maxLength:"100" doc:"What landed, by its change, its commit, or the digest of something built from it; at a gate before the landing an open change, as 17 or with the patch set that was looked at as 17/3. Empty is the newest that landed."`
 	Note     string `json:"note,omitempty" maxLength:"1000"`
 	Withdraw bool   `json:"withdraw,omitempty" doc:"Takes an approval back."`
 }
@@ -42,7 +42,7 @@ func (s *Server) deliveryRoutes() {
 	add(s, route{id: "deliveries", at: "GET /repositories/{repository}/deliveries", summary: "What landed on a branch and how far it came, newest first", open: true}, s.deliveries)
 	add(s, route{id: "delivery", at: "GET /repositories/{repository}/deliveries/{id}", summary: "One delivery by the id of its run: stages, gates, promotions, artifacts", open: true}, s.delivery)
 	add(s, route{id: "delivery-of-change", at: "GET /changes/{number}/delivery", summary: "Where what a change built is, and what it waits for", open: true}, s.deliveryOfChange)
-	add(s, route{id: "approve", at: "POST /repositories/{repository}/gates/{gate}/approve", summary: "Accept what was built at a gate, or take that back"}, s.approve)
+	add(s, route{id: "approve", at: "POST /repositories/{repository}/gates/{gate}/approve", summary: "Accept an open change or what was built at a gate, or take that back"}, s.approve)
 	add(s, route{id: "bypass", at: "POST /changes/{number}/bypass", summary: "Leave a stage or a gate out of a change's way, where the plan lets it"}, s.bypass)
 	add(s, route{id: "set-outcome", at: "POST /changes/{number}/outcome", summary: "Say how far a change is meant to go"}, s.setOutcome)
 	add(s, route{id: "post-status", at: "POST /repositories/{repository}/statuses", summary: "Say what an outside system found about a commit or an artifact"}, s.postStatus)
