@@ -176,7 +176,11 @@ func (s *State) same(i int) bool {
 	switch {
 	case n < 0:
 		return true
-	case s.Candidates[n].Run.State == RunRunning && !s.Candidates[n].asked(): // else this is the answer to both
+	case s.Candidates[n].asked(): // its answer is yet to come, and will be the same run
+		if o := s.Candidates[n]; len(o.On) < len(k.On) {
+			s.Candidates[i].On = o.On
+		}
+	case s.Candidates[n].Run.State == RunRunning:
 		s.Candidates = slices.Delete(s.Candidates, i, i+1)
 	default: // the answer knew what was known of it
 		s.Candidates = slices.Delete(s.Candidates, n, n+1)
