@@ -119,10 +119,10 @@ func (v *look) othersFail(i int) bool {
 }
 
 // sound says that what a candidate was made on has passed as what it is: a landing of the queue
-// made the tip below, or what it stands on landed on just that tip. After another landing in
-// between that says nothing: it may be what mended the branch.
+// made the tip below, or what it stands on landed on just that tip, and runs test all that is in
+// them. After another landing in between that says nothing: it may be what mended the branch.
 func (v *look) sound(k *Candidate) bool {
-	return k.Proven || len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool {
+	return k.Proven || v.branches[k.Branch].Whole && len(k.On) > 0 && !slices.ContainsFunc(k.On, func(m Member) bool {
 		return !v.hasLanded(k, m) || v.stories[k.Branch].seqOf(m.Change) > k.Seq+int64(len(k.On))
 	})
 }
