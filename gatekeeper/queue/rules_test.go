@@ -189,8 +189,10 @@ func TestWhoIsSentAway(t *testing.T) {
 		s.Candidates[0].Run.StartedAt = noon.Add(-time.Hour)
 		return s
 	}
-	all := since(landed(1, "a"))
-	all.Branches[0].Whole = true
+	all := func(s queue.State) queue.State { // runs test all that is in their candidates
+		s.Branches[0].Whole = true
+		return s
+	}
 	// One passed on an older patch set of what landed then, and failed on that.
 	newer := after(with(start(entry(2, "a")), on(ran(1, queue.RunPassed, 2), 1), refused(2, 4, 2)), landed(1, "a"))
 	newer.Landed[0].PS, newer.Branches[0].Proven, newer.Branches[0].GreenAt = 2, true, noon.Add(-time.Minute)
@@ -224,8 +226,8 @@ func TestWhoIsSentAway(t *testing.T) {
 		{"refused twice", with(green(entry(1, "a")), refused(1, 2, 1)), []int64{1}, queue.EjectRefused},
 		{"refused twice as an older patch set", with(green(entry(1, "a")), older), nil, ""},
 		{"refused twice on one that may be to blame", with(green(entry(1, "a"), entry(2, "a")), on(refused(2, 2, 2), 1)), nil, ""},
-		{"refused twice on one that landed", after(with(green(entry(2, "a")), on(refused(2, 2, 2), 1)), landed(1, "a")), []int64{2}, queue.EjectRefused},
-		{"refused twice on one that landed on just that tip, and had passed with all of it", all, []int64{2}, queue.EjectRefused},
+		{"refused twice on one that landed", all(after(with(green(entry(2, "a")), on(refused(2, 2, 2), 1)), landed(1, "a"))), []int64{2}, queue.EjectRefused},
+		{"refused twice on one that landed on just that tip, and had passed with all of it", all(since(landed(1, "a"))), []int64{2}, queue.EjectRefused},
 		{"refused twice on one that landed on just that tip, of which its run may have tested little", since(landed(1, "a")), nil, ""},
 		{"refused twice on one that landed after another, which may have mended the tip", since(landed(3, "a"), landed(1, "a")), nil, ""},
 		{"refused again and again on another patch set than it passed on", newer, []int64{2}, queue.EjectRefused},
